@@ -1,0 +1,106 @@
+# The commands of the house. A bare machine needs Python 3.11 (to 3.13) and make; `make help` lists the targets.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
+MLOPS_HOME ?= var
+# Not taken from the environment: `make dev` writes there, and a foreign Dagster home is not ours to write to.
+DAGSTER_HOME := $(abspath $(MLOPS_HOME))/dagster_home
+PORT ?= 3000
+MLFLOW_PORT ?= 5000
+PYTEST := $(BIN)/pytest -n logical --maxprocesses=8
+BENCHMARKS ?= --all
+export DAGSTER_HOME
+
+# Set-up is two steps. The stamp of each is named by the content that it depends on, so it is repeated when
+# that content changes and not when a file is merely touched. cksum is on every POSIX system.
+checksum = $(shell cat $(1) | cksum | tr ' ' '-')
+LOCKED := $(VENV)/.locked-$(call checksum,requirements.lock)
+INSTALLED := $(VENV)/.installed-$(call checksum,requirements.lock pyproject.toml VERSION)
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
+# Two makes at once: the second waits (where flock exists) and then finds the stamp.
+guard = set -e; mkdir -p var; exec 9>var/.setup.lock; ! command -v flock >/dev/null || flock 9; test ! -e $@ || exit 0
+
+.PHONY: help setup demo dev mlflow test test-all lint format types contracts ci bench lock clean distclean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+setup: $(INSTALLED) ## install everything into .venv (skipped when nothing changed)
+
+$(LOCKED):
+	@$(guard); \
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	    { echo "set-up: Python 3.11 to 3.13 is needed, found $(PYTHON); name one: make PYTHON=python3.12 ..." >&2; exit 1; }; \
+	echo "set-up: installing $$(grep -c '^[a-zA-Z0-9].*==' requirements.lock) locked packages into $(VENV) (a minute or two, 2 GB) ..."; \
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV); \
+	rm -f $(VENV)/.locked-* $(VENV)/.installed-*; \
+	: "The lock is complete: nothing to resolve. Wheels only: no compiler. Byte code afterwards, on all cores."; \
+	$(PIP) --no-compile --require-hashes --no-deps --only-binary :all: -r requirements.lock; \
+	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || :; \
+	touch $@
+
+$(INSTALLED): | $(LOCKED)
+	@$(guard); \
+	rm -f $(VENV)/.installed-*; \
+	$(PIP) --no-deps --no-build-isolation --editable .; \
+	touch $@; \
+	echo "set-up: done"
+
+demo: setup $(DAGSTER_HOME)/dagster.yaml ## simulate eight weeks of two operators, run the main job, say what was built
+	@$(BIN)/mlops demo
+
+dev: setup $(DAGSTER_HOME)/dagster.yaml ## open Dagster on http://127.0.0.1:3000 (PORT=... for another port)
+	@# The one warning left out says that another command, of a package that we do not need, supersedes this one.
+	@PYTHONWARNINGS=ignore::FutureWarning:click.core exec $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
+
+$(DAGSTER_HOME)/dagster.yaml: deploy/local/dagster.yaml
+	@mkdir -p $(DAGSTER_HOME)
+	@cp deploy/local/dagster.yaml $@
+
+mlflow: setup ## open MLflow on http://127.0.0.1:5000 (MLFLOW_PORT=... for another port)
+	@MLFLOW_DISABLE_TELEMETRY=true $(BIN)/mlflow ui --host 127.0.0.1 --port $(MLFLOW_PORT) \
+	    --backend-store-uri sqlite:///$(abspath $(MLOPS_HOME))/mlflow/mlflow.db
+
+test: setup ## every test that is fast enough to run before each commit
+	@$(PYTEST) -m "not slow"
+
+test-all: setup ## the slow tests as well
+	@$(PYTEST)
+
+lint: setup ## style and formatting
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --output-format concise .
+
+format: setup ## repair what lint can repair
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+types: setup ## static types, strict for domain and config
+	@$(BIN)/mypy
+
+contracts: setup ## who may import whom
+	@$(BIN)/lint-imports --no-logo
+
+ci: ## what the build server runs
+	@.ci/run
+
+bench: setup ## run the benchmarks and record them in docs/benchmarks.md (BENCHMARKS="etl_ratio --quick" for some)
+	@$(BIN)/python -m benchmarks run $(BENCHMARKS) --record
+
+lock: setup ## renew requirements.lock from pyproject.toml (UPGRADE=--upgrade for newer versions)
+	@test -x $(BIN)/uv || $(PIP) uv
+	@$(BIN)/uv pip compile --quiet $(UPGRADE) --universal --generate-hashes --python-version 3.11 --group dev \
+	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+	    pyproject.toml --output-file requirements.lock
+
+clean: ## remove caches and build outputs
+	@rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache catboost_info
+	@find . -path ./$(VENV) -prune -o -path ./var -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+distclean: clean ## remove the environment and all local data as well
+	@rm -rf $(VENV) var

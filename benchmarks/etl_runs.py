@@ -1,0 +1,246 @@
+"""Table work over a whole history, by the platform and by pandas, measured in turns and compared.
+
+Both sides read the same files of one geography and write the same tables:
+    1. every feed of every day homologated (usage merged to one row per subscriber and file day),
+    2. the feature snapshot of the last day,
+    3. the point-in-time training corpus of the churn use case (as-of days from its own split).
+The platform goes day by day, with the domain functions that the graph calls; what those publish on the way
+(states of windows on the snapshot days, daily purchases, churn events, manifests) is its own affair and counts.
+pandas reads the whole history, then works on frames in memory. Unequal tables are a failure, not a figure.
+
+Belongs here: the functions that run in fresh processes, and their comparison. Does not belong here: goals.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.measuring import BenchmarkFailedError, Measured, Usage, in_turns, run_fresh
+from benchmarks.operator_data import FIRST_DAY, GEOGRAPHY, SUBSCRIBER_FEEDS, day_number, feed_files, one_geography, work_folder
+from benchmarks.subscriber_etl import Site, days, open_site
+from mlops_assets.domain.learning.spec import EventLabel, ModelSpec, TimeSplit
+from mlops_assets.domain.learning.splits import SplitPlan, plan_time_split
+from mlops_assets.domain.ports import PartitionId, ViewSource
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+USE_CASE, MODEL = "churn", "churn_risk"
+FEATURE_TABLE, LABEL_TABLE = "etl/subscriber_features", "etl/churn_events"
+_WINDOWS_AND_PROFILE = ("etl/usage_30d", "etl/topups_30d", "etl/purchases_30d", "etl/offers_30d", "etl/dna_state", "etl/profile")
+_PARQUET_FEEDS = ("usage", "subscribers", "plan_purchases", "offers_sent")
+_TOLERANCE = 1e-4  # relative; the platform keeps features as float32
+_PANDAS_NAMES = {
+    "feeds/usage": "usage", "feeds/topups": "topups", "feeds/plan_purchases": "purchases", "feeds/offers_sent": "offers",
+    "feeds/subscribers": "subscribers", "feeds/plans": "plans", "feeds/dna": "dna", FEATURE_TABLE: "snapshot",
+    "corpus": "corpus",
+}  # fmt: skip
+
+
+def split_plan(last_day: dt.date) -> SplitPlan:
+    """Return the as-of days that the churn use case asks for when `last_day` is the newest."""
+    use_case = one_geography().use_cases[USE_CASE][GEOGRAPHY]
+    label, split = use_case.models[MODEL].label, use_case.corpus.split
+    if not isinstance(label, EventLabel) or not isinstance(split, TimeSplit):
+        raise BenchmarkFailedError("the churn use case no longer has an event label and a time split")
+    return plan_time_split(FIRST_DAY, last_day, label.horizon_days, split, use_case.corpus.min_history_days)
+
+
+# ---------------------------------------------------------------- run in fresh processes
+
+
+def run_platform(landing: str, home: str, day_count: int) -> dict[str, Any]:
+    """Make the tables with the platform; return CPU seconds of the usage feed and the corpus, and its rows."""
+    site, last_day = open_site(landing, home), day_number(day_count)
+    snapshot_days = {*split_plan(last_day).days, last_day}
+    usage_s = 0.0
+    for day in days(1, day_count):
+        site.land([feed for feed in SUBSCRIBER_FEEDS if feed != "usage"], day)
+        start = Usage.now()
+        site.land(["usage"], day)
+        usage_s += Usage.now().since(start).cpu_s
+        site.build(["etl/purchases_daily", LABEL_TABLE], day)
+        if day in snapshot_days:
+            site.build([*_WINDOWS_AND_PROFILE, FEATURE_TABLE], day)
+    start = Usage.now()
+    rows = _build_corpus(site, last_day)
+    return {"usage_cpu_s": usage_s, "corpus_cpu_s": Usage.now().since(start).cpu_s, "corpus_rows": rows}
+
+
+def _build_corpus(site: Site, last_day: dt.date) -> int:
+    from mlops_assets.domain.learning.corpus import CorpusRequest, build_corpus
+
+    use_case = site.config.use_cases[USE_CASE][GEOGRAPHY]
+    request = CorpusRequest(USE_CASE, MODEL, use_case.corpus, use_case.models[MODEL], GEOGRAPHY)
+    outcome = build_corpus(request, as_of_day=last_day, first_day=FIRST_DAY, lake=site.lake, engine=site.engine)
+    return outcome.manifest.row_count
+
+
+def run_pandas(landing: str, target: str, day_count: int) -> None:
+    """Make the same tables with pandas and write one Parquet file each."""
+    from benchmarks import pandas_etl
+
+    config, last_day = one_geography(), day_number(day_count)
+    plan, folder = split_plan(last_day), Path(target)
+    folder.mkdir(parents=True)
+    history = pandas_etl.read_history(Path(landing) / GEOGRAPHY, list(days(1, day_count)), config.geographies[GEOGRAPHY])
+    for name, frame in vars(history).items():
+        frame.to_parquet(folder / f"{name}.parquet", index=False)
+    pandas_etl.build_snapshot(history, last_day, FIRST_DAY).to_parquet(folder / "snapshot.parquet", index=False)
+    parts = {day: plan.part_of(day) for day in plan.days}
+    corpus = pandas_etl.build_corpus(history, parts, plan.horizon_days, FIRST_DAY, _corpus_columns(_model()))
+    corpus.to_parquet(folder / "corpus.parquet", index=False)
+
+
+def _model() -> ModelSpec:
+    return one_geography().use_cases[USE_CASE][GEOGRAPHY].models[MODEL]
+
+
+def _corpus_columns(model: ModelSpec) -> list[str]:
+    return list(dict.fromkeys([*model.features, *model.gate.segment_columns]))
+
+
+def scan(landing: str, day_count: int, feeds: list[str]) -> None:
+    """Read every value of Parquet feeds once: one aggregate a column, on as many threads as the platform has."""
+    import duckdb
+
+    config = one_geography()
+    with duckdb.connect(config={"threads": config.environment.engine.threads}) as connection:
+        for feed in feeds:
+            contract = config.feeds[feed].for_geography(config.geography_chain(GEOGRAPHY))
+            names = [str(Path(landing) / GEOGRAPHY / contract.file_name(day)) for day in days(1, day_count)]
+            columns = [row[0] for row in connection.execute("DESCRIBE FROM read_parquet(?)", [names[:1]]).fetchall()]
+            greatest = ", ".join(f'max("{column}")' for column in columns)
+            connection.execute(f"SELECT {greatest} FROM read_parquet(?)", [names]).fetchall()  # noqa: S608 - own names
+
+
+def join_as_of(home: str, landing: str, day_count: int, target: str) -> int:
+    """Make the corpus the other way: an as-of join of the same labels to the daily snapshots there are."""
+    site, plan = open_site(landing, home), split_plan(day_number(day_count))
+    columns = ", ".join(f"s.{name}" for name in _corpus_columns(_model()))
+    labels = _labels_view(site, plan)
+    import duckdb
+
+    snapshots = [(day, site.lake.path(PartitionId(FEATURE_TABLE, GEOGRAPHY, day))) for day in plan.days]
+    dated = " UNION ALL ".join(f"SELECT *, DATE '{day}' AS day FROM '{path}'" for day, path in snapshots)  # noqa: S608
+    settings = site.config.environment.engine
+    with duckdb.connect(config={"threads": settings.threads, "memory_limit": settings.memory_limit}) as connection:
+        connection.register("labels", labels.table)
+        rows = connection.execute(
+            f"COPY (SELECT l.*, {columns} FROM labels l ASOF JOIN ({dated}) s "  # noqa: S608
+            "ON l.subscriber_id = s.subscriber_id AND l.as_of_day >= s.day ORDER BY l.as_of_day, l.subscriber_id) "
+            f"TO '{target}' (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)"
+        ).fetchone()
+    return int(rows[0]) if rows else 0
+
+
+def _labels_view(site: Site, plan: SplitPlan) -> ViewSource:
+    """Return subscriber, as-of day, part and label of the platform's corpus."""
+    corpus = site.lake.path(PartitionId(f"corpus/{USE_CASE}/{MODEL}", GEOGRAPHY))
+    sql = "SELECT subscriber_id, as_of_day, split, label FROM corpus"
+    if not plan.days:
+        raise BenchmarkFailedError("no as-of day")
+    return ViewSource(table=site.engine.fetch(sql, {"corpus": ViewSource(files=[corpus])}))
+
+
+def compare(landing: str, home: str, target: str, day_count: int) -> dict[str, Any]:
+    """Compare rows and column sums of both sides' tables; return what differs, by table."""
+    site, last_day = open_site(landing, home), day_number(day_count)
+    different = {}
+    for table, name in _PANDAS_NAMES.items():
+        partitions = [PartitionId(table, GEOGRAPHY, day) for day in days(1, day_count)]
+        if table == FEATURE_TABLE:
+            partitions = [PartitionId(table, GEOGRAPHY, last_day)]
+        if table == "corpus":
+            partitions = [PartitionId(f"corpus/{USE_CASE}/{MODEL}", GEOGRAPHY)]
+        ours = ViewSource(files=[site.lake.path(p) for p in partitions])
+        found = _differences(site, ours, Path(target) / f"{name}.parquet")
+        if found:
+            different[table] = found
+    return different
+
+
+def _differences(site: Site, ours: ViewSource, theirs: Path) -> dict[str, Any]:
+    import duckdb
+
+    with duckdb.connect() as connection:
+        frame = connection.execute(f"SUMMARIZE FROM '{theirs}'").fetch_arrow_table().to_pylist()  # noqa: S608
+        names = [row["column_name"] for row in frame if row["column_name"] != "file_day"]
+        numbers = {row["column_name"] for row in frame if row["column_type"] not in ("VARCHAR", "DATE", "TIMESTAMP", "TIMESTAMP_NS")}
+        sql = f"SELECT count(*) AS rows, {', '.join(_digest(name, name in numbers) for name in names)} FROM "
+        expected = connection.execute(f"{sql} '{theirs}'").fetch_arrow_table().to_pylist()[0]
+    got = site.engine.fetch(f"{sql} ours", {"ours": ours}).to_pylist()[0]
+    return {key: [got[key], expected[key]] for key in expected if not _agree(got[key], expected[key])}
+
+
+def _digest(name: str, is_number: bool) -> str:  # noqa: FBT001
+    if is_number:
+        return f'coalesce(sum(CAST("{name}" AS DOUBLE)), 0.0) AS "{name}", count("{name}") AS "{name} values"'
+    return f'count("{name}") AS "{name} values", count(DISTINCT CAST("{name}" AS VARCHAR)[:19]) AS "{name} distinct"'
+
+
+def _agree(ours: float, theirs: float) -> bool:
+    return abs(ours - theirs) <= _TOLERANCE * max(1.0, abs(theirs))
+
+
+# ---------------------------------------------------------------- in turns
+
+
+@dataclass(frozen=True)
+class HistoryRounds:
+    """Both sides and the scans, measured in turns over the same files."""
+
+    platform: list[Measured]
+    pandas: list[Measured]
+    scan: list[Measured]
+    usage_scan: list[Measured]
+    as_of_join: list[Measured]
+    sizes: Mapping[str, Any]
+    seconds: float
+
+
+@lru_cache(maxsize=2)
+def history_rounds(subscribers: int, day_count: int, rounds: int) -> HistoryRounds:
+    """Measure everything once per run of the command; several benchmarks read the result."""
+    files, folder = feed_files(subscribers, day_count), work_folder() / "history"
+    landing, home, target = str(files.landing), str(folder / "platform"), str(folder / "pandas")
+    started = Usage.now()
+
+    def platform() -> Measured:
+        shutil.rmtree(home, ignore_errors=True)
+        return run_fresh("benchmarks.etl_runs:run_platform", {"landing": landing, "home": home, "day_count": day_count})
+
+    def pandas() -> Measured:
+        shutil.rmtree(target, ignore_errors=True)
+        return run_fresh("benchmarks.etl_runs:run_pandas", {"landing": landing, "target": target, "day_count": day_count})
+
+    def scan_of(*feeds: str) -> Measured:
+        return run_fresh("benchmarks.etl_runs:scan", {"landing": landing, "day_count": day_count, "feeds": list(feeds)})
+
+    def as_of_join() -> Measured:
+        arguments = {"home": home, "landing": landing, "day_count": day_count, "target": str(folder / "as_of.parquet")}
+        return run_fresh("benchmarks.etl_runs:join_as_of", arguments)
+
+    measured = in_turns(
+        rounds, lambda: scan_of(*_PARQUET_FEEDS), lambda: scan_of("usage"), platform, pandas, as_of_join
+    )
+    _require_equal(landing, home, target, day_count)
+    rows = measured[2][0].result["corpus_rows"]
+    shutil.rmtree(folder)
+    sizes = {"subscribers": subscribers, "days": day_count, "geographies": 1, "rounds": rounds, "labels": rows}
+    return HistoryRounds(
+        scan=measured[0], usage_scan=measured[1], platform=measured[2], pandas=measured[3], as_of_join=measured[4],
+        sizes=sizes, seconds=Usage.now().since(started).wall_s,
+    )  # fmt: skip
+
+
+def _require_equal(landing: str, home: str, target: str, day_count: int) -> None:
+    arguments = {"landing": landing, "home": home, "target": target, "day_count": day_count}
+    if different := run_fresh("benchmarks.etl_runs:compare", arguments).result:
+        raise BenchmarkFailedError(f"the platform's tables and those of pandas differ: {different}")

@@ -1,0 +1,137 @@
+"""Stage `feeds`: one asset per feed contract.
+
+Belongs here: turning a landing outcome into materialisation, metadata and checks. Does not belong here: what
+makes a delivery good (mlops_assets.domain.feeds).
+"""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+
+import dagster as dg
+
+from mlops_assets.assets.presentation import (
+    column_schema,
+    data_version,
+    outcome_table,
+    preview,
+    row_count_metadata,
+    select_published,
+)
+from mlops_assets.config import names
+from mlops_assets.config.loader import EVERYWHERE
+from mlops_assets.config.models import ProjectConfig
+from mlops_assets.domain.feeds.contract import FeedContract, Geography
+from mlops_assets.domain.feeds.homologation import HOMOLOGATION_VERSION
+from mlops_assets.domain.feeds.landing import FeedOutcome, land_feed
+from mlops_assets.domain.hashing import stable_hash
+from mlops_assets.domain.ports import Lake, LandingZone, TableEngine
+
+# A snapshot belongs to no geography: it is read in UTC and in the reporting currency.
+ANYWHERE = Geography(code=EVERYWHERE, name="everywhere", timezone="UTC", currency="USD", usd_per_unit=1.0)
+
+
+def build_feed_assets(config: ProjectConfig, days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """Return one asset per feed: by day for daily feeds, without partitions for snapshots."""
+    daily = [_build_feed(config, feed, days) for feed in config.daily_feeds()]
+    return daily + [_build_feed(config, feed, None) for feed in config.snapshot_feeds()]
+
+
+def _build_feed(config: ProjectConfig, contract: FeedContract, days: dg.PartitionsDefinition | None) -> dg.AssetsDefinition:
+    key = dg.AssetKey(names.feed_key(contract.name))
+    chains = {code: config.geography_chain(code) for code in config.geographies} if days else {EVERYWHERE: [EVERYWHERE]}
+    geographies: Mapping[str, Geography] = config.geographies if days else {EVERYWHERE: ANYWHERE}
+
+    @dg.asset(
+        key=key,
+        description=_description(contract),
+        group_name=names.SHARED_GROUP,
+        owners=[contract.owner],
+        kinds={"duckdb", contract.format},
+        partitions_def=days,
+        code_version=stable_hash([contract, HOMOLOGATION_VERSION])[:12],
+        metadata={"dagster/column_schema": column_schema(contract)},
+        check_specs=[
+            dg.AssetCheckSpec(
+                names.CHECK_DELIVERY,
+                asset=key,
+                blocking=True,
+                partitions_def=days,
+                description="Presence, size, schema, row count and day of the delivered files. Fails hard when no geography delivered.",
+            ),
+            dg.AssetCheckSpec(
+                names.CHECK_CONTRACT,
+                asset=key,
+                partitions_def=days,
+                description="Every delivered row satisfies the contract; those that do not are in quarantine.",
+            ),
+        ],
+    )
+    def feed_asset(
+        context: dg.AssetExecutionContext,
+        landing: dg.ResourceParam[LandingZone],
+        lake: dg.ResourceParam[Lake],
+        engine: dg.ResourceParam[TableEngine],
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
+        day = dt.date.fromisoformat(context.partition_key) if days else None
+        outcomes = [
+            land_feed(contract, geography, chains[code], day, landing=landing, lake=lake, engine=engine)
+            for code, geography in geographies.items()
+        ]
+        yield from _report(contract, outcomes, lake, engine)
+
+    return feed_asset
+
+
+def _description(contract: FeedContract) -> str:
+    grain = ", ".join(contract.grain or contract.key)
+    return (
+        f"{contract.description}\n\nGrain: one row per {grain}. Freshness: {contract.arrival_deadline_hours} hours after "
+        "the end of the day. On failure: the geography concerned is left out of everything downstream, the others go on."
+    )
+
+
+def _report(
+    contract: FeedContract, outcomes: list[FeedOutcome], lake: Lake, engine: TableEngine
+) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
+    published = select_published(outcomes)
+    delivery, conformity = _delivery_check(outcomes), _contract_check(published)
+    if not published:
+        yield delivery
+        raise dg.Failure(f"no geography delivered an acceptable {contract.name}", allow_retries=False)
+    yield dg.MaterializeResult(
+        metadata={
+            **row_count_metadata(published),
+            "deliveries": outcome_table(outcomes, _describe),
+            "preview": preview(lake, engine, published[0].partition, contract),
+        },
+        data_version=data_version(published),
+        check_results=[delivery, conformity],
+    )
+
+
+def _delivery_check(outcomes: list[FeedOutcome]) -> dg.AssetCheckResult:
+    wrong = [o for o in outcomes if o not in select_published(outcomes)]
+    findings = [f"- {o.partition.segment}: {finding}" for o in wrong for finding in o.findings]
+    all_wrong = len(wrong) == len(outcomes)
+    return dg.AssetCheckResult(
+        check_name=names.CHECK_DELIVERY,
+        passed=not wrong,
+        severity=dg.AssetCheckSeverity.ERROR if all_wrong else dg.AssetCheckSeverity.WARN,
+        metadata={"findings": dg.MetadataValue.md("\n".join(findings))} if findings else {},
+    )
+
+
+def _contract_check(published: list[FeedOutcome]) -> dg.AssetCheckResult:
+    by_reason = {f"{o.partition.segment}: {reason}": rows for o in published for reason, rows in o.counts.quarantined.items()}
+    return dg.AssetCheckResult(
+        check_name=names.CHECK_CONTRACT,
+        passed=not by_reason,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"quarantined_rows": dg.MetadataValue.json(by_reason)} if by_reason else {},
+    )
+
+
+def _describe(outcome: FeedOutcome) -> str:
+    counts = outcome.counts
+    text = f"{counts.delivered} delivered, {counts.duplicates} duplicates, {counts.late} late, {counts.quarantined_total} quarantined"
+    return "; ".join(outcome.findings) or text

@@ -1,0 +1,53 @@
+"""Jobs of the graph: the daily graph, and one training job per use case.
+
+Belongs here: selections and tags. Does not belong here: when a job runs (sensors, `mlops run`).
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from mlops_assets.config import names
+from mlops_assets.config.models import ProjectConfig
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+# Window tables slide from yesterday's state, so days run one at a time, in order.
+DAILY_TAGS = {names.TAG_QUEUE: names.DAILY_JOB}
+
+
+def build_jobs(config: ProjectConfig, daily: list[dg.AssetKey]) -> "list[UnresolvedAssetJobDefinition]":
+    """Return all jobs.
+
+    Args:
+        config: the project.
+        daily: keys of the assets that are partitioned by day.
+    """
+    daily_job = dg.define_asset_job(
+        names.DAILY_JOB,
+        selection=dg.AssetSelection.assets(*daily),
+        tags=DAILY_TAGS,
+        description="Everything of one day: feeds, feature tables, scores, the log of the day.",
+    )
+    return [daily_job, *_training_jobs(config)]
+
+
+def _training_jobs(config: ProjectConfig) -> "Iterator[UnresolvedAssetJobDefinition]":
+    for use_case in sorted(config.use_cases):
+        selection = dg.AssetSelection.assets(*_training_keys(config, use_case))
+        yield dg.define_asset_job(
+            names.training_job(use_case),
+            selection=selection,
+            description=f"Corpus, leaderboard, gate and model card of {use_case}, for one segment.",
+        )
+
+
+def _training_keys(config: ProjectConfig, use_case: str) -> Iterator[dg.AssetKey]:
+    settings = next(iter(config.use_cases[use_case].values()))
+    if settings.segment_by == "none":
+        yield dg.AssetKey(names.table_key(settings.corpus.table))
+    for model in settings.models:
+        for make_key in (names.corpus_key, names.model_key, names.champion_key, names.model_card_key):
+            yield dg.AssetKey(make_key(use_case, model))

@@ -1,0 +1,73 @@
+"""How corpora, challengers and decisions look in Dagster.
+
+Belongs here: metadata values of the learning stages. Does not belong here: the model card, which is for people
+outside Dagster (mlops_assets.domain.reporting).
+"""
+
+import base64
+from typing import Any
+
+import dagster as dg
+
+from mlops_assets.assets.presentation import record_table
+from mlops_assets.domain.learning.corpus import CorpusOutcome
+from mlops_assets.domain.learning.training import Challenger
+from mlops_assets.domain.ports import LedgerEntry
+
+Metadata = dict[str, dg.MetadataValue[Any]]
+
+
+def corpus_metadata(outcome: CorpusOutcome) -> Metadata:
+    """Return rows and positives of each part, its as-of days and what was left out."""
+    parts = [
+        {"part": name, "rows": part.rows, "positives": part.positives, "as_of_days": ", ".join(part.as_of_days)}
+        for name, part in outcome.parts.items()
+    ]
+    return {
+        "dagster/row_count": dg.MetadataValue.int(outcome.manifest.row_count),
+        "parts": record_table(parts),
+        "left_out_rows": dg.MetadataValue.int(int(outcome.manifest.facts["left_out_rows"])),
+        "content_sha256": dg.MetadataValue.text(outcome.content_sha256),
+    }
+
+
+def challenger_metadata(challenger: Challenger, run_url: str) -> Metadata:
+    """Return leaderboard, importances (with a chart) and where the run is tracked."""
+    return {
+        "leaderboard": record_table(challenger.leaderboard),
+        "reason": dg.MetadataValue.text(challenger.reason),
+        "importances": dg.MetadataValue.md(_importance_chart(challenger)),
+        "version": dg.MetadataValue.text(challenger.version),
+        "bundle_sha256": dg.MetadataValue.text(challenger.bundle_sha256),
+        "mlflow_run": dg.MetadataValue.url(run_url) if run_url.startswith("http") else dg.MetadataValue.text(run_url),
+    }
+
+
+def decision_metadata(entry: LedgerEntry) -> Metadata:
+    """Return outcome, reasons, checks and figures of a decision."""
+    figures = entry.evidence["figures"]
+    return {
+        "outcome": dg.MetadataValue.text(entry.outcome),
+        "version": dg.MetadataValue.text(entry.version),
+        "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in entry.reasons)),
+        "checks": record_table(
+            [{"check": c["name"], "passed": c["is_passed"], "detail": c["detail"]} for c in entry.evidence["checks"]]
+        ),
+        "segments": record_table(figures["segments"]),
+        "evidence_sha256": dg.MetadataValue.text(entry.evidence_sha256),
+        **_main_figures(figures),
+    }
+
+
+def _main_figures(figures: dict[str, Any]) -> Metadata:
+    challenger = figures["challenger"] or {}
+    wanted = {figures["metric"]: challenger.get("metric"), "gain": figures["gain"], "business": challenger.get("business")}
+    return {f"holdout_{name}": dg.MetadataValue.float(float(value)) for name, value in wanted.items() if value is not None}
+
+
+def _importance_chart(challenger: Challenger) -> str:
+    # Dagster shows Markdown without inline SVG, but with images from data addresses.
+    from mlops_assets.domain.reporting.charts import draw_importances_png
+
+    png = draw_importances_png(list(challenger.importances.items())[:20], title="Share of the total importance")
+    return f"![importances](data:image/png;base64,{base64.b64encode(png).decode()})"

@@ -1,0 +1,91 @@
+"""Stage `reports`: documents that people read.
+
+Belongs here: rendering and saving reports as assets. Does not belong here: their content
+(mlops_assets.domain).
+"""
+
+import dagster as dg
+
+from mlops_assets.assets.partitions import segment_partitions
+from mlops_assets.config import names
+from mlops_assets.config.models import ProjectConfig, UseCase
+from mlops_assets.config.run_plan import column_notes
+from mlops_assets.domain.learning.card import CardSources, assemble_model_card
+from mlops_assets.domain.learning.champions import load_version
+from mlops_assets.domain.learning.corpus import CorpusRequest
+from mlops_assets.domain.learning.corpus_reader import load_corpus
+from mlops_assets.domain.learning.training import read_challenger, require_corpus
+from mlops_assets.domain.ports import Lake, ModelRegistry, ModelSlot, PromotionLedger, ReportStore
+from mlops_assets.domain.reporting.model_card_page import render_model_card_html, render_model_card_markdown
+
+
+def build_report_assets(config: ProjectConfig) -> list[dg.AssetsDefinition]:
+    """Return the model card of every model."""
+    return [
+        _build_model_card(config, use_case, model, segments)
+        for use_case, segments in sorted(config.use_cases.items())
+        for model in next(iter(segments.values())).models
+    ]
+
+
+def _build_model_card(config: ProjectConfig, use_case: str, model: str, segments: dict[str, UseCase]) -> dg.AssetsDefinition:
+    any_segment = next(iter(segments.values()))
+    columns = column_notes(config, any_segment.corpus.table)
+
+    @dg.asset(
+        key=names.model_card_key(use_case, model),
+        description=(
+            f"Model card of the newest decision on {model}: what it is for, how good it is, what it rests on.\n\nGrain: one "
+            "page per segment and version. Freshness: with each training. On failure: the decision stands, its page is missing."
+        ),
+        group_name=use_case,
+        owners=[any_segment.owner],
+        kinds={"html"},
+        partitions_def=segment_partitions(config, use_case),
+        deps=[dg.AssetKey(names.champion_key(use_case, model))],
+    )
+    def model_card(
+        context: dg.AssetExecutionContext,
+        lake: dg.ResourceParam[Lake],
+        registry: dg.ResourceParam[ModelRegistry],
+        ledger: dg.ResourceParam[PromotionLedger],
+        reports: dg.ResourceParam[ReportStore],
+    ) -> dg.MaterializeResult:
+        slot = ModelSlot(use_case, model, context.partition_key)
+        sources = _card_sources(slot, segments[slot.segment], columns, lake, registry, ledger)
+        card = assemble_model_card(sources)
+        path = reports.save(f"model_cards/{slot.registered_name}/version-{card.version}.html", render_model_card_html(card))
+        return dg.MaterializeResult(
+            metadata={"card": dg.MetadataValue.md(render_model_card_markdown(card)), "path": dg.MetadataValue.path(path)}
+        )
+
+    return model_card
+
+
+def _card_sources(
+    slot: ModelSlot,
+    settings: UseCase,
+    columns: dict[str, tuple[str, str]],
+    lake: Lake,
+    registry: ModelRegistry,
+    ledger: PromotionLedger,
+) -> CardSources:
+    spec, challenger = settings.models[slot.model], read_challenger(lake, slot)
+    scorer = load_version(registry, slot, challenger.version, challenger.bundle_sha256)
+    champion = ledger.champion(slot)
+    entry = next(e for e in reversed(ledger.history(slot)) if e.bundle_sha256 == challenger.bundle_sha256)
+    request = CorpusRequest(slot.use_case, slot.model, settings.corpus, spec, slot.segment)
+    reading = spec.model_copy(update={"features": list(scorer.features)})
+    return CardSources(
+        description=settings.description,
+        owner=settings.owner,
+        spec=spec,
+        challenger=challenger,
+        entry=entry,
+        is_champion=champion is not None and champion.bundle_sha256 == challenger.bundle_sha256,
+        corpus=require_corpus(lake, request),
+        corpus_table=settings.corpus.table,
+        scorer=scorer,
+        holdout=load_corpus(request.partition, lake, settings.corpus, reading)["holdout"],
+        columns=columns,
+    )

@@ -1,0 +1,44 @@
+"""The `mlops` command.
+
+Belongs here: the list of commands and how errors end a command. Does not belong here: any command
+(mlops_assets.commands).
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from mlops_assets.commands.config import config_commands
+from mlops_assets.commands.demo import demo
+from mlops_assets.commands.run import run, train
+from mlops_assets.commands.sandbox import sandbox_commands
+from mlops_assets.domain.errors import PlatformError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="mlops-assets")
+def cli() -> None:
+    """Run and look after the asset graph.
+
+    MLOPS_HOME is the folder of all data (default ./var), MLOPS_ENVIRONMENT the environment (default local),
+    MLOPS_CONFIG_PATHS adds config folders.
+    """
+
+
+for command in (config_commands, sandbox_commands, run, train, demo):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command; a deliberate error is shown as text and ends with status 1."""
+    try:
+        cli(standalone_mode=True)
+    except PlatformError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""`mlops config`: check the configuration and keep its schemas.
+
+Belongs here: arguments and output. Does not belong here: the checks (mlops_assets.config).
+"""
+
+from __future__ import annotations
+
+import click
+
+from mlops_assets.config.json_schema import render_schemas, stale_schemas
+from mlops_assets.config.loader import PROJECT_CONFIGS, load_project
+from mlops_assets.domain.errors import ConfigError
+
+
+@click.group("config")
+def config_commands() -> None:
+    """Check configuration before anything runs."""
+
+
+@config_commands.command("check")
+def check() -> None:
+    """Load and cross-check every YAML file; exit with 1 and all findings if something is wrong."""
+    config = load_project()
+    if stale := stale_schemas(PROJECT_CONFIGS / "schema"):
+        raise ConfigError(f"stale schemas: {', '.join(stale)}", where=str(PROJECT_CONFIGS / "schema"), remedy="run `mlops config schema`")
+    segments = sum(len(segments) for segments in config.use_cases.values())
+    click.echo(
+        f"ok: {len(config.feeds)} feeds, {len(config.geographies)} geographies, {len(config.use_cases)} use cases "
+        f"with {segments} segments, environment {config.environment.name}"
+    )
+
+
+@config_commands.command("schema")
+def schema() -> None:
+    """Write the JSON Schemas that editors use to complete and check the YAML files."""
+    folder = PROJECT_CONFIGS / "schema"
+    folder.mkdir(exist_ok=True)
+    for name, text in render_schemas().items():
+        (folder / name).write_text(text)
+        click.echo(f"wrote {folder / name}")

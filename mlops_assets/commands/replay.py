@@ -1,0 +1,186 @@
+"""Days run one after another in this process: what `mlops run` and the demo do.
+
+Belongs here: the order of runs and what is told of each day. Does not belong here: which days and slots are
+due (config.run_plan), the graph (definitions) or arguments (run).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mlops_assets.config import names
+from mlops_assets.config.run_plan import day_log_partition, plan_days, plan_training
+from mlops_assets.domain.feeds.arrival import DueDay
+from mlops_assets.domain.learning.readiness import TrainingPlan
+from mlops_assets.domain.ports import LedgerEntry, ModelSlot, PartitionId
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from mlops_assets.commands.workspace import Workspace
+
+# Run logs stay in Dagster's event log; the terminal shows one line a day.
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True)
+class DayResult:
+    """What one day brought. `status` is built, unchanged, incomplete (a geography lacks a feed) or failed."""
+
+    day: dt.date
+    status: str
+    seconds: float = 0.0
+    rows: int = 0
+    quarantined_rows: int = 0
+    scored_rows: int = 0
+    findings: tuple[str, ...] = ()
+    decisions: tuple[LedgerEntry, ...] = ()
+
+
+@dataclass(frozen=True)
+class TrainingOutcome:
+    """What one training run decided, or why it failed."""
+
+    use_case: str
+    segment: str
+    succeeded: bool
+    findings: tuple[str, ...] = ()
+    decisions: tuple[LedgerEntry, ...] = ()
+
+    def text(self) -> str:
+        """Return one line per decision or finding."""
+        decided = [f"{e.slot.registered_name} version {e.version} {e.outcome}: {'; '.join(e.reasons)}" for e in self.decisions]
+        head = f"{self.use_case} {self.segment}: {'done' if self.succeeded else 'failed'}"
+        return "\n".join([head, *(f"  {line}" for line in (*decided, *self.findings))])
+
+
+@dataclass
+class Replay:
+    """Runs due days of a workspace in order, and first trainings between them.
+
+    Args:
+        workspace: configuration, resources and definitions.
+        instance: Dagster instance that records the runs.
+    """
+
+    workspace: Workspace
+    instance: dg.DagsterInstance
+    _jobs: dict[str, dg.JobDefinition] = field(default_factory=dict)
+
+    def run(
+        self, first: dt.date, last: dt.date, on_day: Callable[[DayResult], None], *, rebuild_from: dt.date | None = None
+    ) -> list[DayResult]:
+        """Run every due day between `first` and `last`, both included.
+
+        Days are seen as they were: before each, earlier days (from `rebuild_from` on, by default `first`) whose
+        files were delivered again are rebuilt. Days that are up to date are skipped.
+        """
+        results = []
+        for day in _days(first, last):
+            for result in self._run_until(rebuild_from or first, day):
+                results.append(result)
+                on_day(result)
+        return results
+
+    def _run_until(self, first: dt.date, day: dt.date) -> Iterator[DayResult]:
+        platform = self.workspace.platform
+        due = {d.day: d for d in plan_days(self.workspace.config, platform.landing, platform.lake, until=day) if d.day >= first}
+        for earlier in sorted(set(due) - {day}):
+            yield self._run_day(earlier, due[earlier])
+        yield self._run_day(day, due.get(day), trains=True)
+
+    def _run_day(self, day: dt.date, due: DueDay | None, *, trains: bool = False) -> DayResult:
+        started = time.monotonic()
+        status: str = "unchanged"
+        findings: tuple[str, ...] = ()
+        if due is not None:
+            tags = {names.TAG_REASON: due.reason, names.TAG_DELIVERY: due.fingerprint}
+            succeeded, findings = self._execute(names.DAILY_JOB, day.isoformat(), tags)
+            status = ("incomplete" if findings else "built") if succeeded else "failed"
+        elif not self._is_built(day):
+            status, findings = "failed", (f"nothing was delivered for {day}",)
+        failures, decisions = self._train_due(day) if trains else ((), ())
+        return DayResult(
+            day=day,
+            status="failed" if failures else status,
+            seconds=time.monotonic() - started,
+            **self._counts(day),
+            findings=(*findings, *failures),
+            decisions=decisions,
+        )
+
+    def _is_built(self, day: dt.date) -> bool:
+        return self.workspace.platform.lake.manifest(day_log_partition(day)) is not None
+
+    def _train_due(self, day: dt.date) -> tuple[tuple[str, ...], tuple[LedgerEntry, ...]]:
+        platform = self.workspace.platform
+        plans = plan_training(self.workspace.config, platform.lake, platform.ledger, until=day)
+        outcomes = [
+            self.train(use_case, segment, due[0].as_of_day, due[0].reason) for use_case, segment, due in _by_segment(plans)
+        ]
+        failures = tuple(text for outcome in outcomes if not outcome.succeeded for text in outcome.findings)
+        return failures, tuple(entry for outcome in outcomes for entry in outcome.decisions)
+
+    def train(self, use_case: str, segment: str, as_of_day: dt.date | None, reason: str = "by hand") -> TrainingOutcome:
+        """Train all models of one segment; `as_of_day` None means the newest day that is built."""
+        tags = {names.TAG_REASON: reason}
+        if as_of_day:
+            tags[names.TAG_AS_OF_DAY] = as_of_day.isoformat()
+        ledger = self.workspace.platform.ledger
+        models = self.workspace.config.use_cases[use_case][segment].models
+        slots = [ModelSlot(use_case, model, segment) for model in models]
+        before = {slot: len(ledger.history(slot)) for slot in slots}
+        succeeded, findings = self._execute(names.training_job(use_case), segment, tags)
+        decisions = tuple(entry for slot in slots for entry in ledger.history(slot)[before[slot] :])
+        return TrainingOutcome(use_case, segment, succeeded, findings, decisions)
+
+    def _execute(self, job_name: str, partition_key: str, tags: dict[str, str]) -> tuple[bool, tuple[str, ...]]:
+        if job_name not in self._jobs:
+            self._jobs[job_name] = self.workspace.definitions.resolve_job_def(job_name)
+        result = self._jobs[job_name].execute_in_process(
+            partition_key=partition_key, instance=self.instance, raise_on_error=False, tags=tags, run_config=QUIET
+        )
+        return result.success, tuple(_findings(result))
+
+    def _counts(self, day: dt.date) -> dict[str, int]:
+        config, lake = self.workspace.config, self.workspace.platform.lake
+        feeds = [lake.manifest(PartitionId(f"feeds/{f.name}", g, day)) for f in config.daily_feeds() for g in config.geographies]
+        scores = [
+            lake.manifest(PartitionId(names.scores_table(use_case, model), segment, day))
+            for use_case, segments in config.use_cases.items()
+            for segment, settings in segments.items()
+            for model in settings.models
+        ]
+        return {
+            "rows": sum(m.row_count for m in feeds if m),
+            "quarantined_rows": sum(sum(m.facts["quarantined"].values()) for m in feeds if m),
+            "scored_rows": sum(m.row_count for m in scores if m),
+        }
+
+
+def _days(first: dt.date, last: dt.date) -> Iterator[dt.date]:
+    for offset in range((last - first).days + 1):
+        yield first + dt.timedelta(days=offset)
+
+
+def _by_segment(plans: Sequence[TrainingPlan]) -> list[tuple[str, str, list[TrainingPlan]]]:
+    groups: dict[tuple[str, str], list[TrainingPlan]] = {}
+    for plan in plans:
+        if plan.is_due:
+            groups.setdefault((plan.slot.use_case, plan.slot.segment), []).append(plan)
+    return [(use_case, segment, due) for (use_case, segment), due in groups.items()]
+
+
+def _findings(result: dg.ExecuteInProcessResult) -> Iterator[str]:
+    for check in result.get_asset_check_evaluations():
+        if not check.passed and check.check_name in (names.CHECK_DELIVERY,):
+            text = check.metadata.get("findings")
+            yield from (line.removeprefix("- ") for line in str(text.value if text else check.check_name).splitlines())
+    for event in result.filter_events(lambda e: e.is_step_failure):
+        error = event.step_failure_data.error
+        cause = error.cause if error and error.cause else error
+        yield f"{event.step_key}: {cause.message.strip().splitlines()[0] if cause else 'failed'}"

@@ -1,0 +1,114 @@
+"""`mlops run` and `mlops train`.
+
+Belongs here: arguments, progress lines and exit status. Does not belong here: the order of runs (replay).
+
+Exit status: 0 everything is built; 1 a run failed; 3 built, but a geography lacked a feed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from collections.abc import Sequence
+
+import click
+
+from mlops_assets.commands.replay import DayResult, Replay
+from mlops_assets.commands.workspace import Workspace, open_workspace
+from mlops_assets.config.run_plan import deliveries
+from mlops_assets.domain.errors import FeedMissingError
+
+DAY = click.DateTime(["%Y-%m-%d"])
+MAX_FINDINGS_SHOWN = 5
+
+
+@click.command()
+@click.option("--from", "first", type=DAY, help="First day; default: the first delivered day.")
+@click.option("--to", "last", type=DAY, help="Last day; default: the last delivered day.")
+def run(first: dt.datetime | None, last: dt.datetime | None) -> None:
+    """Build every due day from --from to --to, one line a day; what is up to date is skipped."""
+    workspace = open_workspace()
+    days = _day_range(workspace, first, last)
+    results = replay_days(workspace, *days)
+    statuses = {result.status for result in results}
+    click.echo(f"{len(results)} days: " + ", ".join(f"{_count(results, s)} {s}" for s in sorted(statuses)))
+    sys.exit(1 if "failed" in statuses else 3 if "incomplete" in statuses else 0)
+
+
+def _count(results: Sequence[DayResult], status: str) -> int:
+    return sum(result.status == status for result in results)
+
+
+def _day_range(workspace: Workspace, first: dt.datetime | None, last: dt.datetime | None) -> tuple[dt.date, dt.date]:
+    found = sorted(deliveries(workspace.config, workspace.platform.landing))
+    if not found and not (first and last):
+        raise FeedMissingError(
+            "no feed file has been delivered",
+            where=str(workspace.home / workspace.config.environment.storage.landing),
+            expected="files named as in configs/feeds/*.yaml, in one folder per geography",
+            remedy="`mlops sandbox init` simulates an operator",
+        )
+    days = (first.date() if first else found[0], last.date() if last else found[-1])
+    calendar = workspace.config.environment.calendar
+    if days[0] < calendar.first_day:
+        raise click.BadParameter(f"{days[0]} is before calendar.first_day {calendar.first_day} of the environment", param_hint="--from")
+    if days[1] < days[0]:
+        raise click.BadParameter(f"{days[1]} is before {days[0]}", param_hint="--to")
+    return days
+
+
+def replay_days(workspace: Workspace, first: dt.date, last: dt.date) -> list[DayResult]:
+    """Run the days and print one line each, with the time that is left."""
+    show = DayPrinter(first, last)
+    with workspace.open_instance() as instance:
+        return Replay(workspace, instance).run(first, last, show)
+
+
+class DayPrinter:
+    """Prints one line a day, with an estimate of the time that is left."""
+
+    def __init__(self, first: dt.date, last: dt.date) -> None:
+        self.first, self.last = first, last
+        self._seconds = 0.0
+
+    def waited(self, seconds: float) -> None:
+        """Count time that was spent between days."""
+        self._seconds += seconds
+
+    def __call__(self, result: DayResult) -> None:
+        """Print a day."""
+        self._seconds += result.seconds
+        number, total = (result.day - self.first).days + 1, (self.last - self.first).days + 1
+        click.echo(day_line(result, number, total, self._seconds / number * (total - number)))
+
+
+def day_line(result: DayResult, number: int, total: int, left_s: float) -> str:
+    """Return the line of one day, followed by its findings and decisions."""
+    line = f"{result.day}  [{number:>3}/{total}]  {result.status:<10} {result.seconds:5.1f} s  {result.rows:>10,} rows"
+    line += f"  {result.quarantined_rows:>5,} quarantined  {result.scored_rows:>9,} scored  {left_s:4.0f} s left"
+    notes = [f"    ! {text}" for text in result.findings[:MAX_FINDINGS_SHOWN]]
+    if len(result.findings) > MAX_FINDINGS_SHOWN:
+        notes.append(f"    ! and {len(result.findings) - MAX_FINDINGS_SHOWN} more (see the run in Dagster)")
+    notes += [f"    * {e.slot.registered_name} version {e.version} {e.outcome}: {'; '.join(e.reasons)}" for e in result.decisions]
+    return "\n".join([line, *notes])
+
+
+@click.command()
+@click.argument("use_case")
+@click.option("--segment", help="Only this segment; default: all.")
+@click.option("--as-of", "as_of", type=DAY, help="Newest day to use; default: the last built day.")
+def train(use_case: str, segment: str | None, as_of: dt.datetime | None) -> None:
+    """Train the models of USE_CASE now and let the gate decide, whatever the sensors say."""
+    workspace = open_workspace()
+    known = workspace.config.use_cases
+    if use_case not in known:
+        raise click.BadParameter(f"unknown use case {use_case!r}; one of {', '.join(sorted(known))}", param_hint="USE_CASE")
+    segments = workspace.config.segments(use_case)
+    if segment is not None and segment not in segments:
+        raise click.BadParameter(f"unknown segment {segment!r}; one of {', '.join(segments)}", param_hint="--segment")
+    with workspace.open_instance() as instance:
+        replay = Replay(workspace, instance)
+        outcomes = [replay.train(use_case, s, as_of.date() if as_of else None) for s in ([segment] if segment else segments)]
+    for outcome in outcomes:
+        click.echo(outcome.text())
+    sys.exit(0 if all(outcome.succeeded for outcome in outcomes) else 1)

@@ -1,0 +1,130 @@
+"""`mlops sandbox`: a simulated operator that drops feed files.
+
+Belongs here: arguments and output. Does not belong here: the simulation (mlops_assets.sandbox).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from mlops_assets.commands.run import DAY
+from mlops_assets.commands.workspace import Workspace, open_workspace
+from mlops_assets.sandbox.events import EVENT_PARAMETERS, ScriptedEvent, default_events
+from mlops_assets.sandbox.geography_world import DayOutcome
+from mlops_assets.sandbox.simulation import advance, init_sandbox, list_events, schedule_event
+
+FIRST_DAY = dt.datetime(2026, 8, 3)  # noqa: DTZ001 - a calendar day; eight weeks from it hold a change of the clocks
+
+
+@click.group("sandbox")
+def sandbox_commands() -> None:
+    """Simulate an operator: subscribers, devices and the files of their days."""
+
+
+def sandbox_arguments(workspace: Workspace) -> dict[str, Any]:
+    """Return what every sandbox call needs of a workspace."""
+    config, storage = workspace.config, workspace.config.environment.storage
+    return {
+        "root": workspace.home / storage.sandbox,
+        "landing": workspace.home / storage.landing,
+        "contracts": config.daily_feeds(),
+        "geographies": list(config.geographies.values()),
+        "geography_chains": {code: config.geography_chain(code) for code in config.geographies},
+        "threads": config.environment.engine.threads,
+        "memory_limit": config.environment.engine.memory_limit,
+    }
+
+
+def start_sandbox(
+    workspace: Workspace, *, subscribers: int, first_day: dt.date, days: int, seed: int, devices: int | None, on_day: Callable[[DayOutcome], None] | None
+) -> None:
+    """Create the sandbox with the default script; refuses days that the calendar does not know."""
+    calendar = workspace.config.environment.calendar
+    if first_day < calendar.first_day:
+        raise click.BadParameter(f"{first_day} is before calendar.first_day {calendar.first_day} of the environment", param_hint="--first-day")
+    init_sandbox(
+        **sandbox_arguments(workspace), subscribers=subscribers, first_day=first_day, days=days, seed=seed, devices=devices,
+        events=default_events(first_day), on_day=on_day,
+    )
+
+
+@sandbox_commands.command("init")
+@click.option("--subscribers", default=20_000, show_default=True, type=click.IntRange(min=100), help="Subscribers of each geography.")
+@click.option("--days", default=56, show_default=True, type=click.IntRange(min=0), help="Days of files to drop.")
+@click.option("--first-day", type=DAY, default=FIRST_DAY, show_default="2026-08-03")
+@click.option("--devices", type=click.IntRange(min=1), help="Network devices of each geography; default follows the subscribers.")
+@click.option("--seed", default=20260803, show_default=True, help="The same seed gives the same files.")
+def init(subscribers: int, days: int, first_day: dt.datetime, devices: int | None, seed: int) -> None:
+    """Create the operator of every configured geography and drop the files of its first days."""
+    workspace = open_workspace()
+    start_sandbox(
+        workspace, subscribers=subscribers, first_day=first_day.date(), days=days, seed=seed, devices=devices, on_day=_show_day
+    )
+    click.echo(f"files are in {sandbox_arguments(workspace)['landing']}; build them with `mlops run`")
+
+
+@sandbox_commands.command("day")
+@click.option("--days", default=1, show_default=True, type=click.IntRange(min=1))
+def day(days: int) -> None:
+    """Let the next day pass: its files are dropped in every geography."""
+    advance(**sandbox_arguments(open_workspace()), days=days, on_day=_show_day)
+
+
+def _show_day(outcome: DayOutcome) -> None:
+    click.echo(f"{outcome.day}  {outcome.geography}  {len(outcome.files)} files, {outcome.customers:,} customers, {outcome.prospects:,} prospects")
+
+
+@sandbox_commands.group("events")
+def events() -> None:
+    """What is scripted to happen, or to go wrong."""
+
+
+@events.command("list")
+def list_command() -> None:
+    """List the scripted events."""
+    scripted = list_events(sandbox_arguments(open_workspace())["root"])
+    for event in scripted:
+        settings = " ".join(f"{name}={value}" for name, value in event.parameters.items())
+        click.echo(f"{event.first_day} .. {event.last_day or ''}  {event.geography or 'all':<4} {event.kind} {settings}")
+    if not scripted:
+        click.echo("no events")
+
+
+@events.command("add")
+@click.argument("kind", type=click.Choice(sorted(EVENT_PARAMETERS)))
+@click.option("--geography", help="Only there; default: everywhere.")
+@click.option("--from", "first", type=DAY, required=True)
+@click.option("--to", "last", type=DAY)
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Parameter of the event; repeatable.")
+def add(kind: str, geography: str | None, first: dt.datetime, last: dt.datetime | None, settings: tuple[str, ...]) -> None:
+    """Script an event for days that have not been simulated yet."""
+    workspace = open_workspace()
+    if geography is not None and geography not in workspace.config.geographies:
+        raise click.BadParameter(f"unknown geography {geography!r}; one of {', '.join(workspace.config.geographies)}", param_hint="--geography")
+    event = {
+        "kind": kind,
+        "geography": geography,
+        "first_day": first.date(),
+        "last_day": last.date() if last else None,
+        "parameters": dict(_setting(kind, text) for text in settings),
+    }
+    try:
+        scripted = ScriptedEvent.model_validate(event)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--set") from error
+    schedule_event(sandbox_arguments(workspace)["root"], scripted)
+    click.echo(f"scripted {kind} from {scripted.first_day}")
+
+
+def _setting(kind: str, text: str) -> tuple[str, str | float]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.BadParameter(f"{text!r} is not NAME=VALUE; parameters of {kind}: {', '.join(EVENT_PARAMETERS[kind])}", param_hint="--set")
+    try:
+        return name, float(value)
+    except ValueError:
+        return name, value

@@ -1,0 +1,113 @@
+"""What a run left behind, for people: the summary page, the index of reports and a table in the terminal.
+
+Belongs here: collecting from lake, ledger and reports. Does not belong here: rendering
+(mlops_assets.domain.reporting).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlops_assets.commands.replay import DayResult
+from mlops_assets.config.run_plan import slots
+from mlops_assets.domain.ports import PartitionId
+from mlops_assets.domain.reporting.report_index import INDEX_NAME, build_report_index
+from mlops_assets.domain.reporting.run_summary import (
+    ChampionLine,
+    DayLine,
+    FeedLine,
+    Place,
+    RefusedFeed,
+    RunSummary,
+    render_run_summary_html,
+)
+
+if TYPE_CHECKING:
+    from mlops_assets.commands.workspace import Workspace
+
+
+def save_summary(workspace: Workspace, results: Sequence[DayResult], elapsed_s: float, peak_memory_mb: float | None) -> tuple[RunSummary, Path]:
+    """Save the summary page and the index of all reports; return the summary and the path of the index."""
+    summary = collect_summary(workspace, results, elapsed_s, peak_memory_mb)
+    reports = workspace.platform.reports
+    reports.save(f"run_summaries/{summary.first_day}_{summary.last_day}.html", render_run_summary_html(summary))
+    index = build_report_index((path, reports.read(path)) for path in reports.list() if path != INDEX_NAME)
+    return summary, reports.save(INDEX_NAME, index)
+
+
+def collect_summary(workspace: Workspace, results: Sequence[DayResult], elapsed_s: float, peak_memory_mb: float | None) -> RunSummary:
+    """Collect what the days of a run brought."""
+    days = [result.day for result in results]
+    return RunSummary(
+        first_day=min(days),
+        last_day=max(days),
+        environment=workspace.config.environment.name,
+        days=tuple(_day_line(result) for result in results),
+        feeds=tuple(_feed_lines(workspace, sorted(set(days)))),
+        refused=tuple(_refused(results)),
+        champions=tuple(_champions(workspace)),
+        places=tuple(_places(workspace)),
+        elapsed_seconds=elapsed_s,
+        peak_memory_mb=peak_memory_mb,
+    )
+
+
+def _day_line(result: DayResult) -> DayLine:
+    outcome = "built" if result.status == "incomplete" else result.status
+    notes = [*result.findings, *(f"{e.slot.registered_name} {e.outcome}" for e in result.decisions)]
+    return DayLine(day=result.day, outcome=outcome, row_count=result.rows, seconds=result.seconds, note="; ".join(notes)[:300])
+
+
+def _feed_lines(workspace: Workspace, days: Sequence[dt.date]) -> Iterator[FeedLine]:
+    lake = workspace.platform.lake
+    for feed in workspace.config.daily_feeds():
+        for geography in sorted(workspace.config.geographies):
+            found = [m for day in days if (m := lake.manifest(PartitionId(f"feeds/{feed.name}", geography, day)))]
+            yield FeedLine(
+                feed=feed.name,
+                geography=geography,
+                day_count=len(found),
+                row_count=sum(m.row_count for m in found),
+                quarantined_count=sum(sum(m.facts["quarantined"].values()) for m in found),
+            )
+
+
+def _refused(results: Sequence[DayResult]) -> Iterator[RefusedFeed]:
+    for result in results:
+        if result.status == "incomplete":
+            for finding in result.findings:
+                geography, _, reason = finding.partition(": ")
+                yield RefusedFeed(feed=reason.split(" ")[0].split("_")[0], geography=geography, day=result.day, reason=reason)
+
+
+def _champions(workspace: Workspace) -> Iterator[ChampionLine]:
+    for slot in slots(workspace.config):
+        spec = workspace.config.use_cases[slot.use_case][slot.segment].models[slot.model]
+        history = workspace.platform.ledger.history(slot)
+        champion = workspace.platform.ledger.champion(slot)
+        if champion is None:
+            note = "; ".join(history[-1].reasons) if history else "not enough history yet"
+            yield ChampionLine(use_case=slot.use_case, model=slot.model, segment=slot.segment, metric=spec.metric, note=note)
+            continue
+        figures = champion.evidence["figures"]["challenger"]
+        yield ChampionLine(
+            use_case=slot.use_case,
+            model=slot.model,
+            segment=slot.segment,
+            version=champion.version,
+            metric=spec.metric,
+            value=figures["metric"],
+            note="; ".join(champion.reasons),
+        )
+
+
+def _places(workspace: Workspace) -> Iterator[Place]:
+    storage = workspace.config.environment.storage
+    yield Place(title="Reports", location=str(workspace.home / storage.reports / INDEX_NAME), what="this summary, model cards")
+    yield Place(title="Dagster", location="make dev", what="lineage, runs, checks and previews on http://127.0.0.1:3000")
+    yield Place(title="MLflow", location="make mlflow", what="leaderboards and model versions on http://127.0.0.1:5000")
+    yield Place(title="Lake", location=str(workspace.home / storage.lake), what="feeds, feature tables, corpora and scores as Parquet")
+    yield Place(title="Landing zone", location=str(workspace.home / storage.landing), what="the files that the sandbox operator delivered")

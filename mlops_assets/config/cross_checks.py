@@ -1,0 +1,175 @@
+"""Rules between config files: does every name that one file uses exist in another?
+
+Belongs here: checks that need the whole project, with file, line and a suggestion. Does not belong here:
+checks of a single file (its model).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+
+from mlops_assets.config.loader import Findings
+from mlops_assets.config.models import GeographiesFile, ProjectConfig, UseCase
+from mlops_assets.config.yaml_source import YamlSource
+from mlops_assets.domain.errors import ConfigError, PlatformError
+from mlops_assets.domain.feeds.contract import FeedContract
+from mlops_assets.domain.learning.spec import ColumnLabel, EventLabel, HashSplit, ModelSpec, TimeSplit
+
+
+def check_across_files(
+    config: ProjectConfig, entries: GeographiesFile, sources: Mapping[str, YamlSource], findings: Findings
+) -> None:
+    """Add a finding for every name without a counterpart, and for labels that would leak."""
+    _check_geographies(config, entries, sources["geographies"], findings)
+    for feed in config.feeds.values():
+        _check_feed(config, feed, sources[f"feeds/{feed.name}"], findings)
+    for name, segments in config.use_cases.items():
+        source = sources[f"use_cases/{name}"]
+        if not segments:
+            findings.add(
+                ConfigError("no geography runs this use case", where=source.where(("name",)), remedy=f"list {name} under a geography's `use_cases`")
+            )
+        for use_case in segments.values():
+            _check_use_case(config, use_case, source, findings)
+
+
+def unknown(what: str, given: str, known: Iterable[str], where: str) -> ConfigError:
+    """Return the error for a name that is not among `known`, with the nearest one as suggestion."""
+    names = sorted(known)
+    close = get_close_matches(given, names, n=1)
+    return ConfigError(
+        f"unknown {what} {given!r}",
+        where=where,
+        expected=f"one of {', '.join(names)}",
+        remedy=f"did you mean {close[0]!r}?" if close else f"add the {what} or correct the name",
+    )
+
+
+def _check_geographies(config: ProjectConfig, entries: GeographiesFile, source: YamlSource, findings: Findings) -> None:
+    for code, entry in entries.geographies.items():
+        at = ("geographies", code)
+        if entry.like is not None and entry.like not in entries.geographies:
+            findings.add(unknown("geography", entry.like, entries.geographies, source.where((*at, "like"))))
+        for index, use_case in enumerate(entry.use_cases):
+            if use_case not in config.use_cases:
+                findings.add(unknown("use case", use_case, config.use_cases, source.where((*at, "use_cases", index))))
+        for use_case in entry.overrides:
+            if use_case not in (own := config.geographies[code].use_cases):
+                findings.add(unknown("use case of this geography", use_case, own, source.where((*at, "overrides", use_case))))
+        if not config.geographies[code].plan_codes:
+            findings.add(ConfigError("no plan codes", where=source.where(at), remedy="add `plan_codes:` or `like:` a geography that has them"))
+
+
+def _check_feed(config: ProjectConfig, feed: FeedContract, source: YamlSource, findings: Findings) -> None:
+    for code, override in feed.geographies.items():
+        if code not in config.geographies:
+            findings.add(unknown("geography", code, config.geographies, source.where(("geographies", code))))
+        for column in override.columns:
+            if column not in (known := [c.name for c in feed.columns]):
+                findings.add(unknown("column", column, known, source.where(("geographies", code, "columns", column))))
+
+
+def table_columns(config: ProjectConfig, table: str) -> list[str] | None:
+    """Return the columns of a lake table, or None if there is no such table."""
+    from mlops_assets.domain.features.catalogue import FEATURE_TABLES
+
+    if table in FEATURE_TABLES:
+        return list(FEATURE_TABLES[table].columns)
+    feed = config.feeds.get(table.removeprefix("feeds/")) if table.startswith("feeds/") else None
+    return [c.name for c in feed.columns if not (feed.grain and c.merge is None and c.name not in feed.grain)] if feed else None
+
+
+def known_tables(config: ProjectConfig) -> list[str]:
+    """Return every lake table that a corpus or label may name."""
+    from mlops_assets.domain.features.catalogue import FEATURE_TABLES
+
+    return [*FEATURE_TABLES, *(f"feeds/{name}" for name in config.feeds)]
+
+
+def _check_use_case(config: ProjectConfig, use_case: UseCase, source: YamlSource, findings: Findings) -> None:
+    columns = table_columns(config, use_case.corpus.table)
+    if columns is None:
+        findings.add(unknown("table", use_case.corpus.table, known_tables(config), source.where(("corpus", "table"))))
+        return
+    named: list[tuple[tuple[str, ...], str]] = [(("corpus", "entity_key"), use_case.corpus.entity_key)]
+    named += [(("corpus", "filter_equals", column), column) for column in use_case.corpus.filter_equals]
+    for place, column in named:
+        if column not in columns:
+            findings.add(unknown(f"column of {use_case.corpus.table}", column, columns, source.where(place)))
+    _check_split_fits_table(config, use_case, source, findings)
+    for name, model in use_case.models.items():
+        at: tuple[str | int, ...] = ("models", name)
+        _check_label(config, use_case, model, at, columns, source, findings)
+        _check_features(use_case, model, at, columns, source, findings)
+        _check_algorithms(model, at, source, findings)
+
+
+def _check_split_fits_table(config: ProjectConfig, use_case: UseCase, source: YamlSource, findings: Findings) -> None:
+    feed = config.feeds.get(use_case.corpus.table.removeprefix("feeds/"))
+    is_snapshot = use_case.corpus.table.startswith("feeds/") and feed is not None and feed.cadence == "snapshot"
+    split = use_case.corpus.split
+    if is_snapshot and not isinstance(split, HashSplit):
+        findings.add(ConfigError("a snapshot has no days to split by", where=source.where(("corpus", "split")), remedy="use `split: {kind: hash}`"))
+    if is_snapshot != (use_case.segment_by == "none"):
+        findings.add(
+            ConfigError("segment and table do not fit", where=source.where(("segment_by",)), expected="`segment_by: none` for a snapshot feed, `geography` for daily tables")
+        )
+    if not is_snapshot and not isinstance(split, TimeSplit):
+        findings.add(ConfigError("a daily table is split by time", where=source.where(("corpus", "split")), remedy="use `split: {kind: time}`"))
+
+
+def _check_label(
+    config: ProjectConfig, use_case: UseCase, model: ModelSpec, at: Sequence[str | int], columns: Sequence[str], source: YamlSource, findings: Findings
+) -> None:
+    label = model.label
+    if isinstance(label, EventLabel):
+        known = table_columns(config, label.table)
+        if known is None:
+            findings.add(unknown("table", label.table, known_tables(config), source.where((*at, "label", "table"))))
+        elif use_case.corpus.entity_key not in known:
+            findings.add(unknown(f"column of {label.table}", use_case.corpus.entity_key, known, source.where((*at, "label", "table"))))
+        elif label.table == use_case.corpus.table:
+            findings.add(
+                ConfigError("the label is an event of the corpus table itself", where=source.where((*at, "label", "table")), remedy="name the table that holds the events")
+            )
+    if isinstance(label, ColumnLabel) and label.column not in columns:
+        findings.add(unknown(f"column of {use_case.corpus.table}", label.column, columns, source.where((*at, "label", "column"))))
+
+
+def _check_features(
+    use_case: UseCase, model: ModelSpec, at: Sequence[str | int], columns: Sequence[str], source: YamlSource, findings: Findings
+) -> None:
+    hidden = {use_case.corpus.entity_key}
+    if isinstance(model.label, ColumnLabel):
+        hidden.add(model.label.column)
+    for index, feature in enumerate(model.features):
+        where = source.where((*at, "features", index))
+        if feature in hidden:
+            findings.add(ConfigError(f"feature {feature!r} is the label or the key: it leaks the answer", where=where, remedy="remove it from `features`"))
+        elif feature not in columns:
+            findings.add(unknown("feature", feature, [c for c in columns if c not in hidden], where))
+    for index, column in enumerate(model.gate.segment_columns):
+        if column not in columns:
+            findings.add(unknown("segment column", column, columns, source.where((*at, "gate", "segment_columns", index))))
+
+
+def _check_algorithms(model: ModelSpec, at: Sequence[str | int], source: YamlSource, findings: Findings) -> None:
+    from mlops_assets.domain.learning.algorithms import ALGORITHMS
+    from mlops_assets.domain.learning.metrics import METRICS
+
+    metric = METRICS.get(model.metric)
+    if metric is None:
+        findings.add(unknown("metric", model.metric, METRICS, source.where((*at, "metric"))))
+    elif model.task not in metric.tasks:
+        findings.add(ConfigError(f"metric {model.metric} is not for task {model.task}", where=source.where((*at, "metric"))))
+    for name, spec in model.algorithms.items():
+        where = source.where((*at, "algorithms", name))
+        if name not in ALGORITHMS:
+            findings.add(unknown("algorithm", name, ALGORITHMS, where))
+            continue
+        try:
+            ALGORITHMS[name].validate_hyperparameters(spec.hyperparameters, model.task)
+            ALGORITHMS[name].validate_search(spec.search, model.task)
+        except PlatformError as error:
+            findings.add(ConfigError(error.what, where=where, expected=error.expected, remedy=error.remedy))

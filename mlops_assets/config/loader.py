@@ -1,0 +1,251 @@
+"""Loading of configs/: files to a checked ProjectConfig.
+
+Belongs here: which files there are, inheritance, and turning every finding into file, line, expectation and
+remedy. Does not belong here: rules between files (cross_checks).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from mlops_assets.config.models import (
+    Environment,
+    GeographiesFile,
+    ProjectConfig,
+    UseCase,
+    UseCaseDefaults,
+)
+from mlops_assets.config.yaml_source import KeyPath, YamlSource, deep_merge, read_yaml
+from mlops_assets.domain.errors import ConfigError
+from mlops_assets.domain.feeds.contract import FeedContract, Geography
+
+PROJECT_CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+EVERYWHERE = "all"
+# Algorithms are a choice, not an addition: a model that lists its own drops the inherited ones.
+REPLACED_KEYS = frozenset({"algorithms", "split", "label"})
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass
+class Findings:
+    """What is wrong with the configuration, collected so that one check reports everything."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def add(self, error: ConfigError | str) -> None:
+        """Note one finding."""
+        self.lines.append(str(error))
+
+    def raise_if_any(self) -> None:
+        """Raise one ConfigError with all findings, if there are any."""
+        if self.lines:
+            raise ConfigError(
+                f"{len(self.lines)} problem(s) in the configuration:\n  " + "\n  ".join(dict.fromkeys(self.lines)),
+            )
+
+
+def config_roots() -> tuple[Path, ...]:
+    """Return the project's configs/ and the folders that MLOPS_CONFIG_PATHS adds."""
+    extra = [Path(p).resolve() for p in os.environ.get("MLOPS_CONFIG_PATHS", "").split(os.pathsep) if p]
+    return (PROJECT_CONFIGS, *extra)
+
+
+def load_project(roots: Sequence[Path] | None = None, environment: str | None = None) -> ProjectConfig:
+    """Load and check all configuration together.
+
+    Args:
+        roots: config folders, later ones add files; default `config_roots()`.
+        environment: name of the environment file; default MLOPS_ENVIRONMENT or `local`.
+
+    Raises:
+        ConfigError: one error that lists every finding with file, line, expectation and remedy.
+    """
+    chosen = environment or os.environ.get("MLOPS_ENVIRONMENT", "local")
+    return _load_cached(tuple(roots or config_roots()), chosen)
+
+
+@lru_cache(maxsize=8)
+def _load_cached(roots: tuple[Path, ...], environment: str) -> ProjectConfig:
+    findings = Findings()
+    files = _ConfigFiles(roots, findings)
+    feeds = files.parse_folder("feeds", FeedContract)
+    entries, geography_source = files.geographies()
+    geographies = {code: _geography(code, entries) for code in entries.geographies}
+    use_cases = files.use_cases(entries)
+    environments = files.parse_folder("environments", Environment)
+    findings.raise_if_any()
+    if environment not in environments:
+        raise ConfigError(
+            f"unknown environment {environment!r}",
+            where="MLOPS_ENVIRONMENT",
+            expected=", ".join(sorted(environments)),
+            remedy="choose one of them or add configs/environments/<name>.yaml",
+        )
+    config = ProjectConfig(
+        roots=roots, environment=environments[environment], feeds=feeds, geographies=geographies, use_cases=use_cases
+    )
+    from mlops_assets.config.cross_checks import check_across_files
+
+    check_across_files(config, entries, {**files.sources, "geographies": geography_source}, findings)
+    findings.raise_if_any()
+    return config
+
+
+def _geography(code: str, entries: GeographiesFile) -> Geography:
+    entry = entries.geographies[code]
+    base = entries.geographies.get(entry.like) if entry.like else None
+    plan_codes = entry.plan_codes or (base.plan_codes if base else {})
+    fields = entry.model_dump(exclude={"overrides", "plan_codes", "use_cases"})
+    return Geography(code=code, plan_codes=plan_codes, use_cases=_use_cases_of(code, entries), **fields)
+
+
+def _use_cases_of(code: str, entries: GeographiesFile) -> list[str]:
+    entry = entries.geographies[code]
+    base = entries.geographies.get(entry.like) if entry.like else None
+    return entry.use_cases or (base.use_cases if base else [])
+
+
+class _ConfigFiles:
+    """The YAML files of all roots, parsed on demand; keeps their sources for messages."""
+
+    def __init__(self, roots: Sequence[Path], findings: Findings) -> None:
+        self.roots, self.findings = roots, findings
+        self.sources: dict[str, YamlSource] = {}
+
+    def _read(self, path: Path, key: str) -> YamlSource | None:
+        try:
+            self.sources[key] = read_yaml(path)
+        except ConfigError as error:
+            self.findings.add(error)
+            return None
+        return self.sources[key]
+
+    def _sources(self, folder: str) -> Iterator[tuple[str, YamlSource]]:
+        seen: dict[str, Path] = {}
+        for root in self.roots:
+            for path in sorted((root / folder).glob("*.yaml")):
+                if path.stem in seen:
+                    self.findings.add(
+                        ConfigError("the same name in two config folders", where=str(path), remedy=f"rename it; the other is {seen[path.stem]}")
+                    )
+                seen[path.stem] = path
+                if source := self._read(path, f"{folder}/{path.stem}"):
+                    yield path.stem, source
+
+    def parse_folder(self, folder: str, model: type[M]) -> dict[str, M]:
+        """Parse every YAML of a folder; its name must be the file's."""
+        parsed: dict[str, M] = {}
+        for stem, source in self._sources(folder):
+            item = validate(model, source, self.findings)
+            if item is not None and (name := getattr(item, "name", stem)) != stem:
+                self.findings.add(ConfigError(f"name {name!r} in {stem}.yaml", where=source.where(("name",)), expected=stem))
+            elif item is not None:
+                parsed[stem] = item
+        return parsed
+
+    def geographies(self) -> tuple[GeographiesFile, YamlSource]:
+        """Merge geographies.yaml of all roots."""
+        merged: dict[str, Any] = {"geographies": {}}
+        source = YamlSource(self.roots[0] / "geographies.yaml", {}, {})
+        places: dict[KeyPath, str] = {}
+        for root in self.roots:
+            path = root / "geographies.yaml"
+            if path.exists() and (read := self._read(path, f"geographies:{root}")):
+                merged = deep_merge(merged, read.data)
+                places.update(read.places)
+                source = YamlSource(path, merged, places)
+        parsed = validate(GeographiesFile, source, self.findings)
+        if parsed is None:
+            self.findings.raise_if_any()
+            raise AssertionError("validate() reports what it refuses")
+        return parsed, source
+
+    def use_cases(self, geographies: GeographiesFile) -> dict[str, dict[str, UseCase]]:
+        """Parse use cases with defaults and the overrides of each geography that runs them."""
+        found: dict[str, dict[str, UseCase]] = {}
+        inherited = YamlSource(self.roots[0] / "use_cases", {}, {})
+        for stem, source in self._sources("use_cases"):
+            if stem == "_defaults":
+                validate(UseCaseDefaults, source, self.findings)
+                inherited = source
+                continue
+            merged = _with_defaults(source, inherited)
+            self.sources[f"use_cases/{stem}"] = merged
+            found[stem] = self._segments(stem, merged, geographies)
+        return found
+
+    def _segments(self, name: str, source: YamlSource, geographies: GeographiesFile) -> dict[str, UseCase]:
+        if source.data.get("segment_by", "geography") == "none":
+            item = validate(UseCase, source, self.findings)
+            return {EVERYWHERE: item} if item else {}
+        segments: dict[str, UseCase] = {}
+        for code, entry in geographies.geographies.items():
+            if name in _use_cases_of(code, geographies):
+                merged = deep_merge(source.data, entry.overrides.get(name, {}), replace=REPLACED_KEYS)
+                if (item := validate(UseCase, source, self.findings, merged)) is not None:
+                    segments[code] = item
+        if not segments:
+            validate(UseCase, source, self.findings)
+        return segments
+
+
+def _with_defaults(source: YamlSource, inherited: YamlSource) -> YamlSource:
+    """Lay a use case over the defaults; the place of each key is that of the file it comes from."""
+    defaults = {part: inherited.data.get(part) or {} for part in ("use_case", "model")}
+    merged = deep_merge(defaults["use_case"], source.data, replace=REPLACED_KEYS)
+    places = inherited.moved(("use_case",), ())
+    models = merged.get("models")
+    if isinstance(models, Mapping):
+        for name in models:
+            places |= inherited.moved(("model",), ("models", str(name)))
+        merged["models"] = {
+            name: deep_merge(defaults["model"], model, replace=REPLACED_KEYS) if isinstance(model, Mapping) else model
+            for name, model in models.items()
+        }
+    return YamlSource(source.path, merged, {**places, **source.places})
+
+
+def validate(model: type[M], source: YamlSource, findings: Findings, data: Mapping[str, Any] | None = None) -> M | None:
+    """Validate one file's data; every violation becomes a finding with its line."""
+    try:
+        return model.model_validate(source.data if data is None else data)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            findings.add(_finding(model, source, detail["loc"], detail["type"], detail["msg"], detail.get("input")))
+        return None
+
+
+def _finding(
+    model: type[BaseModel], source: YamlSource, at: Sequence[str | int], kind: str, message: str, given: Any
+) -> ConfigError:
+    if kind == "extra_forbidden":
+        known = _known_keys(model, at[:-1])
+        close = get_close_matches(str(at[-1]), known, n=1)
+        return ConfigError(
+            f"unknown key {at[-1]!r}",
+            where=source.where(at),
+            expected=f"one of {', '.join(known)}" if known else "",
+            remedy=f"did you mean {close[0]!r}?" if close else "remove it",
+        )
+    if kind == "missing":
+        return ConfigError(f"missing key {at[-1]!r}", where=source.where(at[:-1]), remedy=f"add `{at[-1]}:`")
+    if not at and (named := re.search(r"`(\w+)`", message)) and (named[1],) in source.places:
+        at = (named[1],)
+    shown = f", not {given!r}" if isinstance(given, str | int | float | bool) else ""
+    return ConfigError(f"{message.removeprefix('Value error, ')}{shown}", where=source.where(at))
+
+
+def _known_keys(model: type[BaseModel], at: Sequence[str | int]) -> list[str]:
+    """Return the fields of the model found by walking `at` through nested models (best effort)."""
+    from mlops_assets.config.json_schema import schema_properties
+
+    return schema_properties(model, at)

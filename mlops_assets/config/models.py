@@ -1,0 +1,165 @@
+"""The shape of the files under configs/.
+
+Belongs here: one model per kind of file. Does not belong here: types that the domain works with by itself
+(contracts, corpus, model and gate specifications live in mlops_assets.domain and are embedded here).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from mlops_assets.domain.feeds.contract import CurrencyCode, FeedContract, Geography, GeographyCode, Name, TimeZone
+from mlops_assets.domain.learning.spec import CorpusSpec, ModelSpec
+from mlops_assets.domain.model_base import Record
+
+# Plain names joined by "/": neither absolute nor "..", by construction.
+RelativePath = Annotated[
+    str, Field(max_length=200, pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(/[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)*$")
+]
+Owner = Annotated[str, Field(pattern=r"^(team:[a-z][a-z0-9-]{1,60}|[^@\s]+@[^@\s]+\.[^@\s]+)$")]
+
+
+class UseCase(Record):
+    """A use case: whose it is, what it learns from, and its models.
+
+    `segment_by: geography` trains one model per geography that lists the use case, `none` a single one
+    (segment `all`). `score_daily` lets the champion score every active row of each day.
+    """
+
+    name: Name
+    description: str
+    owner: Owner
+    recipients: list[str] = []
+    segment_by: Literal["geography", "none"] = "geography"
+    score_daily: bool = True
+    corpus: CorpusSpec
+    models: dict[Name, ModelSpec] = Field(min_length=1)
+
+
+class UseCaseDefaults(Record):
+    """configs/use_cases/_defaults.yaml: what a use case and each of its models inherit."""
+
+    use_case: dict[str, Any] = {}
+    model: dict[str, Any] = {}
+
+
+class GeographyEntry(Record):
+    """One entry of configs/geographies.yaml; the code is its key.
+
+    `like` names a geography whose plan codes, use cases and feed overrides it takes over where it gives none.
+    `overrides` is laid over the use case of that name, for this geography only.
+    """
+
+    name: str
+    timezone: TimeZone
+    currency: CurrencyCode
+    usd_per_unit: float = Field(gt=0.0)
+    like: GeographyCode | None = None
+    plan_codes: dict[str, Name] = {}
+    use_cases: list[Name] = []
+    overrides: dict[Name, dict[str, Any]] = {}
+
+
+class GeographiesFile(Record):
+    """configs/geographies.yaml."""
+
+    geographies: dict[GeographyCode, GeographyEntry] = Field(min_length=1)
+
+
+class EngineConfig(Record):
+    """The table engine: threads and memory of one process."""
+
+    kind: Literal["duckdb"] = "duckdb"
+    threads: int = Field(2, ge=1, le=256)
+    memory_limit: str = Field("2GB", pattern=r"^[1-9][0-9]*(MB|GB)$")
+
+
+class StorageConfig(Record):
+    """Folders below MLOPS_HOME."""
+
+    landing: RelativePath = "landing"
+    lake: RelativePath = "lake"
+    reports: RelativePath = "reports"
+    temporary: RelativePath = "tmp"
+    sandbox: RelativePath = "sandbox"
+
+
+class RegistryConfig(Record):
+    """The model registry's store and artifacts, below MLOPS_HOME."""
+
+    database: RelativePath = "mlflow/mlflow.db"
+    artifacts: RelativePath = "mlflow/artifacts"
+
+
+class LedgerConfig(Record):
+    """The promotion ledger's file, below MLOPS_HOME."""
+
+    database: RelativePath = "ledger/ledger.db"
+
+
+class CalendarConfig(Record):
+    """The days the platform knows: from the first day of data to some days after today.
+
+    Partitions exist from `first_day` on; `days_ahead` admits files dated later than the machine's clock.
+    """
+
+    first_day: dt.date
+    days_ahead: int = Field(1, ge=0, le=3650)
+
+
+class ExecutorConfig(Record):
+    """How a Dagster run executes its steps."""
+
+    kind: Literal["multiprocess", "in_process"] = "multiprocess"
+    max_concurrent: int = Field(2, ge=1, le=64)
+
+
+class Environment(Record):
+    """configs/environments/<name>.yaml."""
+
+    name: Name
+    description: str = ""
+    calendar: CalendarConfig
+    engine: EngineConfig = EngineConfig()
+    storage: StorageConfig = StorageConfig()
+    registry: RegistryConfig = RegistryConfig()
+    ledger: LedgerConfig = LedgerConfig()
+    executor: ExecutorConfig = ExecutorConfig()
+
+
+class ProjectConfig(Record):
+    """Everything under configs/, loaded and checked together.
+
+    `use_cases[name][segment]` is the use case with defaults and the geography's overrides applied.
+    """
+
+    roots: tuple[Path, ...]
+    environment: Environment
+    feeds: dict[Name, FeedContract]
+    geographies: dict[GeographyCode, Geography]
+    use_cases: dict[Name, dict[str, UseCase]]
+
+    def geography_chain(self, code: str) -> list[str]:
+        """Return the geography and those it is `like`, nearest first."""
+        chain: list[str] = []
+        current: str | None = code
+        while current is not None and current not in chain:
+            chain.append(current)
+            current = self.geographies[current].like if current in self.geographies else None
+        return chain
+
+    def segments(self, use_case: str) -> list[str]:
+        """Return the segments of a use case in order."""
+        return sorted(self.use_cases[use_case])
+
+    def daily_feeds(self) -> list[FeedContract]:
+        """Return the feeds that come every day, by name."""
+        return [self.feeds[name] for name in sorted(self.feeds) if self.feeds[name].cadence == "daily"]
+
+    def snapshot_feeds(self) -> list[FeedContract]:
+        """Return the feeds without days, by name."""
+        return [self.feeds[name] for name in sorted(self.feeds) if self.feeds[name].cadence == "snapshot"]

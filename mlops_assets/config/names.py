@@ -1,0 +1,76 @@
+"""Names by which assets, jobs, groups, tags and partitions are known.
+
+Belongs here: every string that two packages must agree on. Does not belong here: Dagster objects.
+"""
+
+from __future__ import annotations
+
+SHARED_GROUP = "shared"
+
+DAILY_JOB = "daily_graph"
+TRAINING_JOB = "train_and_promote"
+SNAPSHOT_JOB = "snapshot_graph"
+
+FEED_ARRIVAL_SENSOR = "feed_arrival"
+FIRST_CHAMPION_SENSOR = "first_champion"
+
+TAG_REASON = "mlops/reason"
+TAG_AS_OF_DAY = "mlops/as_of_day"
+TAG_DELIVERY = "mlops/delivery"
+TAG_QUEUE = "mlops/queue"
+
+CHECK_DELIVERY = "delivery"
+CHECK_CONTRACT = "contract"
+CHECK_INPUTS = "inputs_present"
+CHECK_ROWS = "rows_plausible"
+CHECK_GATE = "gate"
+
+
+def feed_key(feed: str) -> list[str]:
+    """Asset key of a homologated feed."""
+    return ["feeds", feed]
+
+
+def table_key(table: str) -> list[str]:
+    """Asset key of a lake table such as `etl/profile`."""
+    return table.split("/")
+
+
+def corpus_key(use_case: str, model: str) -> list[str]:
+    """Asset key of a training corpus."""
+    return ["corpus", use_case, model]
+
+
+def model_key(use_case: str, model: str) -> list[str]:
+    """Asset key of a challenger."""
+    return ["model", use_case, model]
+
+
+def champion_key(use_case: str, model: str) -> list[str]:
+    """Asset key of a promotion decision."""
+    return ["champion", use_case, model]
+
+
+def scores_key(use_case: str, model: str) -> list[str]:
+    """Asset key of a champion's daily scores."""
+    return ["scores", use_case, model]
+
+
+def model_card_key(use_case: str, model: str) -> list[str]:
+    """Asset key of a champion's model card."""
+    return ["reports", use_case, f"{model}_card"]
+
+
+def corpus_table(use_case: str, model: str) -> str:
+    """Lake table of a training corpus."""
+    return f"corpus/{use_case}/{model}"
+
+
+def scores_table(use_case: str, model: str) -> str:
+    """Lake table of a champion's daily scores."""
+    return f"scores/{use_case}/{model}"
+
+
+def training_job(use_case: str) -> str:
+    """Job that trains and judges all models of a use case, one segment a run."""
+    return f"{TRAINING_JOB}_{use_case}"

@@ -1,0 +1,89 @@
+"""Which days and slots are due, for a whole project: the one path that sensors and `mlops run` share.
+
+Belongs here: putting a project's configuration and the ports' state into the domain's decisions. Does not
+belong here: launching anything.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+from mlops_assets.config.models import ProjectConfig
+from mlops_assets.domain.feeds.arrival import DayDelivery, DueDay, plan_due_days, read_deliveries
+from mlops_assets.domain.hashing import stable_hash
+from mlops_assets.domain.learning.readiness import TrainingPlan, plan_first_training
+from mlops_assets.domain.ports import Lake, LandingZone, ModelSlot, PartitionId, PromotionLedger
+
+DAY_LOG_TABLE = "reports/day_log"
+DAY_LOG_SEGMENT = "all"
+
+
+def day_log_partition(day: dt.date) -> PartitionId:
+    """Return the lake partition in which a finished day is noted."""
+    return PartitionId(DAY_LOG_TABLE, DAY_LOG_SEGMENT, day)
+
+
+def code_identity(config: ProjectConfig) -> str:
+    """Return the identity of everything but data that the daily tables depend on."""
+    from mlops_assets.domain.features.catalogue import FEATURE_TABLES
+    from mlops_assets.domain.feeds.homologation import HOMOLOGATION_VERSION
+
+    tables = {name: table.version for name, table in FEATURE_TABLES.items()}
+    return stable_hash([config.feeds, config.geographies, tables, HOMOLOGATION_VERSION])[:16]
+
+
+def deliveries(config: ProjectConfig, landing: LandingZone) -> dict[dt.date, DayDelivery]:
+    """Return what lies in the landing zone, by day."""
+    chains = {code: config.geography_chain(code) for code in config.geographies}
+    return read_deliveries(landing, config.daily_feeds(), chains)
+
+
+def plan_days(
+    config: ProjectConfig, landing: LandingZone, lake: Lake, until: dt.date | None = None
+) -> list[DueDay]:
+    """Return the days that have something new to build, oldest first.
+
+    `until` leaves out what was delivered for later days: a replay sees each day as it was. The last day then
+    counts as complete, because the caller asks for it.
+    """
+    found = deliveries(config, landing)
+    if until is not None:
+        found = {day: delivery for day, delivery in found.items() if day <= until}
+    expected = [f"{code}/{feed.name}" for code in config.geographies for feed in config.daily_feeds()]
+    built = {day: str(manifest.facts.get("delivery", "")) for day in found if (manifest := lake.manifest(day_log_partition(day)))}
+    return plan_due_days(found, expected, built, code_identity(config), is_last_day_complete=until is not None)
+
+
+def slots(config: ProjectConfig) -> Iterator[ModelSlot]:
+    """Yield every slot of the project: use case, model, segment."""
+    for use_case, segments in sorted(config.use_cases.items()):
+        for segment, settings in sorted(segments.items()):
+            for model in settings.models:
+                yield ModelSlot(use_case, model, segment)
+
+
+def plan_training(
+    config: ProjectConfig, lake: Lake, ledger: PromotionLedger, until: dt.date | None = None
+) -> list[TrainingPlan]:
+    """Return for every slot whether its first model is due now (or was on day `until`), and why or why not."""
+    plans = []
+    for slot in slots(config):
+        settings = config.use_cases[slot.use_case][slot.segment]
+        table = settings.corpus.table
+        days = [day for day in lake.days(table, slot.segment) if until is None or day <= until]
+        if settings.segment_by == "none" and lake.manifest(PartitionId(table, slot.segment)) is None:
+            plans.append(TrainingPlan(slot, False, f"{table} has not been delivered"))
+            continue
+        plans.append(plan_first_training(slot, settings.corpus, settings.models[slot.model], days, ledger.history(slot)))
+    return plans
+
+
+def column_notes(config: ProjectConfig, table: str) -> dict[str, tuple[str, str]]:
+    """Return unit and meaning of every column of a lake table."""
+    from mlops_assets.domain.features.catalogue import FEATURE_TABLES
+
+    if table in FEATURE_TABLES:
+        return {name: (c.unit or "", c.description) for name, c in FEATURE_TABLES[table].columns.items()}
+    feed = config.feeds[table.removeprefix("feeds/")]
+    return {c.name: (c.unit or "", c.description) for c in feed.columns}

@@ -1,0 +1,104 @@
+"""YAML files with the place of every key, read safely.
+
+Belongs here: parsing with limits, duplicate-key refusal, deep merge and the mapping from a key path to its
+place. Does not belong here: what the keys mean (models) or how files relate (cross_checks).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mlops_assets.domain.errors import ConfigError
+
+MAX_BYTES = 1_000_000
+MAX_ALIASES = 50
+KeyPath = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class YamlSource:
+    """Plain data of a file, or of several merged, and the place (`file:line`) of every key path."""
+
+    path: Path
+    data: dict[str, Any]
+    places: Mapping[KeyPath, str] = field(repr=False)
+
+    def where(self, key_path: Sequence[str | int]) -> str:
+        """Return `file:line` followed by the dotted key.
+
+        Parts that are in no file (a missing key, the tag of a union) are passed over.
+        """
+        known: KeyPath = ()
+        for part in key_path:
+            if (*known, part) in self.places:
+                known = (*known, part)
+        dotted = ".".join(str(part) for part in key_path)
+        return f"{self.places.get(known, f'{self.path}:1')}{f' {dotted}' if dotted else ''}"
+
+    def moved(self, start: KeyPath, to: KeyPath) -> dict[KeyPath, str]:
+        """Return the places below `start`, as if they lay below `to`."""
+        size = len(start)
+        return {(*to, *path[size:]): place for path, place in self.places.items() if path[:size] == start}
+
+
+def read_yaml(path: Path) -> YamlSource:
+    """Read one YAML file whose top level is a mapping.
+
+    Raises:
+        ConfigError: unreadable, too large, too many aliases, a duplicate key, bad syntax (with its line).
+    """
+    if (size := path.stat().st_size) > MAX_BYTES:
+        raise ConfigError(f"file of {size} bytes", where=str(path), expected=f"at most {MAX_BYTES} bytes")
+    try:
+        text = path.read_text(encoding="utf-8")
+        aliases = sum(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader))
+        if aliases > MAX_ALIASES:
+            raise ConfigError(f"{aliases} YAML aliases", where=str(path), expected=f"at most {MAX_ALIASES}")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except UnicodeDecodeError as error:
+        raise ConfigError("not UTF-8", where=str(path), expected="UTF-8 text") from error
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"YAML syntax: {error.problem}", where=f"{path}:{line}", remedy="correct the indentation or quoting") from error
+    places: dict[KeyPath, str] = {}
+    data = _construct(node, (), places, path) if node is not None else {}
+    if not isinstance(data, dict):
+        raise ConfigError("the top level is not a mapping", where=f"{path}:1", expected="`key: value` lines")
+    return YamlSource(path, data, places)
+
+
+def _construct(node: yaml.Node, at: KeyPath, places: dict[KeyPath, str], path: Path) -> Any:
+    place = f"{path}:{node.start_mark.line + 1}"
+    places.setdefault(at, place)
+    if isinstance(node, yaml.MappingNode):
+        result: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = str(key_node.value)
+            key_place = f"{path}:{key_node.start_mark.line + 1}"
+            if key in result:
+                raise ConfigError(f"key {key!r} is given twice", where=key_place, remedy="remove one of them")
+            places[(*at, key)] = key_place
+            result[key] = _construct(value_node, (*at, key), places, path)
+        return result
+    if isinstance(node, yaml.SequenceNode):
+        return [_construct(item, (*at, index), places, path) for index, item in enumerate(node.value)]
+    loader = yaml.SafeLoader("")
+    try:
+        return loader.construct_object(node)
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"value cannot be read: {error}", where=place) from error
+
+
+def deep_merge(base: Mapping[str, Any], over: Mapping[str, Any], *, replace: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """Return `base` overlaid with `over`: mappings merge, everything else and keys in `replace` are replaced."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping) and key not in replace
+        merged[key] = deep_merge(old, value, replace=replace) if both else value  # type: ignore[arg-type]
+    return merged

@@ -1,0 +1,60 @@
+"""Composition root: configuration, assets, jobs, sensors and resources become one `Definitions`.
+
+Belongs here: putting together. Does not belong here: logic.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+
+import dagster as dg
+
+from mlops_assets.assets.day_log import build_day_log_asset
+from mlops_assets.assets.execution import build_executor
+from mlops_assets.assets.feeds import build_feed_assets
+from mlops_assets.assets.jobs import build_jobs
+from mlops_assets.assets.learning import build_learning_assets
+from mlops_assets.assets.partitions import daily_partitions
+from mlops_assets.assets.reports import build_report_assets
+from mlops_assets.assets.scores import build_score_assets
+from mlops_assets.assets.tables import build_table_assets
+from mlops_assets.config.loader import load_project
+from mlops_assets.config.models import ProjectConfig
+from resources.environments import data_root, open_platform
+from sensors.feed_arrival import build_feed_arrival_sensor
+from sensors.first_champion import build_first_champion_sensors
+
+
+def build_defs(config: ProjectConfig | None = None, *, resources: Mapping[str, object] | None = None) -> dg.Definitions:
+    """Build the graph of a project.
+
+    Args:
+        config: default: what MLOPS_ENVIRONMENT and MLOPS_CONFIG_PATHS name.
+        resources: by port name; default: those of the environment, below MLOPS_HOME.
+    """
+    with warnings.catch_warnings():
+        # Partitioned checks and windows that reach before the first day are young features of Dagster; both are
+        # covered by tests/definitions, so that an upgrade cannot change them unnoticed.
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return _build(config or load_project(), resources)
+
+
+def _build(config: ProjectConfig, resources: Mapping[str, object] | None) -> dg.Definitions:
+    days = daily_partitions(config.environment.calendar)
+    feeds, tables = build_feed_assets(config, days), build_table_assets(config, days)
+    scores = build_score_assets(config, days)
+    day_log = build_day_log_asset(config, days, [asset.key for asset in tables])
+    learning, reports = build_learning_assets(config), build_report_assets(config)
+    daily = [asset.key for asset in (*feeds, *tables, *scores, day_log) if asset.partitions_def is days]
+    return dg.Definitions(
+        assets=[*feeds, *tables, *learning, *scores, *reports, day_log],
+        jobs=build_jobs(config, daily),
+        sensors=[build_feed_arrival_sensor(config), *build_first_champion_sensors(config)],
+        resources=resources if resources is not None else open_platform(config.environment, data_root()).as_resources(),
+        executor=build_executor(config.environment.executor),
+    )
+
+
+defs = build_defs()

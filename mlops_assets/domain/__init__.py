@@ -1,0 +1,1 @@
+"""Pure computation: no Dagster, MLflow, cloud client, environment variable or clock in here."""

@@ -1,0 +1,107 @@
+"""Errors that a person can act on.
+
+Belongs here: every exception class the platform raises on purpose. Does not belong here: the checks
+that raise them. Each error names what is wrong, where (file, row, key), what was expected, and a remedy.
+"""
+
+from __future__ import annotations
+
+
+class PlatformError(Exception):
+    """Base of all deliberate errors.
+
+    Args:
+        what: the fact, in one clause.
+        where: file, row, column, key or partition concerned.
+        expected: what would have been accepted.
+        remedy: what the reader can do about it.
+    """
+
+    is_retryable = False
+
+    def __init__(self, what: str, *, where: str = "", expected: str = "", remedy: str = "") -> None:
+        self.what, self.where, self.expected, self.remedy = what, where, expected, remedy
+        super().__init__(what, where, expected, remedy)
+
+    def __str__(self) -> str:
+        parts = [
+            self.what,
+            f"where: {self.where}" if self.where else "",
+            f"expected: {self.expected}" if self.expected else "",
+            f"remedy: {self.remedy}" if self.remedy else "",
+        ]
+        return "; ".join(part for part in parts if part)
+
+
+class ConfigError(PlatformError):
+    """A YAML file under configs/ is not acceptable."""
+
+
+class FeedRefusedError(PlatformError):
+    """A delivered file fails its metadata validation; nothing of it was published."""
+
+
+class FeedMissingError(FeedRefusedError):
+    """The file of a feed, geography and day has not been delivered."""
+
+
+class TableInputError(PlatformError):
+    """An input partition that a table needs is absent."""
+
+
+class CorpusError(PlatformError):
+    """A training corpus cannot be built as configured."""
+
+
+class LeakageError(CorpusError):
+    """A feature or label would see past its as-of day."""
+
+
+class LearningError(PlatformError):
+    """An algorithm cannot be fitted or applied to this data."""
+
+
+class NotFittedError(LearningError):
+    """A model was asked to predict or save before it was fitted."""
+
+
+class ModelIntegrityError(PlatformError):
+    """A stored model's bytes do not match their recorded hash; no loader touched them."""
+
+
+class RegistryError(PlatformError):
+    """The model registry does not hold what was asked for."""
+
+
+class StaleChampionError(PlatformError):
+    """The champion moved since the evidence was gathered; evaluate again."""
+
+
+class StorageError(PlatformError):
+    """The lake could not publish or read a partition."""
+
+    is_retryable = True
+
+
+class EngineError(PlatformError):
+    """The table engine could not run a statement or read a file.
+
+    Attributes:
+        kind: `truncated_file`, `ragged_row`, `encoding`, `csv`, `memory`, `disk`, `missing_file`,
+            `forbidden_path` or `statement`.
+        line: line of a CSV file (the header is line 1), where known.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        kind: str = "statement",
+        line: int | None = None,
+        where: str = "",
+        expected: str = "",
+        remedy: str = "",
+    ) -> None:
+        self.kind, self.line = kind, line
+        self.is_retryable = kind in {"memory", "disk"}
+        super().__init__(what, where=where, expected=expected, remedy=remedy)

@@ -1,0 +1,1 @@
+"""Feature tables as Ibis expressions, and the incremental builder that keeps them point-in-time."""

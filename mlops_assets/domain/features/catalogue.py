@@ -1,0 +1,33 @@
+"""All feature tables, in an order in which each comes after its inputs.
+
+Belongs here: one line per table. Does not belong here: their definitions (one file per family).
+"""
+
+from __future__ import annotations
+
+from mlops_assets.domain.features.churn import CHURN_EVENTS
+from mlops_assets.domain.features.devices import DEVICE_7D, DEVICE_FEATURES
+from mlops_assets.domain.features.offers import OFFERS_30D
+from mlops_assets.domain.features.profile import DNA_STATE, PROFILE
+from mlops_assets.domain.features.purchases import PURCHASES_30D, PURCHASES_DAILY
+from mlops_assets.domain.features.subscriber_features import SUBSCRIBER_FEATURES
+from mlops_assets.domain.features.table import FeatureTable
+from mlops_assets.domain.features.topups import TOPUPS_30D
+from mlops_assets.domain.features.usage import USAGE_30D
+
+FEATURE_TABLES: dict[str, FeatureTable] = {
+    table.name: table
+    for table in (
+        USAGE_30D,
+        TOPUPS_30D,
+        PURCHASES_DAILY,
+        PURCHASES_30D,
+        OFFERS_30D,
+        DNA_STATE,
+        PROFILE,
+        CHURN_EVENTS,
+        DEVICE_7D,
+        DEVICE_FEATURES,
+        SUBSCRIBER_FEATURES,
+    )
+}

@@ -1,0 +1,1 @@
+"""From delivered files to homologated partitions: contracts, metadata validation, homologation, landing."""

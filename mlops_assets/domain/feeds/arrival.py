@@ -1,0 +1,125 @@
+"""Which days have something new to build, from what lies in the landing zone.
+
+Belongs here: recognising deliveries by name and deciding which days to run, in order. Does not belong here:
+launching runs (sensors, `mlops run`), or judging a delivery (landing). Time is the data's: a day counts as
+complete when all its files are there or a later day has begun to arrive, whatever the clock says.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from mlops_assets.domain.feeds.contract import FeedContract
+from mlops_assets.domain.hashing import stable_hash
+from mlops_assets.domain.ports import LandedFile
+
+DAY_GROUP = r"(?P<day>\d{8})"
+# Windows reach this far: a corrected file changes the tables of its day and of the days after it.
+LONGEST_WINDOW_DAYS = 30
+
+
+class Deliveries(Protocol):
+    """The part of a landing zone that arrival needs."""
+
+    def list(self, geography: str) -> list[LandedFile]: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class DayDelivery:
+    """What has been delivered for one day: `geography/feed` to the identity of its file."""
+
+    day: dt.date
+    files: Mapping[str, str]
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of everything delivered for the day."""
+        return stable_hash(dict(self.files))[:16]
+
+
+@dataclass(frozen=True)
+class DueDay:
+    """A day to run, why, and the identity of what it depends on."""
+
+    day: dt.date
+    fingerprint: str
+    reason: str
+
+
+def read_deliveries(
+    landing: Deliveries, contracts: Sequence[FeedContract], chains: Mapping[str, list[str]]
+) -> dict[dt.date, DayDelivery]:
+    """List what has been delivered, by day in the file name.
+
+    Args:
+        landing: the landing zone.
+        contracts: daily feeds.
+        chains: geography code to itself and the geographies it is like.
+    """
+    by_day: dict[dt.date, dict[str, str]] = {}
+    for code, chain in chains.items():
+        files = landing.list(code)
+        for contract in contracts:
+            pattern = _day_pattern(contract.for_geography(chain))
+            for file in files:
+                if (match := pattern.fullmatch(file.path.name)) and (day := _day(match["day"])):
+                    by_day.setdefault(day, {})[f"{code}/{contract.name}"] = f"{file.size_bytes}-{file.modified_ns}"
+    return {day: DayDelivery(day, files) for day, files in sorted(by_day.items())}
+
+
+def _day_pattern(contract: FeedContract) -> re.Pattern[str]:
+    before, after = contract.file_pattern.split("{day}")
+    return re.compile(re.escape(before) + DAY_GROUP + re.escape(after))
+
+
+def _day(digits: str) -> dt.date | None:
+    try:
+        return dt.date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
+    except ValueError:
+        return None
+
+
+def window_fingerprint(deliveries: Mapping[dt.date, DayDelivery], day: dt.date, versions: str) -> str:
+    """Return the identity of all that the tables of `day` depend on: the window's files and our own versions."""
+    first = day - dt.timedelta(days=LONGEST_WINDOW_DAYS)
+    window = {str(d): delivery.fingerprint for d, delivery in deliveries.items() if first < d <= day}
+    return stable_hash([window, versions])[:16]
+
+
+def plan_due_days(
+    deliveries: Mapping[dt.date, DayDelivery],
+    expected: Iterable[str],
+    built: Mapping[dt.date, str],
+    versions: str,
+    *,
+    is_last_day_complete: bool = False,
+) -> list[DueDay]:
+    """Return the days whose inputs differ from what was built, oldest first.
+
+    Args:
+        deliveries: by day.
+        expected: `geography/feed` names that a complete day has.
+        built: day to the window fingerprint that was last built.
+        versions: identity of code and configuration; a change makes every day due.
+        is_last_day_complete: do not wait for the newest day's missing files.
+    """
+    wanted = frozenset(expected)
+    newest = max(deliveries, default=None)
+    due: list[DueDay] = []
+    for day, delivery in sorted(deliveries.items()):
+        missing = sorted(wanted - set(delivery.files))
+        if missing and day == newest and not is_last_day_complete:
+            continue
+        fingerprint = window_fingerprint(deliveries, day, versions)
+        if built.get(day) != fingerprint:
+            due.append(DueDay(day, fingerprint, _reason(day in built, missing)))
+    return due
+
+
+def _reason(was_built: bool, missing: Sequence[str]) -> str:
+    change = "a file of the day or its window was delivered again" if was_built else "new day"
+    return f"{change}; still missing: {', '.join(missing)}" if missing else change

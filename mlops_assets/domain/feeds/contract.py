@@ -1,0 +1,194 @@
+"""The contract of a feed: what the operator delivers, and what the platform makes of it.
+
+Belongs here: the typed contract and the geography it is applied to, with the checks that need no other
+file. Does not belong here: reading YAML (mlops_assets.config), validating a delivered file (metadata) or
+translating it (homologation).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from mlops_assets.domain.feeds.units import UNITS
+from mlops_assets.domain.model_base import Record
+
+ColumnType = Literal["integer", "decimal", "text", "boolean", "date", "timestamp"]
+Merge = Literal["sum", "max", "min", "mean", "count"]
+FileFormat = Literal["parquet", "csv"]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+SourceName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_ .-]{0,62}$")]
+GeographyCode = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,15}$")]
+
+
+def _require_zone(zone: str) -> str:
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ValueError(f"unknown time zone {zone!r}; use an IANA name such as America/Lima") from error
+    return zone
+
+
+TimeZone = Annotated[str, AfterValidator(_require_zone)]
+CurrencyCode = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+FilePattern = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.{}-]{1,120}$")]
+
+
+class ColumnContract(Record):
+    """One column: the operator's name and unit, ours, and what is acceptable.
+
+    `unit` is ours, `source_unit` the operator's where all rows share it, `source_unit_column` the source
+    column that names the unit row by row. `minimum` and `maximum` are in our unit, inclusive. `values`
+    maps the operator's codes to ours; `code_map: plan` applies the geography's plan codes. `timezone`
+    says whether a timestamp is delivered in UTC or in the geography's local time; it is kept in UTC.
+    `merge` says how rows of the same grain are merged.
+    """
+
+    name: Name
+    source: SourceName
+    type: ColumnType
+    description: str = ""
+    unit: str | None = None
+    source_unit: str | None = None
+    source_unit_column: SourceName | None = None
+    nullable: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    allowed: list[str] = []
+    values: dict[str, str] = {}
+    code_map: Literal["plan"] | None = None
+    timezone: Literal["utc", "local"] = "utc"
+    merge: Merge | None = None
+
+    @model_validator(mode="after")
+    def _units_known(self) -> ColumnContract:
+        for unit in (self.unit, self.source_unit):
+            if unit is not None and unit not in UNITS and unit != "local_currency":
+                raise ValueError(f"unknown unit {unit!r}; known: {', '.join(sorted(UNITS))}")
+        if (self.source_unit or self.source_unit_column) and self.unit is None:
+            raise ValueError("a source unit needs `unit`, the one we keep")
+        if self.type not in ("integer", "decimal") and (self.unit or self.minimum is not None):
+            raise ValueError("units and ranges are for integer and decimal columns")
+        return self
+
+
+class ColumnOverride(Record):
+    """What differs in one geography's delivery of a column."""
+
+    source: SourceName | None = None
+    source_unit: str | None = None
+    source_unit_column: SourceName | None = None
+    values: dict[str, str] | None = None
+    timezone: Literal["utc", "local"] | None = None
+
+
+class FeedOverride(Record):
+    """What differs in one geography's delivery of a feed."""
+
+    file_pattern: FilePattern | None = None
+    format: FileFormat | None = None
+    delimiter: Literal[",", ";", "|", "\t"] | None = None
+    columns: dict[Name, ColumnOverride] = {}
+
+
+class FeedContract(Record):
+    """A feed by contract.
+
+    `cadence`: `daily` feeds have one file per day and geography, `snapshot` feeds one file that replaces
+    the former. `file_pattern` holds `{day}` (YYYYMMDD) for daily feeds. `key` identifies a record; of
+    several with the same key the one with the greatest `latest_by` stays. `day_column` must fall on the
+    file's day, or up to `late_days_max` days before; a file with a larger share of other days than
+    `off_day_share_max` is refused. Above `quarantine_share_max` bad rows, the file is refused as a whole.
+    `grain` (with `merge` on the other columns) makes the feed a daily partial.
+    """
+
+    name: Name
+    description: str
+    owner: str
+    cadence: Literal["daily", "snapshot"] = "daily"
+    format: FileFormat = "parquet"
+    delimiter: Literal[",", ";", "|", "\t"] = ","
+    file_pattern: FilePattern
+    arrival_deadline_hours: int = Field(30, ge=1, le=24 * 30)
+    min_rows: int = Field(1, ge=0)
+    max_bytes: int = Field(20_000_000_000, ge=1)
+    key: list[Name] = Field(min_length=1)
+    latest_by: Name | None = None
+    day_column: Name | None = None
+    late_days_max: int = Field(0, ge=0, le=30)
+    off_day_share_max: float = Field(0.05, ge=0.0, le=1.0)
+    quarantine_share_max: float = Field(0.2, ge=0.0, le=1.0)
+    grain: list[Name] = []
+    columns: list[ColumnContract] = Field(min_length=1)
+    geographies: dict[GeographyCode, FeedOverride] = {}
+
+    @field_validator("file_pattern")
+    @classmethod
+    def _only_day(cls, pattern: str) -> str:
+        if pattern.replace("{day}", "").count("{") or ".." in pattern:
+            raise ValueError("the only placeholder is {day}; `..` is refused")
+        return pattern
+
+    @model_validator(mode="after")
+    def _consistent(self) -> FeedContract:
+        names = [column.name for column in self.columns]
+        if len(set(names)) != len(names):
+            raise ValueError("a column is named twice")
+        for field, wanted in (("key", self.key), ("grain", self.grain)):
+            if missing := sorted(set(wanted) - set(names)):
+                raise ValueError(f"`{field}` names unknown columns {missing}")
+        for field, column in (("latest_by", self.latest_by), ("day_column", self.day_column)):
+            if column is not None and column not in names:
+                raise ValueError(f"`{field}` names the unknown column {column!r}")
+        if (self.cadence == "daily") != ("{day}" in self.file_pattern):
+            raise ValueError("daily feeds, and only they, have {day} in `file_pattern`")
+        self._check_merges()
+        return self
+
+    def _check_merges(self) -> None:
+        wanted = set() if not self.grain else {c.name for c in self.columns} - set(self.grain)
+        merged = {c.name for c in self.columns if c.merge}
+        dropped = {self.day_column, self.latest_by, *self.key}
+        if not merged <= wanted or not wanted - dropped <= merged:
+            raise ValueError("with `grain`, every other column needs `merge` (and only then)")
+
+    def column(self, name: str) -> ColumnContract:
+        """Return the column of this name; KeyError if there is none."""
+        return next(c for c in self.columns if c.name == name)
+
+    def for_geography(self, chain: list[str]) -> FeedContract:
+        """Apply the first override found along `chain` (a geography and those it is `like`)."""
+        override = next((self.geographies[g] for g in chain if g in self.geographies), None)
+        if override is None:
+            return self.model_copy(update={"geographies": {}})
+        changes = override.model_dump(exclude_none=True, exclude={"columns"})
+        columns = [self._overridden(c, override.columns.get(c.name)) for c in self.columns]
+        return self.model_copy(update={**changes, "columns": columns, "geographies": {}})
+
+    @staticmethod
+    def _overridden(column: ColumnContract, override: ColumnOverride | None) -> ColumnContract:
+        return column.model_copy(update=override.model_dump(exclude_none=True)) if override else column
+
+    def file_name(self, day: dt.date | None) -> str:
+        """Return the operator's file name for a day (None for snapshots)."""
+        return self.file_pattern.replace("{day}", f"{day:%Y%m%d}" if day else "")
+
+
+class Geography(Record):
+    """Where an operator works. `usd_per_unit` turns one unit of local currency into US dollars.
+
+    `like` names a geography whose feed overrides and plan codes this one takes over. `plan_codes` maps the
+    local plan codes to ours.
+    """
+
+    code: GeographyCode
+    name: str
+    timezone: TimeZone
+    currency: CurrencyCode
+    usd_per_unit: float = Field(gt=0.0)
+    like: GeographyCode | None = None
+    plan_codes: dict[str, Name] = {}
+    use_cases: list[Name] = []

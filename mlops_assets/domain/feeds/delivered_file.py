@@ -1,0 +1,185 @@
+"""What a delivered file says about itself: columns, types, row count, statistics; no data rows are read.
+
+Belongs here: Parquet footers, and header and first block of CSV files. Does not belong here: whether that
+is acceptable (metadata).
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+_BLOCK_BYTES = 1 << 18
+_INTEGERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+_IBIS_TYPES = {
+    **{name: name for name in _INTEGERS},
+    **dict.fromkeys(["string", "large_string", "string_view"], "string"),
+    **dict.fromkeys(["date32[day]", "date64[ms]"], "date"),
+    "bool": "boolean",
+    "float": "float32",
+    "double": "float64",
+}
+_PARQUET_MAGIC = b"PAR1"
+
+
+class UnreadableFileError(Exception):
+    """A file is not what its format demands. `expected` and `remedy` say what would be.
+
+    Internal to this package: metadata validation turns it into a finding.
+    """
+
+    def __init__(self, what: str, expected: str, remedy: str) -> None:
+        self.what, self.expected, self.remedy = what, expected, remedy
+        super().__init__(what)
+
+
+@dataclass(frozen=True)
+class DeliveredFile:
+    """Facts of one file.
+
+    Attributes:
+        columns: delivered names with their Ibis types, in order; `unsupported (...)` for other types.
+        row_count: rows; for CSV exact only if `is_row_count_exact`.
+        is_row_count_exact: False if extrapolated from the first block of a CSV.
+        ranges: least and greatest value by column, from the footer's statistics, where they are complete.
+        sample: delivered texts of the first rows by column (CSV only).
+    """
+
+    columns: Mapping[str, str]
+    row_count: int
+    is_row_count_exact: bool = True
+    ranges: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    sample: Mapping[str, list[str]] = field(default_factory=dict)
+
+
+def read_parquet_facts(path: Path) -> DeliveredFile:
+    """Read the footer of a Parquet file.
+
+    Raises:
+        UnreadableFileError: there is no complete footer (the file is truncated or something else).
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    _require_parquet_ends(path)
+    try:
+        with pq.ParquetFile(path) as file:
+            schema, metadata = file.schema_arrow, file.metadata
+    except (pa.ArrowException, OSError) as error:
+        raise UnreadableFileError(
+            "its footer is damaged", "a readable Parquet footer", "have the file delivered again"
+        ) from error
+    columns = {item.name: _ibis_type(item.type) for item in schema}
+    _require_distinct(schema.names)
+    return DeliveredFile(columns, metadata.num_rows, ranges=_ranges(metadata))
+
+
+def _require_parquet_ends(path: Path) -> None:
+    with path.open("rb") as stream:
+        head = stream.read(4)
+        stream.seek(-min(path.stat().st_size, 4), io.SEEK_END)
+        tail = stream.read(4)
+    if head != _PARQUET_MAGIC:
+        raise UnreadableFileError(
+            "it is not a Parquet file", "a file that begins with PAR1", "check `format` in the feed's YAML"
+        )
+    if tail != _PARQUET_MAGIC:
+        raise UnreadableFileError(
+            "it is truncated: its footer is missing",
+            "a complete Parquet file, which ends with PAR1",
+            "have it delivered again; the operator should write under another name and rename",
+        )
+
+
+def _ibis_type(kind: pa.DataType) -> str:
+    """Return the exact Ibis type, so that the engine sees the casts that are needed and no others."""
+    import pyarrow.types as kinds
+
+    if kinds.is_dictionary(kind):
+        return _ibis_type(kind.value_type)
+    if kinds.is_timestamp(kind):
+        return "timestamp('UTC')" if kind.tz else "timestamp(9)" if kind.unit == "ns" else "timestamp"
+    if kinds.is_decimal(kind) and kind.precision <= 38:
+        return f"decimal({kind.precision}, {kind.scale})"
+    return _IBIS_TYPES.get(str(kind), f"unsupported ({kind})")
+
+
+def _ranges(metadata: pq.FileMetaData) -> dict[str, tuple[Any, Any]]:
+    """Return (least, greatest) of the flat columns whose every row group has statistics."""
+    ranges: dict[str, tuple[Any, Any]] = {}
+    for index in range(metadata.num_columns):
+        parts = []
+        for group in range(metadata.num_row_groups):
+            chunk = metadata.row_group(group).column(index)
+            statistics = chunk.statistics
+            if statistics is None or not statistics.has_min_max:
+                break
+            parts.append((statistics.min, statistics.max))
+        else:
+            if parts:
+                name = metadata.schema.column(index).name
+                ranges[name] = (min(low for low, _ in parts), max(high for _, high in parts))
+    return ranges
+
+
+def read_csv_facts(path: Path, delimiter: str) -> DeliveredFile:
+    """Read the header and the first block of a CSV file.
+
+    Raises:
+        UnreadableFileError: the block is no UTF-8 text, or there is no header.
+    """
+    with path.open("rb") as stream:
+        block = stream.read(_BLOCK_BYTES)
+    is_whole = len(block) == path.stat().st_size
+    text = _decoded(block, is_whole=is_whole)
+    lines = text if is_whole else text[: text.rfind("\n") + 1]
+    rows = list(csv.reader(io.StringIO(lines, newline=""), delimiter=delimiter))
+    if not rows or not any(cell.strip() for cell in rows[0]):
+        raise UnreadableFileError(
+            "it has no header line", "column names in the first line", "deliver the header"
+        )
+    header, body = rows[0], [row for row in rows[1:] if row]
+    _require_distinct(header)
+    scale = 1.0 if is_whole else path.stat().st_size / max(len(lines.encode()), 1)
+    sample = {name: [row[i] for row in body if len(row) > i] for i, name in enumerate(header)}
+    return DeliveredFile(
+        dict.fromkeys(header, "string"), int(len(body) * scale), is_row_count_exact=is_whole, sample=sample
+    )
+
+
+def _decoded(block: bytes, *, is_whole: bool) -> str:
+    try:
+        return block.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        # The end of the block may cut a character in two.
+        if not is_whole and error.start >= len(block) - 4:
+            return block[: error.start].decode("utf-8-sig")
+        line = block[: error.start].count(b"\n") + 1
+        raise UnreadableFileError(
+            f"line {line} is not UTF-8 text", "UTF-8", "have the file exported as UTF-8"
+        ) from error
+
+
+def _require_distinct(names: list[str]) -> None:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UnreadableFileError(
+            f"columns are there twice: {', '.join(twice)}",
+            "each column once",
+            "have the file delivered correctly",
+        )
+
+
+def as_naive_utc(value: Any) -> dt.datetime | dt.date | None:
+    """Return a statistic as naive UTC datetime or date; None if it is neither."""
+    if isinstance(value, dt.datetime):
+        return value.astimezone(dt.UTC).replace(tzinfo=None) if value.tzinfo else value
+    return value if isinstance(value, dt.date) else None

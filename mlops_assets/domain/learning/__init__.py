@@ -1,0 +1,1 @@
+"""Corpora, splits, algorithms, metrics, leaderboard, gate and explanation."""

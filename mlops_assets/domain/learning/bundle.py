@@ -1,0 +1,224 @@
+"""A trained model as a folder of verified files.
+
+Belongs here: writing and reading the folder, and the scorer that comes out of it. Does not belong here: where
+bundles are kept (the registry) or which of them serves (the ledger).
+
+`bundle.json` names every other file with its SHA-256; the SHA-256 of `bundle.json` itself is the bundle's
+identity, so it covers models, stamps and signature alike. Files are read once: the bytes that were
+hashed are the bytes that the native loader gets.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hmac
+import io
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlops_assets.domain.errors import LearningError, ModelIntegrityError
+from mlops_assets.domain.learning.algorithms import ALGORITHMS, FittedModel, Signature, find_algorithm
+from mlops_assets.domain.learning.calibration import Calibration
+from mlops_assets.domain.learning.exposure import Exposure
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mlops_assets.domain.learning.dataset import Dataset
+
+INDEX_FILE = "bundle.json"
+CALIBRATION_FILE = "calibration.json"
+SEEN_KEYS_FILE = "seen_keys.npy"
+_FORMAT = 1
+_SAFE_NAME = re.compile(r"[a-z0-9_]+\.[a-z0-9]+")
+
+
+@dataclass(frozen=True, eq=False)
+class Scorer:
+    """A model with its calibration, ready to score.
+
+    Attributes:
+        algorithm: key in ALGORITHMS.
+        model: fitted model.
+        calibration: applied to a binary model's probabilities; None for none.
+        exposure: rows that the model has seen.
+        stamps: origin (use case, model, segment, run, commit, hashes), JSON values.
+        metrics: figures measured when it was trained; for people, never for the gate.
+        bundle_sha256: identity of the stored bundle, empty before it is stored.
+    """
+
+    algorithm: str
+    model: FittedModel
+    calibration: Calibration | None
+    exposure: Exposure
+    stamps: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    bundle_sha256: str = ""
+
+    @property
+    def signature(self) -> Signature:
+        """What the model asks for."""
+        return self.model.signature
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Feature names in order."""
+        return self.signature.features
+
+    @property
+    def categorical(self) -> tuple[str, ...]:
+        """Features that are text."""
+        return self.signature.categorical
+
+    @property
+    def importances(self) -> dict[str, float]:
+        """Share of each feature, summing to 1."""
+        return self.model.feature_importances()
+
+    def predict(self, dataset: Dataset, threads: int = 1) -> NDArray[np.float64]:
+        """Predict: binary P(1) [rows], multiclass [rows x classes], else value [rows].
+
+        Raises:
+            LearningError: other features than the model's, or a prediction that is not a finite number.
+        """
+        predictions = self.model.predict(dataset, threads)
+        if self.calibration is not None:
+            predictions = self.calibration.apply(predictions)
+        is_finite = np.isfinite(predictions)
+        if not is_finite.all():
+            raise LearningError(
+                f"{int((~is_finite).sum())} predictions are not finite",
+                where=f"{self.algorithm}, {dataset.rows} rows",
+                expected="a finite number for every row",
+                remedy="do not use this model; look at the features of those rows",
+            )
+        return predictions
+
+
+def save_bundle(folder: Path, scorer: Scorer) -> str:
+    """Write a scorer into a new or empty folder and return the bundle's SHA-256.
+
+    Raises:
+        ModelIntegrityError: the folder holds something already.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise ModelIntegrityError(
+            "the bundle's folder is not empty", where=str(folder), remedy="give a new folder"
+        )
+    scorer.model.save(folder)
+    if scorer.calibration is not None:
+        (folder / CALIBRATION_FILE).write_text(scorer.calibration.to_json())
+    if scorer.exposure.key_hashes is not None:
+        np.save(folder / SEEN_KEYS_FILE, scorer.exposure.key_hashes, allow_pickle=False)
+    content = json.dumps(_describe(scorer, folder), indent=1, sort_keys=True, allow_nan=False).encode()
+    (folder / INDEX_FILE).write_bytes(content)
+    return sha256(content).hexdigest()
+
+
+def load_bundle(folder: Path, expected_sha256: str) -> Scorer:
+    """Verify every byte of a bundle, then load it.
+
+    Raises:
+        ModelIntegrityError: a file is changed, missing, surplus or not a plain file; nothing was loaded.
+    """
+    content = _read_plain(folder, INDEX_FILE)
+    _require_hash(content, expected_sha256, folder / INDEX_FILE)
+    index = json.loads(content)
+    if index.get("format") != _FORMAT:
+        raise ModelIntegrityError(
+            f"bundle format {index.get('format')} is unknown", where=str(folder), expected=str(_FORMAT)
+        )
+    files = _read_verified(folder, index["files"])
+    return _assemble(index, files, expected_sha256)
+
+
+def _describe(scorer: Scorer, folder: Path) -> dict[str, Any]:
+    signature, through = scorer.signature, scorer.exposure.trained_through_day
+    return {
+        "format": _FORMAT,
+        "algorithm": scorer.algorithm,
+        "algorithm_version": find_algorithm(scorer.algorithm, ALGORITHMS).version,
+        "signature": {
+            "task": signature.task,
+            "features": signature.features,
+            "categorical": signature.categorical,
+            "classes": signature.classes,
+            "quantile": signature.quantile,
+        },
+        "trained_through_day": through.isoformat() if through else None,
+        "importances": scorer.importances,
+        "metrics": dict(scorer.metrics),
+        "stamps": dict(scorer.stamps),
+        "files": {path.name: sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())},
+    }
+
+
+def _read_verified(folder: Path, listed: Mapping[str, str]) -> dict[str, bytes]:
+    unsafe = sorted(name for name in listed if not _SAFE_NAME.fullmatch(name))
+    if unsafe:
+        raise ModelIntegrityError(
+            f"file names {unsafe} are refused", where=str(folder), expected="plain names"
+        )
+    present = {path.name for path in folder.iterdir()} - {INDEX_FILE}
+    if present != set(listed):
+        raise ModelIntegrityError(
+            f"missing files {sorted(set(listed) - present)}, surplus files {sorted(present - set(listed))}",
+            where=str(folder),
+            expected=f"exactly {sorted(listed)}",
+            remedy="fetch the bundle from the registry again",
+        )
+    files = {name: _read_plain(folder, name) for name in listed}
+    for name, content in files.items():
+        _require_hash(content, listed[name], folder / name)
+    return files
+
+
+def _read_plain(folder: Path, name: str) -> bytes:
+    path = folder / name
+    if path.is_symlink() or not path.is_file():
+        raise ModelIntegrityError(
+            f"{name} is not a plain file", where=str(folder), expected="a complete bundle"
+        )
+    return path.read_bytes()
+
+
+def _require_hash(content: bytes, expected: str, path: Path) -> None:
+    found = sha256(content).hexdigest()
+    if not hmac.compare_digest(found, expected):
+        raise ModelIntegrityError(
+            f"SHA-256 is {found}",
+            where=str(path),
+            expected=expected,
+            remedy="fetch the bundle from the registry again; if it persists, roll back and investigate",
+        )
+
+
+def _assemble(index: Mapping[str, Any], files: Mapping[str, bytes], bundle_sha256: str) -> Scorer:
+    raw = index["signature"]
+    signature = Signature(
+        raw["task"], tuple(raw["features"]), tuple(raw["categorical"]), tuple(raw["classes"]), raw["quantile"]
+    )
+    return Scorer(
+        algorithm=index["algorithm"],
+        model=find_algorithm(index["algorithm"], ALGORITHMS).load(files, signature),
+        calibration=Calibration.from_json(files[CALIBRATION_FILE]) if CALIBRATION_FILE in files else None,
+        exposure=_read_exposure(index, files),
+        stamps=index["stamps"],
+        metrics=index["metrics"],
+        bundle_sha256=bundle_sha256,
+    )
+
+
+def _read_exposure(index: Mapping[str, Any], files: Mapping[str, bytes]) -> Exposure:
+    if SEEN_KEYS_FILE in files:
+        return Exposure(key_hashes=np.load(io.BytesIO(files[SEEN_KEYS_FILE]), allow_pickle=False))
+    day = index["trained_through_day"]
+    return Exposure(trained_through_day=dt.date.fromisoformat(day) if day else None)

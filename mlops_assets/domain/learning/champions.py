@@ -1,0 +1,53 @@
+"""The champion of a slot, as the ledger names it, ready to score.
+
+Belongs here: which entry is champion for a day, and loading its verified bundle. Does not belong here:
+deciding who becomes champion (gate, promotion).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from mlops_assets.domain.learning.bundle import Scorer, load_bundle
+from mlops_assets.domain.ports import LedgerEntry, ModelRegistry, ModelSlot, PromotionLedger
+
+# Bundles never change, so a process verifies and loads each of them once.
+_loaded: dict[str, Scorer] = {}
+
+
+def champion_for_day(ledger: PromotionLedger, slot: ModelSlot, day: dt.date) -> LedgerEntry | None:
+    """Return the champion that serves on `day`: the newest promotion decided on data of earlier days.
+
+    A day that is run again, late, is thus served by the model that was champion then.
+    """
+    return newest_before(ledger.history(slot), day)
+
+
+def newest_before(history: Sequence[LedgerEntry], day: dt.date) -> LedgerEntry | None:
+    """Return the last promotion of a history (oldest first) whose data end before `day`."""
+    serving = [e for e in history if e.outcome == "promoted" and (e.as_of_day is None or e.as_of_day < day)]
+    return serving[-1] if serving else None
+
+
+def load_version(registry: ModelRegistry, slot: ModelSlot, version: str, bundle_sha256: str) -> Scorer:
+    """Fetch, verify and load a model version.
+
+    Args:
+        registry: holds the bundle.
+        slot: use case, model and segment.
+        version: registry version.
+        bundle_sha256: the hash that the ledger (or the challenger's record) names; the registry's own copy
+            of it is not trusted.
+
+    Raises:
+        ModelIntegrityError: a file differs from its hash; nothing was loaded.
+        RegistryError: the registry does not have the version.
+    """
+    if bundle_sha256 not in _loaded:
+        with tempfile.TemporaryDirectory(prefix="mlops-bundle-") as folder:
+            fetched = registry.download(registry.version(slot.registered_name, version), Path(folder) / "bundle")
+            _loaded[bundle_sha256] = load_bundle(fetched, bundle_sha256)
+    return _loaded[bundle_sha256]

@@ -1,0 +1,127 @@
+"""The corpus as one Ibis expression: population, equi-joined labels, parts, in a fixed order.
+
+Belongs here: the expression and its SQL. Does not belong here: which partitions it reads (corpus.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mlops_assets.domain.learning.spec import ColumnLabel, CorpusSpec, HashSplit, ModelSpec
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, eq=False)
+class CorpusShape:
+    """What an expression needs to know: specification and the types of stored columns.
+
+    Attributes:
+        corpus: rows of the corpus.
+        model: label and features.
+        columns: features and segment columns, in the corpus's order.
+        population_schema: stored columns of the corpus table.
+        event_schema: stored columns of the label table, or None if the label is a column.
+    """
+
+    corpus: CorpusSpec
+    model: ModelSpec
+    columns: tuple[str, ...]
+    population_schema: pa.Schema
+    event_schema: pa.Schema | None
+
+
+def compile_corpus(shape: CorpusShape, dialect: str = "duckdb") -> str:
+    """Return the SQL that gives key, as_of_day, split, label and columns, ordered by day and key."""
+    import ibis
+
+    rows = _sampled(_labelled(shape), shape.corpus)
+    if isinstance(shape.corpus.split, HashSplit):
+        key_type = rows[shape.corpus.entity_key].type()
+        parts = ibis.table({"part_key": key_type, "split": "string"}, name="parts")
+        joined = rows.join(parts, rows[shape.corpus.entity_key] == parts.part_key)
+    else:
+        parts = ibis.table({"as_of_day": "date", "split": "string"}, name="parts")
+        joined = rows.join(parts, "as_of_day")
+    ordered = joined.select(shape.corpus.entity_key, "as_of_day", "split", "label", *shape.columns)
+    return str(ibis.to_sql(ordered.order_by("as_of_day", shape.corpus.entity_key), dialect=dialect))
+
+
+def compile_label_list(shape: CorpusShape, dialect: str = "duckdb") -> str:
+    """Return the SQL that lists `entity_key` and `label` of a snapshot, for the hash split."""
+    import ibis
+
+    rows = _sampled(_labelled(shape), shape.corpus)
+    return str(ibis.to_sql(rows.select("label", entity_key=shape.corpus.entity_key), dialect=dialect))
+
+
+def _labelled(shape: CorpusShape) -> ir.Table:
+    """Return key, as_of_day, label and columns of every row that passes the filters and has a label."""
+    if isinstance(shape.model.label, ColumnLabel):
+        return _with_column_label(shape, shape.model.label)
+    return _with_event_label(shape)
+
+
+def _population(shape: CorpusShape, *extra: str) -> ir.Table:
+    import ibis
+
+    named = [shape.corpus.entity_key, *shape.columns, *shape.corpus.filter_equals, *extra]
+    schema = ibis.Schema.from_pyarrow(shape.population_schema)
+    types = {name: schema[name] for name in dict.fromkeys(named)}
+    if not isinstance(shape.corpus.split, HashSplit):
+        types["file_day"] = "date"
+    rows = ibis.table(types, name="population")
+    for column, value in shape.corpus.filter_equals.items():
+        rows = rows.filter(rows[column].cast("string") == value)
+    return rows.filter(rows[shape.corpus.entity_key].notnull())
+
+
+def _with_column_label(shape: CorpusShape, label: ColumnLabel) -> ir.Table:
+    import ibis
+
+    rows = _population(shape, label.column)
+    value = rows[label.column]
+    if shape.model.task == "binary" and label.positive is not None:
+        value = (value.cast("string") == label.positive).cast("int64")
+    elif shape.model.task in {"regression", "quantile"}:
+        value = value.cast("float64")
+    elif shape.model.task == "multiclass":
+        value = value.cast("string")
+    # A column may be label and segment column alike, so the label is added beside it.
+    labelled = rows.mutate(label=value, as_of_day=ibis.null("date"))
+    labelled = labelled.select(shape.corpus.entity_key, "as_of_day", "label", *shape.columns)
+    return labelled.filter(labelled.label.notnull())
+
+
+def _with_event_label(shape: CorpusShape) -> ir.Table:
+    import ibis
+
+    key = shape.corpus.entity_key
+    rows = _population(shape).rename(as_of_day="file_day")
+    key_type = ibis.Schema.from_pyarrow(shape.event_schema)[key]
+    events = ibis.table({key: key_type, "file_day": "date"}, name="events")
+    windows = ibis.table({"event_day": "date", "as_of_day": "date"}, name="label_windows")
+    happened = (
+        events.join(windows, events.file_day == windows.event_day)
+        .select(event_key=key, event_as_of_day="as_of_day")
+        .distinct()
+    )
+    joined = rows.left_join(
+        happened, [rows[key] == happened.event_key, rows.as_of_day == happened.event_as_of_day]
+    )
+    return joined.select(key, "as_of_day", *shape.columns, label=joined.event_key.notnull().cast("int64"))
+
+
+def _sampled(rows: ir.Table, corpus: CorpusSpec) -> ir.Table:
+    """Keep `max_rows_per_as_of` entities a day, always those with the smallest MD5 of the key."""
+    import ibis
+
+    if corpus.max_rows_per_as_of == 0:
+        return rows
+    key = rows[corpus.entity_key]
+    by_hash = ibis.window(group_by=rows.as_of_day, order_by=[key.cast("string").hexdigest("md5"), key])
+    ranked = rows.mutate(hash_rank=ibis.row_number().over(by_hash))
+    return ranked.filter(ranked.hash_rank < corpus.max_rows_per_as_of).drop("hash_rank")

@@ -1,0 +1,113 @@
+"""From a challenger to a recorded decision.
+
+Belongs here: gathering the gate's evidence for a slot, deciding, recording, projecting aliases. Does not
+belong here: the rules (gate) or the store (the ledger).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Container
+from dataclasses import replace
+
+from mlops_assets.domain.learning.champions import load_version
+from mlops_assets.domain.learning.corpus import CorpusRequest
+from mlops_assets.domain.learning.corpus_reader import load_corpus
+from mlops_assets.domain.learning.evidence import gather_evidence, union_features
+from mlops_assets.domain.learning.gate import GateDecision, GateEvidence, decide
+from mlops_assets.domain.learning.training import Challenger
+from mlops_assets.domain.hashing import stable_hash
+from mlops_assets.domain.ports import Lake, LedgerEntry, ModelRegistry, ModelSlot, PromotionLedger
+
+AUTOMATIC = "gate"
+
+
+def judge_challenger(
+    challenger: Challenger,
+    request: CorpusRequest,
+    *,
+    lake: Lake,
+    registry: ModelRegistry,
+    ledger: PromotionLedger,
+    decided_at_utc: dt.datetime,
+    threads: int = 1,
+) -> LedgerEntry:
+    """Compare a challenger with the champion on the corpus holdout and record the decision.
+
+    Repeating the call with the same challenger records nothing new; the aliases are projected again.
+
+    Args:
+        challenger: registered model version.
+        request: the corpus, built `with_champion_features`, and the specification of metric and gate.
+        lake: holds the corpus.
+        registry: holds both bundles.
+        ledger: says who is champion and receives the decision.
+        decided_at_utc: time of the decision, aware.
+        threads: most threads for scoring.
+
+    Raises:
+        StaleChampionError: somebody else promoted meanwhile; judge again.
+        ModelIntegrityError: a bundle is not what was registered.
+    """
+    slot, spec = challenger.slot, request.model
+    current = ledger.champion(slot)
+    if current is not None and current.bundle_sha256 == challenger.bundle_sha256:
+        project_aliases(registry, ledger, slot, challenger.version)
+        return current
+    candidate = load_version(registry, slot, challenger.version, challenger.bundle_sha256)
+    champion = load_version(registry, slot, current.version, current.bundle_sha256) if current else None
+    reading = spec.model_copy(update={"features": list(union_features(candidate, champion))})
+    holdout = load_corpus(request.partition, lake, request.corpus, reading)["holdout"]
+    evidence = gather_evidence(candidate, champion, holdout, spec, threads=threads)
+    decision = decide(evidence, spec.gate)
+    entry = ledger.record(_entry(challenger, current, evidence, decision, decided_at_utc))
+    project_aliases(registry, ledger, slot, challenger.version)
+    return entry
+
+
+def with_champion_features(
+    request: CorpusRequest, known: Container[str], *, registry: ModelRegistry, ledger: PromotionLedger
+) -> CorpusRequest:
+    """Return the request with the champion's features added, so that both models can be scored on one holdout.
+
+    Features that the table no longer has (`known`) stay out; the gate then cannot score the champion and
+    refuses to promote.
+    """
+    slot = ModelSlot(request.use_case, request.model_name, request.segment)
+    current = ledger.champion(slot)
+    if current is None:
+        return request
+    champion = load_version(registry, slot, current.version, current.bundle_sha256)
+    features = dict.fromkeys([*request.model.features, *(f for f in champion.features if f in known)])
+    return replace(request, model=request.model.model_copy(update={"features": list(features)}))
+
+
+def project_aliases(registry: ModelRegistry, ledger: PromotionLedger, slot: ModelSlot, challenger_version: str) -> None:
+    """Make the registry's aliases say what the ledger says."""
+    champion = ledger.champion(slot)
+    registry.project_aliases(slot.registered_name, champion.version if champion else None, challenger_version)
+
+
+def _entry(
+    challenger: Challenger, current: LedgerEntry | None, evidence: GateEvidence, decision: GateDecision, decided_at_utc: dt.datetime
+) -> LedgerEntry:
+    previous = current.version if current else None
+    identity = [challenger.slot, challenger.version, challenger.bundle_sha256, previous, evidence.evidence_sha256]
+    checks = [
+        {"name": c.name, "is_passed": c.is_passed, "value": c.value, "threshold": c.threshold, "detail": c.detail}
+        for c in decision.checks
+    ]
+    return LedgerEntry(
+        decision_id=stable_hash(identity)[:32],
+        slot=challenger.slot,
+        outcome=decision.outcome,
+        version=challenger.version,
+        bundle_sha256=challenger.bundle_sha256,
+        previous_version=previous,
+        decided_by=AUTOMATIC,
+        decided_at_utc=decided_at_utc,
+        as_of_day=challenger.as_of_day,
+        evidence_sha256=evidence.evidence_sha256,
+        reasons=decision.reasons,
+        evidence={"figures": evidence.to_dict(), "checks": checks},
+    )

@@ -1,0 +1,67 @@
+"""When a slot without a champion can be trained for the first time.
+
+Belongs here: the decision, from the days that exist and the decisions already taken. Does not belong here:
+launching runs (sensors, `mlops run`), or retraining because of drift.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlops_assets.domain.learning.spec import CorpusSpec, EventLabel, HashSplit, ModelSpec
+from mlops_assets.domain.learning.splits import first_trainable_day
+from mlops_assets.domain.ports import LedgerEntry, ModelSlot
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """Whether to train a slot now. `as_of_day` is None for snapshots and when waiting."""
+
+    slot: ModelSlot
+    is_due: bool
+    reason: str
+    as_of_day: dt.date | None = None
+
+    @property
+    def run_key(self) -> str:
+        """Stable name of the request: the same situation never trains twice."""
+        return f"first/{self.slot.registered_name}/{self.as_of_day or 'snapshot'}"
+
+
+def plan_first_training(
+    slot: ModelSlot,
+    corpus: CorpusSpec,
+    model: ModelSpec,
+    days: Sequence[dt.date],
+    decisions: Sequence[LedgerEntry],
+) -> TrainingPlan:
+    """Decide whether a slot's first model is to be trained on the days that exist.
+
+    Args:
+        slot: use case, model and segment.
+        corpus: corpus specification; its split says how much history is needed.
+        model: its label says how long outcomes take.
+        days: published days of the corpus table for this segment, in order; empty for snapshots.
+        decisions: the slot's ledger history. A rejection is repeated when one more as-of day has come.
+    """
+    if any(entry.outcome == "promoted" for entry in decisions):
+        return TrainingPlan(slot, False, "has a champion")
+    split = corpus.split
+    if isinstance(split, HashSplit):
+        return TrainingPlan(
+            slot, not decisions, "no champion yet" if not decisions else "rejected; waits for a new snapshot"
+        )
+    if not days:
+        return TrainingPlan(slot, False, "no day of data yet")
+    horizon_days = model.label.horizon_days if isinstance(model.label, EventLabel) else 0
+    ready_day = first_trainable_day(days[0], horizon_days, split, corpus.min_history_days)
+    decided = [entry.as_of_day for entry in decisions if entry.as_of_day is not None]
+    if decided:
+        ready_day = max(ready_day, max(decided) + dt.timedelta(days=split.as_of_every_days))
+    if days[-1] < ready_day:
+        return TrainingPlan(slot, False, f"trainable from {ready_day}, data until {days[-1]}")
+    return TrainingPlan(
+        slot, True, f"no champion yet; labels complete for the first time on {ready_day}", days[-1]
+    )

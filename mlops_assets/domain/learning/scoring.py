@@ -1,0 +1,138 @@
+"""Daily scores of a segment by its champion.
+
+Belongs here: reading a day's population, predicting in batches and publishing the scores. Does not belong
+here: who is champion (champions) or online scoring (mlops_assets.serving).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from mlops_assets.domain.hashing import stable_hash
+from mlops_assets.domain.learning.bundle import Scorer
+from mlops_assets.domain.learning.champions import champion_for_day, load_version
+from mlops_assets.domain.learning.dataset import dataset_from_arrow
+from mlops_assets.domain.learning.population import population_sql
+from mlops_assets.domain.learning.spec import CorpusSpec
+from mlops_assets.domain.ports import (
+    Lake,
+    LedgerEntry,
+    Manifest,
+    ModelRegistry,
+    ModelSlot,
+    PartitionId,
+    PromotionLedger,
+    TableEngine,
+    ViewSource,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SCORING_VERSION = "1"
+VIEW = "population"
+ROWS_PER_BATCH = 131_072
+
+
+@dataclass(frozen=True)
+class ScoreOutcome:
+    """What became of one segment's scores. `status`: scored, reused, no_champion or missing_input."""
+
+    partition: PartitionId
+    status: Literal["scored", "reused", "no_champion", "missing_input"]
+    detail: str
+    manifest: Manifest | None = None
+    champion: LedgerEntry | None = None
+
+
+def score_day(
+    slot: ModelSlot,
+    corpus: CorpusSpec,
+    day: dt.date,
+    *,
+    lake: Lake,
+    engine: TableEngine,
+    registry: ModelRegistry,
+    ledger: PromotionLedger,
+    threads: int = 1,
+) -> ScoreOutcome:
+    """Score every row of the day that the model is made for.
+
+    Args:
+        slot: use case, model and segment.
+        corpus: names the table, its key and the filter of the population.
+        day: partition to score.
+        lake: holds the feature table and receives the scores.
+        engine: reads the feature table.
+        registry: holds the model's bundle.
+        ledger: says who is champion.
+        threads: most threads the model uses.
+
+    Raises:
+        ModelIntegrityError: the champion's files are not what was promoted; nothing is scored.
+        LearningError: the table does not fit the model, or a score is not finite.
+    """
+    target = PartitionId(f"scores/{slot.use_case}/{slot.model}", slot.segment, day)
+    champion = champion_for_day(ledger, slot, day)
+    if champion is None:
+        return ScoreOutcome(target, "no_champion", f"{slot.segment}: no champion before {day}")
+    source = PartitionId(corpus.table, slot.segment, day)
+    features = lake.manifest(source)
+    if features is None:
+        return ScoreOutcome(target, "missing_input", f"{source} is not built", champion=champion)
+    build_key = stable_hash([features.build_key, champion.bundle_sha256, corpus, SCORING_VERSION])
+    published = lake.manifest(target)
+    detail = f"version {champion.version}"
+    if published is not None and published.build_key == build_key:
+        return ScoreOutcome(target, "reused", detail, published, champion)
+    scorer = load_version(registry, slot, champion.version, champion.bundle_sha256)
+    with lake.write(target, build_key) as writer:
+        rows = _write_scores(scorer, champion, corpus, engine, lake.path(source), writer.file("data"), threads)
+        manifest = writer.commit(
+            row_count=rows,
+            inputs={str(source): features.build_key},
+            facts={"model_version": champion.version, "bundle_sha256": champion.bundle_sha256},
+        )
+    return ScoreOutcome(target, "scored", detail, manifest, champion)
+
+
+def _write_scores(
+    scorer: Scorer, champion: LedgerEntry, corpus: CorpusSpec, engine: TableEngine, source: Path, target: Path, threads: int
+) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sql = population_sql(corpus, scorer.features, VIEW)
+    rows = 0
+    writer: pq.ParquetWriter | None = None
+    for batch in engine.batches(sql, {VIEW: ViewSource(files=[source])}, ROWS_PER_BATCH):
+        scored = pa.table(dict(_score_columns(scorer, champion.version, corpus, batch, threads)))
+        writer = writer or pq.ParquetWriter(target, scored.schema, compression="zstd", compression_level=1)
+        writer.write_table(scored)
+        rows += scored.num_rows
+    if writer is None:
+        pq.write_table(pa.table({corpus.entity_key: pa.array([], pa.int64()), "score": pa.array([], pa.float64())}), target)
+    else:
+        writer.close()
+    return rows
+
+
+def _score_columns(
+    scorer: Scorer, version: str, corpus: CorpusSpec, batch: pa.RecordBatch, threads: int
+) -> Iterator[tuple[str, pa.Array]]:
+    import pyarrow as pa
+
+    table = pa.Table.from_batches([batch])
+    dataset = dataset_from_arrow(table, scorer.features, key_column=corpus.entity_key, categorical=scorer.categorical)
+    predictions = scorer.predict(dataset, threads)
+    yield corpus.entity_key, table[corpus.entity_key].combine_chunks()
+    if predictions.ndim == 1:
+        yield "score", pa.array(predictions)
+    else:
+        for index, name in enumerate(scorer.signature.classes):
+            yield f"score_{name}", pa.array(predictions[:, index])
+    yield "model_version", pa.DictionaryArray.from_arrays(pa.array([0] * table.num_rows, pa.int8()), pa.array([version]))

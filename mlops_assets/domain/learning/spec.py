@@ -1,0 +1,161 @@
+"""What a use case asks of the learning stages: corpus, split, model, gate.
+
+Belongs here: the typed shape of those requests and the checks that need no other file. Does not belong
+here: reading YAML (mlops_assets.config) or doing the work (corpus, leaderboard, gate).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from mlops_assets.domain.model_base import Record
+
+Task = Literal["binary", "multiclass", "regression", "quantile"]
+ColumnName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+TableKey = Annotated[str, Field(pattern=r"^(feeds|etl)/[a-z][a-z0-9_]{0,62}$")]
+Share = Annotated[float, Field(gt=0.0, lt=1.0)]
+
+
+class TimeSplit(Record):
+    """Train, validation and holdout by as-of day, oldest first; the holdout is the newest part.
+
+    Parts are purged: the label window of an earlier part ends before the first as-of day of the next.
+    """
+
+    kind: Literal["time"] = "time"
+    as_of_every_days: int = Field(7, ge=1, le=60)
+    train_as_ofs: int = Field(2, ge=1, le=60)
+    validation_as_ofs: int = Field(1, ge=1, le=20)
+    holdout_as_ofs: int = Field(1, ge=1, le=20)
+
+
+class HashSplit(Record):
+    """Stratified random split by a hash of the entity key, for snapshots that carry no date."""
+
+    kind: Literal["hash"] = "hash"
+    validation_share: Share = 0.15
+    holdout_share: Share = 0.2
+    seed: int = Field(0, ge=0)
+
+
+class EventLabel(Record):
+    """1 if the entity has a row in `table` within (as_of, as_of + horizon_days], else 0."""
+
+    kind: Literal["event"] = "event"
+    table: TableKey
+    horizon_days: int = Field(ge=1, le=400)
+
+
+class ColumnLabel(Record):
+    """A column of the corpus table itself; for task binary `positive` names the value that counts as 1."""
+
+    kind: Literal["column"] = "column"
+    column: ColumnName
+    positive: str | None = None
+
+
+class CorpusSpec(Record):
+    """Rows of the training corpus.
+
+    `table` holds one row per entity and day (or per entity, for snapshots); `filter_equals` keeps rows
+    whose column has the value; `min_history_days` is the oldest age, in days since the first delivered
+    day, of a usable as-of day; `max_rows_per_as_of` samples entities by hash (0 keeps all).
+    """
+
+    table: TableKey
+    entity_key: ColumnName
+    filter_equals: dict[ColumnName, str] = {}
+    min_history_days: int = Field(14, ge=0, le=3650)
+    max_rows_per_as_of: int = Field(0, ge=0)
+    split: Annotated[TimeSplit | HashSplit, Field(discriminator="kind")] = TimeSplit()
+
+
+class SearchDimension(Record):
+    """One hyperparameter that Optuna may vary on the validation part."""
+
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    integer: bool = False
+    choices: list[str | int | float | bool] | None = None
+
+    @model_validator(mode="after")
+    def _range_or_choices(self) -> SearchDimension:
+        if (self.choices is None) == (self.low is None or self.high is None):
+            raise ValueError("give either `choices` or both `low` and `high`")
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise ValueError("`low` must be below `high`")
+        return self
+
+
+class AlgorithmSpec(Record):
+    """One candidate of the leaderboard: fixed hyperparameters and, optionally, a search space."""
+
+    hyperparameters: dict[str, Any] = {}
+    search: dict[str, SearchDimension] = {}
+    search_trials: int = Field(0, ge=0, le=500)
+
+
+class BusinessSpec(Record):
+    """Business figure of a binary model: contact the `contact_share` riskiest entities.
+
+    Value in the reporting currency = contacted true positives x (retention_rate x saved_margin) -
+    contacted x contact_cost, per 1,000 entities. Direction: higher is better.
+    """
+
+    name: str = "expected_retained_margin_usd_per_1000"
+    contact_share: Share = 0.05
+    retention_rate: Share = 0.3
+    saved_margin_usd: float = Field(gt=0.0)
+    contact_cost_usd: float = Field(ge=0.0)
+
+
+class GateSpec(Record):
+    """Thresholds of the promotion gate.
+
+    `min_gain`: required gain of the challenger over the champion in the metric's own unit, the lower
+    bound of whose paired bootstrap interval (level `confidence`) must not lie below `-max_regret`.
+    `floor`: absolute worst acceptable metric value. `segment_tolerance`: largest loss allowed in any
+    value of `segment_columns` with at least `min_segment_rows` rows. `max_calibration_error`: expected
+    calibration error for probabilities. `max_latency_ms_per_1000_rows`: scoring time.
+    """
+
+    min_gain: float = Field(0.0, ge=0.0)
+    max_regret: float = Field(0.005, ge=0.0)
+    confidence: float = Field(0.95, gt=0.5, lt=1.0)
+    bootstrap_rounds: int = Field(200, ge=50, le=10_000)
+    floor: float | None = None
+    min_holdout_rows: int = Field(200, ge=1)
+    min_holdout_positives: int = Field(20, ge=0)
+    segment_columns: list[ColumnName] = []
+    segment_tolerance: float = Field(0.05, ge=0.0)
+    min_segment_rows: int = Field(200, ge=1)
+    max_calibration_error: float | None = Field(None, gt=0.0, le=1.0)
+    max_latency_ms_per_1000_rows: float | None = Field(None, gt=0.0)
+
+
+class ModelSpec(Record):
+    """One model of a use case: label, features, candidates, metric and gate."""
+
+    task: Task
+    label: Annotated[EventLabel | ColumnLabel, Field(discriminator="kind")]
+    features: list[ColumnName] = Field(min_length=1)
+    algorithms: dict[str, AlgorithmSpec] = Field(min_length=1)
+    metric: str
+    quantile: float | None = Field(None, gt=0.0, lt=1.0)
+    calibrate: bool = False
+    seed: int = Field(0, ge=0)
+    gate: GateSpec = GateSpec()
+    business: BusinessSpec | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ModelSpec:
+        if len(set(self.features)) != len(self.features):
+            raise ValueError("a feature is named twice")
+        if (self.task == "quantile") != (self.quantile is not None):
+            raise ValueError("`quantile` goes with task quantile, and only with it")
+        if self.business is not None and self.task != "binary":
+            raise ValueError("`business` needs task binary")
+        return self

@@ -1,0 +1,171 @@
+"""Charts as inline SVG, and as PNG for places that show pictures only.
+
+Belongs here: drawing. Does not belong here: computing what is drawn.
+
+An SVG takes its colours from the page (light or dark) through `currentColor` and `--accent`, keeps its
+text as text, says in words what it shows (title and description), and comes out the same byte for byte
+for the same data.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+from collections.abc import Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_WIDTH_IN = 4.8  # a phone's width: text stays readable there, and grows on a desktop
+
+
+class _Palette(NamedTuple):
+    """Colours by role: text, data, axes, reference lines, ground."""
+
+    ink: str
+    accent: str
+    faint: str
+    soft: str
+    ground: str
+
+
+# The page's own colours replace these in an SVG.
+_OF_PAGE = _Palette("#010203", "#040506", "#070809", "#0a0b0c", "none")
+_ON_WHITE = _Palette("#1b2330", "#1f5fbf", "#d5dbe4", "#5a6577", "#ffffff")
+
+
+def draw_importances(shares: Sequence[tuple[str, float]], *, title: str) -> str:
+    """Return a bar chart of the most important features as inline SVG, the largest on top.
+
+    Args:
+        shares: feature and its share of the total importance (0 to 1), in any order.
+        title: what a screen reader says first.
+    """
+    ordered = _largest_first(shares)
+    described = "; ".join(f"{name} {100 * share:.1f} %" for name, share in ordered)
+    with _styled(_OF_PAGE):
+        return _to_svg(_draw_bars(ordered, _OF_PAGE), "importances", title, described)
+
+
+def draw_importances_png(shares: Sequence[tuple[str, float]], *, title: str) -> bytes:
+    """Return the same bar chart as a PNG on white, 2 pixels per point, with `title` above the bars."""
+    with _styled(_ON_WHITE):
+        figure = _draw_bars(_largest_first(shares), _ON_WHITE)
+        figure.suptitle(title, fontsize=10.0)
+        stream = io.BytesIO()
+        figure.savefig(stream, format="png", dpi=144, metadata={"Software": None})
+        return stream.getvalue()
+
+
+def draw_reliability(points: Sequence[tuple[float, float, int]], *, title: str) -> str:
+    """Return predicted against observed probability; on the dashed line they agree.
+
+    Args:
+        points: per bin, mean predicted probability, observed share of positives, rows; ascending.
+        title: what a screen reader says first.
+    """
+    described = "; ".join(
+        f"predicted {100 * predicted:.1f} %, observed {100 * observed:.1f} % of {rows:,} rows"
+        for predicted, observed, rows in points
+    )
+    with _styled(_OF_PAGE):
+        return _to_svg(_draw_diagonal(points, _OF_PAGE), "reliability", title, described)
+
+
+def _largest_first(shares: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
+    return sorted(shares, key=lambda pair: (-pair[1], pair[0]))
+
+
+def _draw_bars(shares: Sequence[tuple[str, float]], palette: _Palette) -> Figure:
+    figure, axes = _make_axes(0.3 + 0.24 * len(shares))
+    percents = [100 * share for _, share in shares]
+    bars = axes.barh([name for name, _ in shares], percents, color=palette.accent, height=0.66)
+    axes.bar_label(bars, fmt="%.1f %%", padding=3, color=palette.ink)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.18 * max(percents, default=1.0) or 1.0)
+    axes.spines["bottom"].set_visible(False)  # each bar carries its number
+    axes.tick_params(axis="x", bottom=False, labelbottom=False)
+    axes.tick_params(axis="y", left=False)
+    axes.margins(y=0.02)
+    return figure
+
+
+def _draw_diagonal(points: Sequence[tuple[float, float, int]], palette: _Palette) -> Figure:
+    figure, axes = _make_axes(3.3)
+    end = 1.08 * max((max(predicted, observed) for predicted, observed, _ in points), default=1.0) or 1.0
+    most_rows = max((rows for *_, rows in points), default=1) or 1
+    axes.plot([0, 100 * end], [0, 100 * end], linestyle=(0, (4, 3)), color=palette.soft, linewidth=1.0)
+    x, y = [100 * point[0] for point in points], [100 * point[1] for point in points]
+    axes.plot(x, y, color=palette.accent, linewidth=1.4)
+    sizes = [14 + 90 * rows / most_rows for *_, rows in points]
+    axes.scatter(x, y, s=sizes, color=palette.accent, zorder=3, clip_on=False)
+    axes.set(xlim=(0, 100 * end), ylim=(0, 100 * end))
+    axes.set_xlabel("predicted probability, %")
+    axes.set_ylabel("observed share, %")
+    return figure
+
+
+@contextmanager
+def _styled(palette: _Palette) -> Iterator[None]:
+    import matplotlib as mpl
+
+    style: dict[Any, Any] = {
+        "text.parse_math": False,  # a feature name is not a formula
+        "svg.fonttype": "none",
+        "svg.hashsalt": "mlops-assets",
+        "font.size": 9.0,
+        "axes.edgecolor": palette.faint,
+        "axes.labelcolor": palette.ink,
+        "axes.facecolor": palette.ground,
+        "figure.facecolor": palette.ground,
+        "savefig.facecolor": palette.ground,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "text.color": palette.ink,
+        "xtick.color": palette.ink,
+        "ytick.color": palette.ink,
+        "path.simplify": False,
+    }
+    with mpl.rc_context(style):
+        yield
+
+
+def _make_axes(height_in: float) -> tuple[Figure, Axes]:
+    """Return a figure of its own; pyplot's global state is not used."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(_WIDTH_IN, height_in), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.add_subplot()
+
+
+def _to_svg(figure: Figure, name: str, title: str, description: str) -> str:
+    stream = io.StringIO()
+    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+    return _make_inline(stream.getvalue(), name, title, description)
+
+
+def _make_inline(svg: str, name: str, title: str, description: str) -> str:
+    """Return the bare element: page colours, own ids, a title and a description for screen readers."""
+    element = svg[svg.index("<svg") :].strip()
+    element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
+    colours = ("currentColor", "var(--accent)", "var(--line)", "var(--soft)")
+    for sentinel, colour in zip(_OF_PAGE, colours, strict=False):
+        element = element.replace(sentinel, colour)
+    element = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", element)
+    # Sizes come from the page; only the view box and its proportions stay.
+    element = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", element, count=1)
+    element = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", element, count=1)
+    labels = f'role="img" aria-labelledby="{name}-title {name}-desc"'
+    head, rest = element.split(">", 1)
+    return (
+        f'{head} {labels}>\n<title id="{name}-title">{html.escape(title)}</title>\n'
+        f'<desc id="{name}-desc">{html.escape(description)}</desc>{rest}'
+    )

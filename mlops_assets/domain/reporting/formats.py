@@ -1,0 +1,73 @@
+"""Numbers, days and names as people read them.
+
+Belongs here: text for one value. Does not belong here: tables, pages or anything that decides.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+_READABLE = {
+    "roc_auc": "ROC AUC",
+    "pr_auc": "Precision-recall AUC",
+    "log_loss": "Log loss",
+    "brier": "Brier score",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "r2": "R²",
+}
+_SHORT_HASH_LENGTH = 12
+ABSENT = "\N{EN DASH}"
+
+
+def format_name(name: str) -> str:
+    """Return a metric, check or figure name without underscores: `roc_auc` as ROC AUC."""
+    text = name.replace("_", " ")
+    return _READABLE.get(name, text[:1].upper() + text[1:])
+
+
+def format_count(value: int | None) -> str:
+    """Return a whole number with thousands separators, or a dash for None."""
+    return ABSENT if value is None else f"{value:,}"
+
+
+def format_number(value: float | None, *, is_signed: bool = False) -> str:
+    """Return about four significant digits: 0.8123, 12.35, 214.3, 1,234; a dash for None."""
+    if value is None:
+        return ABSENT
+    size = abs(value)
+    decimals = 4 if size < 1 else 2 if size < 100 else 1 if size < 1000 else 0
+    text = f"{value:{'+' if is_signed else ''},.{decimals}f}"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def format_share(value: float | None) -> str:
+    """Return a share of one as a percentage: 0.0312 as 3.12 %; a dash for None."""
+    return ABSENT if value is None else f"{100 * value:.2f}\N{NO-BREAK SPACE}%"
+
+
+def format_interval(low: float | None, high: float | None) -> str:
+    """Return an interval, or a dash if one end is missing."""
+    return ABSENT if low is None or high is None else f"{format_number(low)} to {format_number(high)}"
+
+
+def format_day(day: dt.date | None) -> str:
+    """Return an ISO day, or a dash."""
+    return ABSENT if day is None else day.isoformat()
+
+
+def format_days(first: dt.date | None, last: dt.date | None) -> str:
+    """Return a range of days; one day if both ends are the same, a dash without a first day."""
+    if first is None or last is None or first == last:
+        return format_day(first)
+    return f"{first.isoformat()} to {last.isoformat()}"
+
+
+def format_time(moment_utc: dt.datetime | None) -> str:
+    """Return an aware time in UTC to the minute, or a dash."""
+    return ABSENT if moment_utc is None else f"{moment_utc.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def shorten_hash(value: str) -> str:
+    """Return the first twelve characters of a hash, enough to recognise it; a dash if it is empty."""
+    return value[:_SHORT_HASH_LENGTH] or ABSENT

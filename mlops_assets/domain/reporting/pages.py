@@ -1,0 +1,55 @@
+"""HTML pages from templates.
+
+Belongs here: the template environment and what every page gets. Does not belong here: the content of a
+report.
+
+Every page is one file without outside references (it is mailed, copied and opened offline), escapes all
+values, adapts to phone and desktop and to a light or dark screen, and carries its title and data day in a
+form that the index page reads back.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from mlops_assets.domain.reporting import formats
+from mlops_assets.domain.reporting.tables import Code, Mark
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from jinja2 import Environment
+
+
+def render_page(template: str, *, title: str, data_day: dt.date | None, **content: object) -> str:
+    """Return a complete page.
+
+    Args:
+        template: file name in `templates/`.
+        title: for the browser tab, the index page and the heading.
+        data_day: newest day of data that the report rests on; None for reports without days.
+        content: what else the template asks for; a missing name raises jinja2.UndefinedError.
+    """
+    page = _environment().get_template(template)
+    return page.render(title=title, data_day=data_day, **content)
+
+
+@cache
+def _environment() -> Environment:
+    """Return the environment; jinja2 is imported here to keep the code location light."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("mlops_assets.domain.reporting", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    names = ("format_count", "format_number", "format_share", "format_interval", "format_day", "format_time")
+    environment.filters.update({name: getattr(formats, name) for name in names})
+    environment.tests["mark"] = lambda cell: isinstance(cell, Mark)
+    environment.tests["code"] = lambda cell: isinstance(cell, Code)
+    return environment

@@ -1,0 +1,89 @@
+"""The page that lists all reports: title, link, day of the data.
+
+Belongs here: reading a report's title and data day, and the index page. Does not belong here: walking a
+folder (the report store) or what the reports say.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import html
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+from urllib.parse import quote
+
+from mlops_assets.domain.model_base import Record
+from mlops_assets.domain.reporting.formats import format_name
+from mlops_assets.domain.reporting.pages import render_page
+
+INDEX_NAME = "index.html"
+_HEAD_BYTES = 4096
+_TITLE = re.compile(r"<title>(.*?)</title>", re.DOTALL | re.IGNORECASE)
+_DATA_DAY = re.compile(r'<meta name="data-day" content="(\d{4}-\d{2}-\d{2})">')
+
+
+class IndexEntry(Record):
+    """One report: where it is below the report folder, what it is called, how new its data are."""
+
+    path: str
+    title: str
+    data_day: dt.date | None = None
+
+    @property
+    def folder(self) -> str:
+        """First folder of the path, which is the use case for most reports; empty at the top."""
+        parts = PurePosixPath(self.path).parts
+        return parts[0] if len(parts) > 1 else ""
+
+    @property
+    def link(self) -> str:
+        """Relative link, percent-encoded."""
+        return quote(self.path)
+
+    @property
+    def kind(self) -> str:
+        """File type as a reader knows it."""
+        return PurePosixPath(self.path).suffix.removeprefix(".").upper() or "file"
+
+
+def build_report_index(documents: Iterable[tuple[str, bytes]]) -> str:
+    """Return the index page over all reports.
+
+    Args:
+        documents: relative path and content of each report; the index itself is skipped.
+    """
+    entries = [make_index_entry(path, content) for path, content in documents if path != INDEX_NAME]
+    newest = max((entry.data_day for entry in entries if entry.data_day), default=None)
+    return render_page("report_index.html.j2", title="Reports", data_day=newest, groups=_group(entries))
+
+
+def make_index_entry(path: str, content: bytes) -> IndexEntry:
+    """Return the entry of a report: a page names itself, any other file goes by its name."""
+    if PurePosixPath(path).suffix != ".html":
+        return IndexEntry(path=path, title=PurePosixPath(path).name)
+    head = content[:_HEAD_BYTES].decode("utf-8", errors="replace")
+    title = _TITLE.search(head)
+    day = _DATA_DAY.search(head)
+    return IndexEntry(
+        path=path,
+        title=" ".join(html.unescape(title.group(1)).split()) if title else PurePosixPath(path).name,
+        data_day=dt.date.fromisoformat(day.group(1)) if day else None,
+    )
+
+
+def _group(entries: Sequence[IndexEntry]) -> list[tuple[str, list[IndexEntry]]]:
+    """Return the entries by folder, top level first, newest data first in each."""
+    ordered = sorted(entries, key=lambda entry: (_highest_number_first(entry.title), entry.path))
+    ordered.sort(key=lambda entry: entry.data_day or dt.date.min, reverse=True)
+    folders = sorted({entry.folder for entry in entries})
+    return [
+        (format_name(folder) if folder else "General", [entry for entry in ordered if entry.folder == folder])
+        for folder in folders
+    ]
+
+
+def _highest_number_first(title: str) -> list[tuple[str, int]]:
+    """Return a sort key: by the words, and at equal words version 10 before version 9."""
+    pieces = re.findall(r"(\D*)(\d*)", title)
+    return [(words, -int(digits or 0)) for words, digits in pieces]

@@ -1,0 +1,1 @@
+"""Dagster sensors: glue only, the decisions are in mlops_assets.domain."""

@@ -1,0 +1,47 @@
+"""A promotion ledger in memory.
+
+Belongs here: append, compare and swap, nothing else. Does not belong here: persistence or damage.
+"""
+
+from __future__ import annotations
+
+from mlops_assets.domain.errors import RegistryError, StaleChampionError
+from mlops_assets.domain.ports import LedgerEntry, ModelSlot
+
+
+class FakePromotionLedger:
+    """Decisions in a list."""
+
+    def __init__(self) -> None:
+        self.entries: list[LedgerEntry] = []
+
+    def champion(self, slot: ModelSlot) -> LedgerEntry | None:
+        """Return the last promotion."""
+        promotions = [entry for entry in self.history(slot) if entry.outcome == "promoted"]
+        return promotions[-1] if promotions else None
+
+    def record(self, entry: LedgerEntry) -> LedgerEntry:
+        """Append a decision once; refuse a promotion against an old champion."""
+        for known in self.entries:
+            if known.decision_id == entry.decision_id:
+                if (known.slot, known.version, known.outcome) != (entry.slot, entry.version, entry.outcome):
+                    raise RegistryError("another decision has this id", where=entry.decision_id)
+                return known
+        if entry.outcome not in {"promoted", "rejected"} or entry.decided_at_utc.utcoffset() is None:
+            raise RegistryError("a decision cannot be recorded", where=entry.decision_id)
+        champion = self.champion(entry.slot)
+        current = champion.version if champion else None
+        if entry.outcome == "promoted" and current != entry.previous_version:
+            raise StaleChampionError(f"the champion is {current}, not {entry.previous_version}")
+        self.entries.append(entry)
+        return entry
+
+    def history(self, slot: ModelSlot) -> list[LedgerEntry]:
+        """Return all decisions of a slot."""
+        return [entry for entry in self.entries if entry.slot == slot]
+
+    def slots(self) -> list[ModelSlot]:
+        """Return every slot, sorted."""
+        return sorted(
+            {e.slot for e in self.entries}, key=lambda slot: (slot.use_case, slot.model, slot.segment)
+        )

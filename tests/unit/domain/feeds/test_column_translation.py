@@ -1,0 +1,132 @@
+"""Single columns: units, types and codes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlops_assets.domain.errors import ConfigError
+from mlops_assets.domain.feeds.column_translation import (
+    fixed_conversion,
+    require_conversions,
+    unit_conversions,
+)
+from mlops_assets.domain.feeds.contract import ColumnContract, FeedContract
+from mlops_assets.domain.feeds.units import UNITS, linear_conversion
+from tests.unit.domain.feeds.conftest import DAY, World, geography, utc
+
+PAIRS = [(a, b) for a in UNITS for b in UNITS if UNITS[a].dimension == UNITS[b].dimension]
+
+
+@given(pair=st.sampled_from(PAIRS), value=st.floats(-1e6, 1e6))
+def test_units_convert_there_and_back(pair: tuple[str, str], value: float) -> None:
+    there, back = linear_conversion(*pair), linear_conversion(pair[1], pair[0])
+    result = (value * there[0] + there[1]) * back[0] + back[1]
+    assert result == pytest.approx(value, rel=1e-9, abs=1e-6)
+
+
+@given(rate=st.floats(1e-6, 10.0), value=st.floats(0, 1e6))
+def test_local_currency_converts_to_cents(rate: float, value: float) -> None:
+    place = geography("cl").model_copy(update={"usd_per_unit": rate})
+    factor, offset = fixed_conversion("local_currency", "usd_cent", place)
+    assert offset == 0.0
+    assert value * factor == pytest.approx(value * rate * 100.0)
+
+
+def test_money_may_be_named_by_currency() -> None:
+    column = ColumnContract(name="a", source="A", type="integer", unit="usd_cent", source_unit_column="CUR")
+    known = unit_conversions(column, geography("pe"))
+    assert known["PEN"][0] == pytest.approx(27.0)
+    assert known["USD"] == (100.0, 0.0)
+
+
+def test_units_of_other_dimensions_are_refused() -> None:
+    column = ColumnContract(name="a", source="A", type="integer", unit="KB", source_unit="minute")
+    with pytest.raises(ConfigError, match="cannot become KB"):
+        require_conversions(column, geography("cl"))
+
+
+def feed_of(**fields: Any) -> FeedContract:
+    key = {"name": "id", "source": "ID", "type": "integer"}
+    column = {"name": "a", "source": "A", **fields}
+    return FeedContract.model_validate(
+        {
+            "name": "one",
+            "description": "d",
+            "owner": "team:x",
+            "file_pattern": "one_{day}.parquet",
+            "key": ["id"],
+            "quarantine_share_max": 1.0,
+            "columns": [key, column],
+        }
+    )
+
+
+NAIVE = utc("2026-08-10 12:30:00")
+CASES: list[tuple[dict[str, Any], pa.Array, list[Any]]] = [
+    ({"type": "integer"}, pa.array(["1", "2.5", "x", "", None, " 7"]), [1, 7]),
+    ({"type": "integer", "nullable": True}, pa.array(["1", "2.5", ""]), [1, None]),
+    ({"type": "integer"}, pa.array([1.0, 2.5, float("nan"), 1e300]), [1]),
+    ({"type": "integer"}, pa.array([2**62 + 1]), [2**62 + 1]),
+    ({"type": "integer"}, pa.array(["4611686018427387905"]), [2**62 + 1]),
+    ({"type": "integer"}, pa.array([1, 2], pa.uint8()), [1, 2]),
+    ({"type": "integer"}, pa.array([decimal.Decimal("3.00"), decimal.Decimal("3.50")]), [3]),
+    (
+        {"type": "integer", "unit": "KB", "source_unit": "MB"},
+        pa.array([1.5, 0.00048828125, -1.0]),
+        [1536, 1, -1024],
+    ),
+    ({"type": "integer", "unit": "KB", "source_unit": "MB"}, pa.array([2, 3], pa.int32()), [2048, 3072]),
+    ({"type": "integer", "minimum": 2, "maximum": 3}, pa.array([1, 2, 3, 4]), [2, 3]),
+    ({"type": "decimal"}, pa.array(["1.5", "nan", "inf", "-2e3"]), [1.5, -2000.0]),
+    ({"type": "decimal"}, pa.array([1.5], pa.float32()), [1.5]),
+    (
+        {"type": "decimal", "unit": "share", "source_unit": "percent", "maximum": 1},
+        pa.array([100.0, 100.1, 57.0]),
+        [1.0, 0.57],
+    ),
+    (
+        {"type": "decimal", "unit": "celsius", "source_unit": "fahrenheit", "maximum": 150},
+        pa.array([302.0, 303.0, 32.0]),
+        [150.0, 0.0],
+    ),
+    ({"type": "text"}, pa.array(["x", "", None]), ["x"]),
+    ({"type": "text"}, pa.array([7]), ["7"]),
+    ({"type": "text"}, pa.array(["x"]).dictionary_encode(), ["x"]),
+    ({"type": "text", "allowed": ["x"]}, pa.array(["x", "y"]), ["x"]),
+    ({"type": "text", "values": {"A": "x"}, "nullable": True}, pa.array(["A", "B", None]), ["x", None]),
+    ({"type": "text", "code_map": "plan"}, pa.array(["CL-DAT-S", "P11"]), ["data_s"]),
+    ({"type": "boolean"}, pa.array([True, None]), [True]),
+    ({"type": "boolean"}, pa.array(["Y", "no", "T", "maybe"]), [True, False, True]),
+    ({"type": "boolean"}, pa.array([1, 0, 2]), [True, False]),
+    ({"type": "boolean", "values": {"SI": "true"}}, pa.array(["si", "n"]), [True, False]),
+    ({"type": "date"}, pa.array([DAY, None]), [DAY]),
+    ({"type": "date"}, pa.array(["2026-08-10", "10/08/2026"]), [DAY]),
+    ({"type": "date"}, pa.array([NAIVE]), [DAY]),
+    ({"type": "timestamp"}, pa.array(["2026-08-10 12:30:00", "soon"]), [NAIVE]),
+    ({"type": "timestamp"}, pa.array([NAIVE], pa.timestamp("us", "America/Lima")), [NAIVE]),
+    ({"type": "timestamp", "timezone": "local"}, pa.array([NAIVE]), [NAIVE + dt.timedelta(hours=4)]),
+    *(
+        ({"type": "timestamp"}, pa.array([NAIVE], pa.timestamp(unit)), [NAIVE])
+        for unit in ("s", "ms", "us", "ns")
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]} {case[1].type}")
+def test_column(world: World, case: tuple[dict[str, Any], pa.Array, list[Any]]) -> None:
+    fields, delivered, expected = case
+    feed = feed_of(**fields)
+    world.deliver(feed, pa.table({"ID": list(range(len(delivered))), "A": delivered}))
+    outcome = world.land(feed)
+    assert outcome.status == "landed", outcome.findings
+    rows = sorted(world.rows(outcome), key=lambda row: row["id"])
+    found = [row["a"] for row in rows]
+    assert found == (pytest.approx(expected) if fields["type"] == "decimal" else expected)
+    assert outcome.counts.quarantined_total == len(delivered) - len(expected)

@@ -1,0 +1,60 @@
+"""What people and Dagster see of a homologated feed."""
+
+from __future__ import annotations
+
+import pyarrow.parquet as pq
+import pytest
+
+from mlops_assets.domain.feeds.homologation import output_types
+from mlops_assets.domain.feeds.preview import MASK, identifying_columns, preview_rows
+from mlops_assets.domain.feeds.schema import pandera_schema
+from tests.unit.domain.feeds.conftest import World, contract, topup_line, topups_csv, usage_row, usage_table
+
+USAGE, TOPUPS = contract("usage"), contract("topups")
+
+
+def test_preview_masks_identifiers(world: World) -> None:
+    world.deliver(USAGE, usage_table())
+    rows = preview_rows(world.engine, world.lake.path(world.land(USAGE).partition), 3)
+    assert len(rows) == 3
+    assert {row["subscriber_id"] for row in rows} == {MASK}
+    assert {row["calls_onnet"] for row in rows} == {2}
+
+
+def test_preview_of_quarantine_masks_the_operators_names(world: World) -> None:
+    rows = [usage_row(56900000001 + i, DATA_UNIT="TB" if i == 1 else "MB") for i in range(20)]
+    world.deliver(USAGE, usage_table(rows))
+    path = world.lake.path(world.land(USAGE).partition, "quarantine")
+    shown = preview_rows(world.engine, path, 3, identifying_columns(USAGE))
+    assert [(row["MSISDN"], row["DATA_UNIT"]) for row in shown] == [(MASK, "TB")]
+
+
+@pytest.mark.parametrize("name", ["usage", "topups"])
+def test_published_table_meets_its_schema(world: World, name: str) -> None:
+    feed = contract(name)
+    world.deliver(feed, usage_table() if feed is USAGE else topups_csv())
+    outcome = world.land(feed)
+    table = pq.read_table(world.lake.path(outcome.partition))
+    assert table.column_names == list(output_types(feed.for_geography(["cl"])))
+    schema = pandera_schema(feed.for_geography(["cl"]))
+    schema.validate(
+        table.slice(0, 100).to_pandas().convert_dtypes(convert_floating=False, convert_string=False)
+    )
+
+
+def test_schema_names_every_column_of_every_feed() -> None:
+    for name in (
+        "devices",
+        "dna",
+        "offers_sent",
+        "plan_purchases",
+        "plans",
+        "subscribers",
+        "device_telemetry",
+    ):
+        feed = contract(name).for_geography(["pe"])
+        assert list(pandera_schema(feed).columns) == list(output_types(feed))
+
+
+def test_topup_lines_are_what_the_contract_names() -> None:
+    assert topup_line(1).count(",") == len(TOPUPS.columns) - 1

@@ -1,0 +1,77 @@
+"""The summary of a run."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from pydantic import ValidationError
+
+from mlops_assets.domain.reporting.run_summary import (
+    make_key_figures,
+    make_summary_tables,
+    make_verdict,
+    render_run_summary_html,
+    render_run_summary_markdown,
+)
+from tests.unit.domain.reporting.page_checks import check_page
+from tests.unit.domain.reporting.sample_summaries import FIRST_DAY, make_summary
+
+
+def test_the_page_names_what_was_built_refused_and_where_to_look() -> None:
+    summary = make_summary()
+    page = render_run_summary_html(summary)
+    text = " ".join(check_page(page).text)
+    for expected in (
+        "2024-01-01 to 2024-01-08",
+        "888,982",
+        "column amount is missing",
+        "var/reports/index.html",
+        "0.8124",
+    ):
+        assert expected in text
+    assert 'content="2024-01-08"' in page
+
+
+def test_terminal_page_and_markdown_show_the_same_tables() -> None:
+    summary = make_summary()
+    tables = make_summary_tables(summary)
+    assert list(tables) == ["places", "champions", "refused", "feeds", "days"]
+    text = render_run_summary_markdown(summary)
+    for table in tables.values():
+        assert f"## {table.title}" in text
+    assert "| churn | churn\\_risk | cl | ✔ 4 | Catboost | ROC AUC | 0.8124 | 0.7961 to 0.8278 |" in text
+
+
+def test_empty_tables_are_left_out() -> None:
+    summary = make_summary(refused=(), champions=(), places=())
+    assert list(make_summary_tables(summary)) == ["feeds", "days"]
+    check_page(render_run_summary_html(summary))
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict"),
+    [
+        ({}, "○ Complete, 1 feed file refused"),
+        ({"refused": ()}, "✔ Complete"),
+        (
+            {"days": [{"day": FIRST_DAY, "outcome": "failed", "row_count": 0, "seconds": 0.1}]},
+            "✖ 1 of 1 days failed",
+        ),
+    ],
+)
+def test_the_verdict_counts_failures_first(changes: dict[str, object], verdict: str) -> None:
+    assert str(make_verdict(make_summary(**changes))) == verdict
+
+
+def test_figures_count_days_rows_and_champions() -> None:
+    figures = {label: (figure, note) for label, figure, note in make_key_figures(make_summary())}
+    assert figures["Days"] == ("8", "1 of them were current already")
+    assert figures["Rows homologated"] == ("888,982", "102 quarantined beside them")
+    assert figures["Champions"][0] == "1 of 2"
+    assert figures["Time"] == ("93 s", "peak memory 812.0 MB")
+
+
+def test_days_have_to_be_in_order() -> None:
+    with pytest.raises(ValidationError):
+        make_summary(last_day=FIRST_DAY - dt.timedelta(days=1))

@@ -1,0 +1,68 @@
+"""What every promotion ledger promises: the same assertions over the real one and the fake."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from mlops_assets.domain.errors import RegistryError, StaleChampionError
+from mlops_assets.domain.ports import PromotionLedger
+from resources.promotion_ledger import SqlitePromotionLedger
+from tests.fakes.promotion_ledger import FakePromotionLedger
+from tests.unit.resources.ledger_writer import SLOT, make_entry
+
+
+@pytest.fixture(params=["sqlite", "fake"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> PromotionLedger:
+    return (
+        SqlitePromotionLedger(tmp_path / "ledger.db") if request.param == "sqlite" else FakePromotionLedger()
+    )
+
+
+def test_nothing_is_champion_at_first(ledger: PromotionLedger) -> None:
+    assert ledger.champion(SLOT) is None
+    assert ledger.history(SLOT) == []
+    assert ledger.slots() == []
+
+
+def test_a_promotion_comes_back_as_it_was_given(ledger: PromotionLedger) -> None:
+    entry = make_entry("1", None)
+    assert ledger.record(entry) == entry
+    assert ledger.champion(SLOT) == entry
+    assert ledger.history(SLOT) == [entry]
+    assert ledger.slots() == [SLOT]
+
+
+def test_a_rejection_is_kept_and_moves_nothing(ledger: PromotionLedger) -> None:
+    first = ledger.record(make_entry("1", None))
+    rejection = ledger.record(make_entry("2", "1", outcome="rejected", reasons=("worse",)))
+    assert ledger.champion(SLOT) == first
+    assert ledger.history(SLOT) == [first, rejection]
+
+
+def test_a_stale_promotion_is_refused_and_leaves_no_trace(ledger: PromotionLedger) -> None:
+    first = ledger.record(make_entry("1", None))
+    for previous in (None, "7"):
+        with pytest.raises(StaleChampionError):
+            ledger.record(make_entry("2", previous))
+    assert ledger.history(SLOT) == [first]
+    assert ledger.champion(SLOT) == first
+
+
+def test_a_repeated_decision_is_recorded_once(ledger: PromotionLedger) -> None:
+    first = ledger.record(make_entry("1", None))
+    second = ledger.record(make_entry("2", "1"))
+    later = dataclasses.replace(make_entry("1", None), decided_at_utc=dt.datetime(2025, 1, 1, tzinfo=dt.UTC))
+    assert ledger.record(later) == first
+    assert ledger.champion(SLOT) == second
+    assert ledger.history(SLOT) == [first, second]
+
+
+def test_an_id_names_one_decision_only(ledger: PromotionLedger) -> None:
+    first = ledger.record(make_entry("1", None))
+    with pytest.raises(RegistryError):
+        ledger.record(make_entry("2", "1", decision_id=first.decision_id))
+    assert ledger.history(SLOT) == [first]

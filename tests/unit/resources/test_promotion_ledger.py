@@ -1,0 +1,263 @@
+"""The ledger on SQLite: competition, damage, sudden death."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlops_assets.domain.errors import PlatformError, RegistryError, StaleChampionError, StorageError
+from mlops_assets.domain.ports import ModelSlot
+from resources.promotion_ledger import SqlitePromotionLedger
+from tests.unit.resources.ledger_writer import SLOT, make_entry
+
+PROJECT = Path(__file__).parents[3]
+WRITER = [sys.executable, "-m", "tests.unit.resources.ledger_writer"]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "ledger.db"
+
+
+@pytest.fixture
+def ledger(path: Path) -> SqlitePromotionLedger:
+    return SqlitePromotionLedger(path, busy_timeout_s=30.0)
+
+
+def tamper(path: Path, *statements: str) -> None:
+    """Edit the file as somebody with an SQLite shell would, triggers out of the way."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for trigger in ("decision_never_changes", "decision_never_goes", "champion_never_goes"):
+            connection.execute(f"DROP TRIGGER IF EXISTS {trigger}")
+        for statement in statements:
+            connection.execute(statement)
+
+
+def test_reading_creates_no_file(ledger: SqlitePromotionLedger, path: Path) -> None:
+    assert ledger.champion(SLOT) is None
+    assert ledger.history(SLOT) == []
+    assert ledger.slots() == []
+    assert ledger.verify() == 0
+    assert not path.exists()
+
+
+def test_of_32_threads_one_wins(ledger: SqlitePromotionLedger) -> None:
+    barrier = threading.Barrier(32)
+
+    def promote(worker: int) -> str:
+        barrier.wait()
+        try:
+            ledger.record(make_entry(str(worker), None))
+        except StaleChampionError:
+            return "stale"
+        return "won"
+
+    with ThreadPoolExecutor(32) as pool:
+        outcomes = list(pool.map(promote, range(1, 33)))
+    assert sorted(outcomes) == ["stale"] * 31 + ["won"]
+    assert ledger.verify() == 1
+    champion = ledger.champion(SLOT)
+    assert champion is not None
+    assert outcomes[int(champion.version) - 1] == "won"
+
+
+def test_of_32_processes_one_wins(ledger: SqlitePromotionLedger, path: Path) -> None:
+    workers = [
+        subprocess.Popen(
+            [*WRITER, str(path), "once", str(worker)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=PROJECT,
+        )
+        for worker in range(1, 33)
+    ]
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+    answers = [worker.communicate(timeout=60)[0].strip() for worker in workers]
+    assert sorted(answers) == ["stale"] * 31 + ["won"]
+    assert ledger.verify() == 1
+
+
+def test_killed_writer_loses_nothing_and_leaves_nothing_half(
+    ledger: SqlitePromotionLedger, path: Path
+) -> None:
+    moments = random.Random(7)  # noqa: S311 - when to kill is no secret
+    recorded: list[str] = []
+    for _ in range(20):
+        writer = subprocess.Popen(
+            [*WRITER, str(path), "loop"], stdout=subprocess.PIPE, text=True, cwd=PROJECT
+        )
+        assert writer.stdout is not None
+        recorded.append(writer.stdout.readline().strip())
+        time.sleep(moments.uniform(0.0, 0.03))
+        writer.kill()
+        recorded += writer.communicate()[0].split()
+        # verify: SQLite's integrity, the hash chain, succession, pointer == last promotion.
+        decisions = ledger.verify()
+        versions = [entry.version for entry in ledger.history(SLOT)]
+        champion = ledger.champion(SLOT)
+        assert champion is not None
+        assert champion.version == versions[-1]
+        assert versions == [str(number) for number in range(1, decisions + 1)]
+        assert set(recorded) <= set(versions)
+    assert len(recorded) > 20
+
+
+def test_stale_message_says_what_to_do(ledger: SqlitePromotionLedger) -> None:
+    ledger.record(make_entry("1", None))
+    ledger.record(make_entry("2", "1"))
+    with pytest.raises(StaleChampionError) as caught:
+        ledger.record(make_entry("3", "1"))
+    assert str(caught.value) == (
+        "version 3 was compared with version 1, but the champion is version 2 since 2024-03-01 12:00:00 UTC; "
+        "where: churn.churn_30d.cl, decision churn.churn_30d.cl:3; "
+        "expected: the champion to be version 1 still; "
+        "remedy: evaluate the challenger against the current champion and decide again"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"outcome": "approved"}, "unknown"),
+        ({"decided_at_utc": dt.datetime(2024, 3, 1)}, "no time zone"),  # noqa: DTZ001
+        ({"evidence": {"gain": float("nan")}}, "not JSON"),
+        ({"evidence": {"gain": object()}}, "not JSON"),
+        ({"decision_id": ""}, "no decision id"),
+    ],
+)
+def test_unstorable_entries_leave_no_trace(
+    ledger: SqlitePromotionLedger, path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(RegistryError, match=message):
+        ledger.record(make_entry("1", None, **changes))
+    assert not path.exists()
+
+
+def test_rows_cannot_be_edited_or_deleted(ledger: SqlitePromotionLedger, path: Path) -> None:
+    ledger.record(make_entry("1", None))
+    with closing(sqlite3.connect(path)) as connection:
+        for statement in (
+            "UPDATE decision SET outcome = 'rejected'",
+            "DELETE FROM decision",
+            "DELETE FROM champion",
+        ):
+            with pytest.raises(sqlite3.IntegrityError):
+                connection.execute(statement)
+    assert ledger.verify() == 1
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("UPDATE decision SET content = replace(content, '0.81', '0.99') WHERE sequence = 2", "its hash"),
+        ("UPDATE decision SET segment = 'pe' WHERE sequence = 1", "contradicts its content"),
+        ("DELETE FROM decision WHERE sequence = 1", "row 1 is missing"),
+        ("UPDATE champion SET sequence = 1", "pointer of churn.churn_30d.cl is not the last promotion"),
+        ("DELETE FROM champion", "pointer of churn.churn_30d.cl is not the last promotion"),
+    ],
+)
+def test_tampering_is_noticed(
+    ledger: SqlitePromotionLedger, path: Path, statement: str, message: str
+) -> None:
+    ledger.record(make_entry("1", None))
+    ledger.record(make_entry("2", "1"))
+    tamper(path, statement)
+    with pytest.raises(StorageError, match=message) as caught:
+        ledger.verify()
+    assert str(path) in str(caught.value)
+    assert "copy of this file back" in str(caught.value)
+    assert not caught.value.is_retryable
+
+
+def test_a_damaged_champion_is_not_served_nor_replaced(ledger: SqlitePromotionLedger, path: Path) -> None:
+    ledger.record(make_entry("1", None))
+    tamper(path, "UPDATE decision SET content = replace(content, 'gate', 'boss')")
+    with pytest.raises(StorageError, match="cannot be trusted"):
+        ledger.champion(SLOT)
+    with pytest.raises(StorageError, match="cannot be trusted"):
+        ledger.record(make_entry("2", "1"))
+
+
+@pytest.mark.parametrize("content", [b"", b"not a database at all, but long enough to look at" * 10])
+def test_a_foreign_or_emptied_file_is_refused(
+    ledger: SqlitePromotionLedger, path: Path, content: bytes
+) -> None:
+    path.parent.mkdir()
+    path.write_bytes(content)
+    for call in (lambda: ledger.champion(SLOT), lambda: ledger.record(make_entry("1", None))):
+        with pytest.raises(StorageError, match="cannot be trusted"):
+            call()
+    assert path.read_bytes() == content
+
+
+def test_flipped_bytes_are_noticed(ledger: SqlitePromotionLedger, path: Path) -> None:
+    for number in range(1, 40):
+        ledger.record(make_entry(str(number), str(number - 1) if number > 1 else None))
+    content = bytearray(path.read_bytes())
+    place = bytes(content).index(b'"decided_by":"gate"') + 15
+    content[place] ^= 0x04
+    path.write_bytes(bytes(content))
+    with pytest.raises(StorageError, match="cannot be trusted"):
+        ledger.verify()
+
+
+def test_a_newer_schema_asks_for_the_newer_release(ledger: SqlitePromotionLedger, path: Path) -> None:
+    ledger.record(make_entry("1", None))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(StorageError, match="schema version 99"):
+        ledger.champion(SLOT)
+
+
+def test_a_held_lock_is_reported_as_such(path: Path) -> None:
+    ledger = SqlitePromotionLedger(path, busy_timeout_s=0.05)
+    ledger.record(make_entry("1", None))
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageError, match="stayed locked") as caught:
+            ledger.record(make_entry("2", "1"))
+        assert caught.value.is_retryable
+        champion = ledger.champion(SLOT)  # readers are not kept waiting
+    assert champion is not None
+    assert champion.version == "1"
+    assert ledger.record(make_entry("2", "1")).version == "2"
+
+
+def test_slots_do_not_disturb_each_other(ledger: SqlitePromotionLedger) -> None:
+    slots = [ModelSlot("churn", "churn_30d", segment) for segment in ("pe", "cl")]
+    for slot in slots:
+        ledger.record(make_entry("1", None, slot=slot))
+    ledger.record(make_entry("2", "1", slot=slots[0]))
+    assert ledger.slots() == sorted(slots, key=lambda slot: slot.segment)
+    assert [entry.version for entry in ledger.history(slots[0])] == ["1", "2"]
+    assert [entry.version for entry in ledger.history(slots[1])] == ["1"]
+    assert ledger.verify() == 3
+
+
+def test_rolling_back_is_a_promotion_of_the_previous_version(ledger: SqlitePromotionLedger) -> None:
+    ledger.record(make_entry("1", None))
+    ledger.record(make_entry("2", "1"))
+    ledger.record(make_entry("1", "2", decision_id="rollback-1", decided_by="ops"))
+    champion = ledger.champion(SLOT)
+    assert champion is not None
+    assert (champion.version, champion.decided_by) == ("1", "ops")
+    assert ledger.verify() == 3
+
+
+def test_every_error_is_a_platform_error() -> None:
+    assert issubclass(StaleChampionError, PlatformError)
