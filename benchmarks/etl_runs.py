@@ -19,21 +19,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmarks.measuring import BenchmarkFailedError, Measured, Usage, in_turns, run_fresh
-from benchmarks.operator_data import FIRST_DAY, GEOGRAPHY, SUBSCRIBER_FEEDS, day_number, feed_files, one_geography, work_folder
+from benchmarks.operator_data import (
+    FIRST_DAY,
+    GEOGRAPHY,
+    SUBSCRIBER_FEEDS,
+    day_number,
+    feed_files,
+    one_geography,
+    work_folder,
+)
 from benchmarks.subscriber_etl import Site, days, open_site
 from mlops_assets.domain.learning.spec import EventLabel, ModelSpec, TimeSplit
 from mlops_assets.domain.learning.splits import SplitPlan, plan_time_split
 from mlops_assets.domain.ports import PartitionId, ViewSource
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 USE_CASE, MODEL = "churn", "churn_risk"
 FEATURE_TABLE, LABEL_TABLE = "etl/subscriber_features", "etl/churn_events"
-_WINDOWS_AND_PROFILE = ("etl/usage_30d", "etl/topups_30d", "etl/purchases_30d", "etl/offers_30d", "etl/dna_state", "etl/profile")
+_WINDOWS_AND_PROFILE = (
+    "etl/usage_30d",
+    "etl/topups_30d",
+    "etl/purchases_30d",
+    "etl/offers_30d",
+    "etl/dna_state",
+    "etl/profile",
+)
 _PARQUET_FEEDS = ("usage", "subscribers", "plan_purchases", "offers_sent")
 _TOLERANCE = 1e-4  # relative; the platform keeps features as float32
 _PANDAS_NAMES = {
@@ -62,15 +74,15 @@ def run_platform(landing: str, home: str, day_count: int) -> dict[str, Any]:
     usage_s = 0.0
     for day in days(1, day_count):
         site.land([feed for feed in SUBSCRIBER_FEEDS if feed != "usage"], day)
-        start = Usage.now()
+        start = Usage.taken()
         site.land(["usage"], day)
-        usage_s += Usage.now().since(start).cpu_s
+        usage_s += Usage.taken().since(start).cpu_s
         site.build(["etl/purchases_daily", LABEL_TABLE], day)
         if day in snapshot_days:
             site.build([*_WINDOWS_AND_PROFILE, FEATURE_TABLE], day)
-    start = Usage.now()
+    start = Usage.taken()
     rows = _build_corpus(site, last_day)
-    return {"usage_cpu_s": usage_s, "corpus_cpu_s": Usage.now().since(start).cpu_s, "corpus_rows": rows}
+    return {"usage_cpu_s": usage_s, "corpus_cpu_s": Usage.taken().since(start).cpu_s, "corpus_rows": rows}
 
 
 def _build_corpus(site: Site, last_day: dt.date) -> int:
@@ -78,7 +90,9 @@ def _build_corpus(site: Site, last_day: dt.date) -> int:
 
     use_case = site.config.use_cases[USE_CASE][GEOGRAPHY]
     request = CorpusRequest(USE_CASE, MODEL, use_case.corpus, use_case.models[MODEL], GEOGRAPHY)
-    outcome = build_corpus(request, as_of_day=last_day, first_day=FIRST_DAY, lake=site.lake, engine=site.engine)
+    outcome = build_corpus(
+        request, as_of_day=last_day, first_day=FIRST_DAY, lake=site.lake, engine=site.engine
+    )
     return outcome.manifest.row_count
 
 
@@ -89,10 +103,14 @@ def run_pandas(landing: str, target: str, day_count: int) -> None:
     config, last_day = one_geography(), day_number(day_count)
     plan, folder = split_plan(last_day), Path(target)
     folder.mkdir(parents=True)
-    history = pandas_etl.read_history(Path(landing) / GEOGRAPHY, list(days(1, day_count)), config.geographies[GEOGRAPHY])
+    history = pandas_etl.read_history(
+        Path(landing) / GEOGRAPHY, list(days(1, day_count)), config.geographies[GEOGRAPHY]
+    )
     for name, frame in vars(history).items():
         frame.to_parquet(folder / f"{name}.parquet", index=False)
-    pandas_etl.build_snapshot(history, last_day, FIRST_DAY).to_parquet(folder / "snapshot.parquet", index=False)
+    pandas_etl.build_snapshot(history, last_day, FIRST_DAY).to_parquet(
+        folder / "snapshot.parquet", index=False
+    )
     parts = {day: plan.part_of(day) for day in plan.days}
     corpus = pandas_etl.build_corpus(history, parts, plan.horizon_days, FIRST_DAY, _corpus_columns(_model()))
     corpus.to_parquet(folder / "corpus.parquet", index=False)
@@ -115,9 +133,11 @@ def scan(landing: str, day_count: int, feeds: list[str]) -> None:
         for feed in feeds:
             contract = config.feeds[feed].for_geography(config.geography_chain(GEOGRAPHY))
             names = [str(Path(landing) / GEOGRAPHY / contract.file_name(day)) for day in days(1, day_count)]
-            columns = [row[0] for row in connection.execute("DESCRIBE FROM read_parquet(?)", [names[:1]]).fetchall()]
+            columns = [
+                row[0] for row in connection.execute("DESCRIBE FROM read_parquet(?)", [names[:1]]).fetchall()
+            ]
             greatest = ", ".join(f'max("{column}")' for column in columns)
-            connection.execute(f"SELECT {greatest} FROM read_parquet(?)", [names]).fetchall()  # noqa: S608 - own names
+            connection.execute(f"SELECT {greatest} FROM read_parquet(?)", [names]).fetchall()
 
 
 def join_as_of(home: str, landing: str, day_count: int, target: str) -> int:
@@ -128,12 +148,14 @@ def join_as_of(home: str, landing: str, day_count: int, target: str) -> int:
     import duckdb
 
     snapshots = [(day, site.lake.path(PartitionId(FEATURE_TABLE, GEOGRAPHY, day))) for day in plan.days]
-    dated = " UNION ALL ".join(f"SELECT *, DATE '{day}' AS day FROM '{path}'" for day, path in snapshots)  # noqa: S608
+    dated = " UNION ALL ".join(f"SELECT *, DATE '{day}' AS day FROM '{path}'" for day, path in snapshots)
     settings = site.config.environment.engine
-    with duckdb.connect(config={"threads": settings.threads, "memory_limit": settings.memory_limit}) as connection:
+    with duckdb.connect(
+        config={"threads": settings.threads, "memory_limit": settings.memory_limit}
+    ) as connection:
         connection.register("labels", labels.table)
         rows = connection.execute(
-            f"COPY (SELECT l.*, {columns} FROM labels l ASOF JOIN ({dated}) s "  # noqa: S608
+            f"COPY (SELECT l.*, {columns} FROM labels l ASOF JOIN ({dated}) s "
             "ON l.subscriber_id = s.subscriber_id AND l.as_of_day >= s.day ORDER BY l.as_of_day, l.subscriber_id) "
             f"TO '{target}' (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)"
         ).fetchone()
@@ -170,9 +192,13 @@ def _differences(site: Site, ours: ViewSource, theirs: Path) -> dict[str, Any]:
     import duckdb
 
     with duckdb.connect() as connection:
-        frame = connection.execute(f"SUMMARIZE FROM '{theirs}'").fetch_arrow_table().to_pylist()  # noqa: S608
+        frame = connection.execute(f"SUMMARIZE FROM '{theirs}'").fetch_arrow_table().to_pylist()
         names = [row["column_name"] for row in frame if row["column_name"] != "file_day"]
-        numbers = {row["column_name"] for row in frame if row["column_type"] not in ("VARCHAR", "DATE", "TIMESTAMP", "TIMESTAMP_NS")}
+        numbers = {
+            row["column_name"]
+            for row in frame
+            if row["column_type"] not in ("VARCHAR", "DATE", "TIMESTAMP", "TIMESTAMP_NS")
+        }
         sql = f"SELECT count(*) AS rows, {', '.join(_digest(name, name in numbers) for name in names)} FROM "
         expected = connection.execute(f"{sql} '{theirs}'").fetch_arrow_table().to_pylist()[0]
     got = site.engine.fetch(f"{sql} ours", {"ours": ours}).to_pylist()[0]
@@ -210,21 +236,32 @@ def history_rounds(subscribers: int, day_count: int, rounds: int) -> HistoryRoun
     """Measure everything once per run of the command; several benchmarks read the result."""
     files, folder = feed_files(subscribers, day_count), work_folder() / "history"
     landing, home, target = str(files.landing), str(folder / "platform"), str(folder / "pandas")
-    started = Usage.now()
+    started = Usage.taken()
 
     def platform() -> Measured:
         shutil.rmtree(home, ignore_errors=True)
-        return run_fresh("benchmarks.etl_runs:run_platform", {"landing": landing, "home": home, "day_count": day_count})
+        return run_fresh(
+            "benchmarks.etl_runs:run_platform", {"landing": landing, "home": home, "day_count": day_count}
+        )
 
     def pandas() -> Measured:
         shutil.rmtree(target, ignore_errors=True)
-        return run_fresh("benchmarks.etl_runs:run_pandas", {"landing": landing, "target": target, "day_count": day_count})
+        return run_fresh(
+            "benchmarks.etl_runs:run_pandas", {"landing": landing, "target": target, "day_count": day_count}
+        )
 
     def scan_of(*feeds: str) -> Measured:
-        return run_fresh("benchmarks.etl_runs:scan", {"landing": landing, "day_count": day_count, "feeds": list(feeds)})
+        return run_fresh(
+            "benchmarks.etl_runs:scan", {"landing": landing, "day_count": day_count, "feeds": list(feeds)}
+        )
 
     def as_of_join() -> Measured:
-        arguments = {"home": home, "landing": landing, "day_count": day_count, "target": str(folder / "as_of.parquet")}
+        arguments = {
+            "home": home,
+            "landing": landing,
+            "day_count": day_count,
+            "target": str(folder / "as_of.parquet"),
+        }
         return run_fresh("benchmarks.etl_runs:join_as_of", arguments)
 
     measured = in_turns(
@@ -233,10 +270,16 @@ def history_rounds(subscribers: int, day_count: int, rounds: int) -> HistoryRoun
     _require_equal(landing, home, target, day_count)
     rows = measured[2][0].result["corpus_rows"]
     shutil.rmtree(folder)
-    sizes = {"subscribers": subscribers, "days": day_count, "geographies": 1, "rounds": rounds, "labels": rows}
+    sizes = {
+        "subscribers": subscribers,
+        "days": day_count,
+        "geographies": 1,
+        "rounds": rounds,
+        "labels": rows,
+    }
     return HistoryRounds(
         scan=measured[0], usage_scan=measured[1], platform=measured[2], pandas=measured[3], as_of_join=measured[4],
-        sizes=sizes, seconds=Usage.now().since(started).wall_s,
+        sizes=sizes, seconds=Usage.taken().since(started).wall_s,
     )  # fmt: skip
 
 

@@ -72,7 +72,7 @@ class Line:
 
     @property
     def ratio(self) -> float | None:
-        """value / peer_value."""
+        """Value / peer_value."""
         return self.value / self.peer_value if self.peer_value else None
 
     @property
@@ -120,7 +120,7 @@ class Usage:
     wall_s: float
 
     @classmethod
-    def now(cls) -> Usage:
+    def taken(cls) -> Usage:
         """Return what this process and its finished children have used so far."""
         own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
         cpu_s = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
@@ -143,13 +143,17 @@ class Measured:
 
 def measure(function: Callable[[], Any]) -> Measured:
     """Call a function here and measure it; the peak is that of this whole process so far."""
-    start = Usage.now()
+    start = Usage.taken()
     result = function()
-    used = Usage.now().since(start)
-    return Measured(result, used.cpu_s, used.wall_s, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    used = Usage.taken().since(start)
+    return Measured(
+        result, used.cpu_s, used.wall_s, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    )
 
 
-def run_fresh(target: str, arguments: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Measured:
+def run_fresh(
+    target: str, arguments: Mapping[str, Any], environment: Mapping[str, str] | None = None
+) -> Measured:
     """Run `package.module:function` in a fresh process and return its result and cost.
 
     Args:
@@ -162,8 +166,17 @@ def run_fresh(target: str, arguments: Mapping[str, Any], environment: Mapping[st
     """
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "answer.json"
-        command = [sys.executable, "-m", "benchmarks.worker", target, json.dumps(dict(arguments)), str(answer)]
-        done = subprocess.run(command, cwd=PROJECT, env=_environment(environment), stdout=sys.stderr, check=False)
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.worker",
+            target,
+            json.dumps(dict(arguments)),
+            str(answer),
+        ]
+        done = subprocess.run(
+            command, cwd=PROJECT, env=_environment(environment), stdout=sys.stderr, check=False
+        )
         if done.returncode:
             raise BenchmarkFailedError(f"{target} ended with status {done.returncode}")
         return Measured(**json.loads(answer.read_text()))
@@ -201,6 +214,8 @@ def median(values: Sequence[float]) -> float:
 
 def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
     # Nothing of the caller's own platform may leak into a measurement.
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MLOPS_", "DAGSTER_"))}
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MLOPS_", "DAGSTER_"))
+    }
     paths = [str(PROJECT), *inherited.get("PYTHONPATH", "").split(os.pathsep)]
     return {**inherited, "PYTHONPATH": os.pathsep.join(p for p in paths if p), **(extra or {})}

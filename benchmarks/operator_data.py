@@ -56,14 +56,18 @@ def day_number(number: int) -> dt.date:
 
 def work_folder() -> Path:
     """Return where benchmarks keep their data: MLOPS_BENCH_DIR, or a folder for temporary files."""
-    return Path(os.environ.get("MLOPS_BENCH_DIR") or Path(tempfile.gettempdir()) / "mlops-assets-bench").resolve()
+    return Path(
+        os.environ.get("MLOPS_BENCH_DIR") or Path(tempfile.gettempdir()) / "mlops-assets-bench"
+    ).resolve()
 
 
 def one_geography() -> ProjectConfig:
     """Return the project's configuration with one geography only."""
     config = load_project()
     use_cases = {
-        name: {GEOGRAPHY: segments[GEOGRAPHY]} for name, segments in config.use_cases.items() if GEOGRAPHY in segments
+        name: {GEOGRAPHY: segments[GEOGRAPHY]}
+        for name, segments in config.use_cases.items()
+        if GEOGRAPHY in segments
     }
     return config.model_copy(
         update={"geographies": {GEOGRAPHY: config.geographies[GEOGRAPHY]}, "use_cases": use_cases}
@@ -132,7 +136,13 @@ def _multiply(base: FeedFiles, landing: Path, copies: int) -> None:
             of_geography = contract.for_geography(config.geography_chain(GEOGRAPHY))
             for number in range(1, base.days + 1):
                 name = of_geography.file_name(day_number(number))
-                _multiply_file(connection, of_geography, base.landing / GEOGRAPHY / name, landing / GEOGRAPHY / name, copies)
+                _multiply_file(
+                    connection,
+                    of_geography,
+                    base.landing / GEOGRAPHY / name,
+                    landing / GEOGRAPHY / name,
+                    copies,
+                )
 
 
 def _multiply_file(
@@ -145,7 +155,11 @@ def _multiply_file(
     number = by_name["subscriber_id"].source
     texts = [by_name[name].source for name in contract.key if by_name[name].type == "text"]
     is_csv = contract.format == "csv"
-    rows = f"read_csv('{source}', all_varchar=true, header=true, delim='{contract.delimiter}')" if is_csv else f"'{source}'"
+    rows = (
+        f"read_csv('{source}', all_varchar=true, header=true, delim='{contract.delimiter}')"
+        if is_csv
+        else f"'{source}'"
+    )
     # One copy after the other: neighbours stay as different as they were.
     selects = (_copy_sql(rows, number, texts, copy) for copy in range(copies))
     options = f"FORMAT csv, HEADER true, DELIMITER '{contract.delimiter}'" if is_csv else "FORMAT parquet"
@@ -154,5 +168,5 @@ def _multiply_file(
 
 def _copy_sql(rows: str, number: str, texts: list[str], copy: int) -> str:
     replaced = [f'CAST("{number}" AS BIGINT) + {copy * _NUMBER_STEP} AS "{number}"']
-    replaced += [f"\"{text}\" || '-{copy}' AS \"{text}\"" for text in texts]
-    return f"SELECT * REPLACE ({', '.join(replaced)}) FROM {rows}"  # noqa: S608 - names from our own contracts
+    replaced += [f'"{text}" || \'-{copy}\' AS "{text}"' for text in texts]
+    return f"SELECT * REPLACE ({', '.join(replaced)}) FROM {rows}"

@@ -63,7 +63,9 @@ def read_history(folder: Path, days: Sequence[dt.date], geography: Geography) ->
 
     def raw(feed: str, suffix: str) -> pd.DataFrame:
         read = pd.read_parquet if suffix == "parquet" else pd.read_csv
-        frames = [read(folder / f"{feed}_{day:%Y%m%d}.{suffix}").assign(file_day=pd.Timestamp(day)) for day in days]
+        frames = [
+            read(folder / f"{feed}_{day:%Y%m%d}.{suffix}").assign(file_day=pd.Timestamp(day)) for day in days
+        ]
         return pd.concat(frames, ignore_index=True)
 
     return History(
@@ -112,7 +114,9 @@ def _usage(raw: pd.DataFrame, geography: Geography) -> pd.DataFrame:
     rows["record_count"] = 1
     rows = rows[is_good & _is_of_its_day(rows["business_day_max"], rows["file_day"])]
     sums = dict.fromkeys([*_VOLUMES, *_COUNTS, "late_rows", "record_count"], "sum")
-    daily = rows.groupby(["file_day", "subscriber_id"], as_index=False).agg({**sums, "business_day_max": "max"})
+    daily = rows.groupby(["file_day", "subscriber_id"], as_index=False).agg(
+        {**sums, "business_day_max": "max"}
+    )
     return daily.astype(dict.fromkeys(_VOLUMES, "int64"))
 
 
@@ -252,10 +256,15 @@ def _sums(history: History, day: pd.Timestamp) -> pd.DataFrame:
     recent, recent_topups = _window(usage, day, 7), _window(topups, day, 7)
     by_usage = usage.groupby("subscriber_id")
     by_topup, app = topups.groupby("subscriber_id"), topups[topups["channel"] == "app"]
-    boosters = history.plans[history.plans["family"] == "booster"][["file_day", "plan_code"]].assign(is_booster=1)
+    boosters = history.plans[history.plans["family"] == "booster"][["file_day", "plan_code"]].assign(
+        is_booster=1
+    )
     bought = _window(history.purchases, day, 30).merge(boosters, on=["file_day", "plan_code"], how="left")
     bought["is_booster"] = bought["is_booster"].fillna(0).astype("int64")
-    by_purchase, by_offer = bought.groupby("subscriber_id"), _window(history.offers, day, 30).groupby("subscriber_id")
+    by_purchase, by_offer = (
+        bought.groupby("subscriber_id"),
+        _window(history.offers, day, 30).groupby("subscriber_id"),
+    )
     week = _per_subscriber(recent, ["data_local_kb", "data_roaming_kb", "calls_onnet", "calls_offnet"])
     parts = [
         _per_subscriber(usage, [*_VOLUMES, *_COUNTS]),
@@ -376,7 +385,11 @@ def _trend_features(s: pd.DataFrame, days: int, recent_days: int) -> dict[str, p
 
 
 def build_corpus(
-    history: History, parts: Mapping[dt.date, str], horizon_days: int, first_day: dt.date, features: Sequence[str]
+    history: History,
+    parts: Mapping[dt.date, str],
+    horizon_days: int,
+    first_day: dt.date,
+    features: Sequence[str],
 ) -> pd.DataFrame:
     """Return active subscribers of each as-of day with their features, the label and the part of the split."""
     churned = history.subscribers[history.subscribers["status"] == "churned"]
@@ -385,7 +398,9 @@ def build_corpus(
         as_of = pd.Timestamp(day)
         rows = build_snapshot(history, day, first_day)
         rows = rows[rows["status"] == "active"][["subscriber_id", *features]]
-        ahead = churned["file_day"].between(as_of + pd.Timedelta(days=1), as_of + pd.Timedelta(days=horizon_days))
+        ahead = churned["file_day"].between(
+            as_of + pd.Timedelta(days=1), as_of + pd.Timedelta(days=horizon_days)
+        )
         label = rows["subscriber_id"].isin(churned.loc[ahead, "subscriber_id"]).astype("int64")
         frames.append(rows.assign(as_of_day=as_of, split=part, label=label))
     return pd.concat(frames, ignore_index=True).sort_values(["as_of_day", "subscriber_id"])

@@ -26,7 +26,9 @@ from sensors.feed_arrival import build_feed_arrival_sensor
 from sensors.first_champion import build_first_champion_sensors
 
 
-def build_defs(config: ProjectConfig | None = None, *, resources: Mapping[str, object] | None = None) -> dg.Definitions:
+def build_defs(
+    config: ProjectConfig | None = None, *, resources: Mapping[str, object] | None = None
+) -> dg.Definitions:
     """Build the graph of a project.
 
     Args:
@@ -52,7 +54,9 @@ def _build(config: ProjectConfig, resources: Mapping[str, object] | None) -> dg.
         assets=[*feeds, *tables, *learning, *scores, *reports, day_log],
         jobs=build_jobs(config, daily),
         sensors=[build_feed_arrival_sensor(config), *build_first_champion_sensors(config)],
-        resources=resources if resources is not None else open_platform(config.environment, data_root()).as_resources(),
+        resources=resources
+        if resources is not None
+        else open_platform(config.environment, data_root()).as_resources(),
         executor=build_executor(config.environment.executor),
     )
 

@@ -13,7 +13,16 @@ import dagster as dg
 
 from resources.mlflow_store import set_mlflow_defaults
 
-HEAVY_MODULES = ("ibis", "duckdb", "pyarrow.parquet", "pandas", "sklearn.ensemble", "sklearn.linear_model", "catboost", "mlflow")
+HEAVY_MODULES = (
+    "ibis",
+    "duckdb",
+    "pyarrow.parquet",
+    "pandas",
+    "sklearn.ensemble",
+    "sklearn.linear_model",
+    "catboost",
+    "mlflow",
+)
 # A preload that fails is silent: children find this variable only if it ran to its end.
 WARM_FLAG = "MLOPS_PRELOADED"
 

@@ -31,7 +31,9 @@ class KeptConnectionEventLogStorage(ConsolidatedSqliteEventLogStorage):
     def _kept_engine(self) -> Engine:
         # A SQLite connection must not be used on both sides of a fork.
         if self._engine is None or self._engine_pid != os.getpid():
-            self._engine = create_engine(self._conn_string, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
+            self._engine = create_engine(
+                self._conn_string, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
+            )
             self._engine_pid = os.getpid()
         return self._engine
 

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlops_assets.config.models import Environment
-from mlops_assets.domain.ports import CodeProvenance, Lake, LandingZone, ModelRegistry, PromotionLedger, ReportStore, TableEngine
+from mlops_assets.domain.ports import (
+    CodeProvenance,
+    Lake,
+    LandingZone,
+    ModelRegistry,
+    PromotionLedger,
+    ReportStore,
+    TableEngine,
+)
 from resources.duckdb_engine import DuckDbEngine
 from resources.lake import LocalLake
 from resources.landing_zone import LocalLandingZone
@@ -55,7 +63,8 @@ def open_platform(environment: Environment, home: Path) -> Platform:
             allowed_directories=[home / storage.landing, home / storage.lake],
         ),
         registry=MlflowRegistry(
-            tracking_uri=f"sqlite:///{home / environment.registry.database}", artifact_root=home / environment.registry.artifacts
+            tracking_uri=f"sqlite:///{home / environment.registry.database}",
+            artifact_root=home / environment.registry.artifacts,
         ),
         ledger=SqlitePromotionLedger(home / environment.ledger.database),
         reports=LocalReportStore(home / storage.reports),

@@ -24,7 +24,9 @@ def build_feed_arrival_sensor(config: ProjectConfig) -> dg.SensorDefinition:
         description="Requests a run of the daily graph for every day with new or corrected files, oldest first.",
     )
     def feed_arrival(
-        context: dg.SensorEvaluationContext, landing: dg.ResourceParam[LandingZone], lake: dg.ResourceParam[Lake]
+        context: dg.SensorEvaluationContext,
+        landing: dg.ResourceParam[LandingZone],
+        lake: dg.ResourceParam[Lake],
     ) -> dg.SensorResult | dg.SkipReason:
         due = plan_days(config, landing, lake)
         if not due:
@@ -34,7 +36,11 @@ def build_feed_arrival_sensor(config: ProjectConfig) -> dg.SensorDefinition:
             dg.RunRequest(
                 run_key=f"{day.day}/{day.fingerprint}",
                 partition_key=day.day.isoformat(),
-                tags={names.TAG_REASON: day.reason, names.TAG_DELIVERY: day.fingerprint, names.TAG_QUEUE: names.DAILY_JOB},
+                tags={
+                    names.TAG_REASON: day.reason,
+                    names.TAG_DELIVERY: day.fingerprint,
+                    names.TAG_QUEUE: names.DAILY_JOB,
+                },
             )
             for day in due[:DAYS_PER_TICK]
         ]

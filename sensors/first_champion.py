@@ -29,7 +29,9 @@ def _build_sensor(config: ProjectConfig, use_case: str) -> dg.SensorDefinition:
         description=f"Requests the first training of each segment of {use_case} once its labels are complete.",
     )
     def first_champion(
-        context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake], ledger: dg.ResourceParam[PromotionLedger]
+        context: dg.SensorEvaluationContext,
+        lake: dg.ResourceParam[Lake],
+        ledger: dg.ResourceParam[PromotionLedger],
     ) -> dg.SensorResult | dg.SkipReason:
         plans = [plan for plan in plan_training(config, lake, ledger) if plan.slot.use_case == use_case]
         requests = list(_requests(plans))

@@ -35,7 +35,9 @@ def build_day_log_asset(
         deps=upstream,
     )
     def day_log(
-        context: dg.AssetExecutionContext, landing: dg.ResourceParam[LandingZone], lake: dg.ResourceParam[Lake]
+        context: dg.AssetExecutionContext,
+        landing: dg.ResourceParam[LandingZone],
+        lake: dg.ResourceParam[Lake],
     ) -> dg.MaterializeResult:
         day = dt.date.fromisoformat(context.partition_key)
         # The tag was set before the files were read: what arrives during the run makes the day due again.

@@ -36,9 +36,15 @@ def build_feed_assets(config: ProjectConfig, days: dg.PartitionsDefinition) -> l
     return daily + [_build_feed(config, feed, None) for feed in config.snapshot_feeds()]
 
 
-def _build_feed(config: ProjectConfig, contract: FeedContract, days: dg.PartitionsDefinition | None) -> dg.AssetsDefinition:
+def _build_feed(
+    config: ProjectConfig, contract: FeedContract, days: dg.PartitionsDefinition | None
+) -> dg.AssetsDefinition:
     key = dg.AssetKey(names.feed_key(contract.name))
-    chains = {code: config.geography_chain(code) for code in config.geographies} if days else {EVERYWHERE: [EVERYWHERE]}
+    chains = (
+        {code: config.geography_chain(code) for code in config.geographies}
+        if days
+        else {EVERYWHERE: [EVERYWHERE]}
+    )
     geographies: Mapping[str, Geography] = config.geographies if days else {EVERYWHERE: ANYWHERE}
 
     @dg.asset(
@@ -122,7 +128,11 @@ def _delivery_check(outcomes: list[FeedOutcome]) -> dg.AssetCheckResult:
 
 
 def _contract_check(published: list[FeedOutcome]) -> dg.AssetCheckResult:
-    by_reason = {f"{o.partition.segment}: {reason}": rows for o in published for reason, rows in o.counts.quarantined.items()}
+    by_reason = {
+        f"{o.partition.segment}: {reason}": rows
+        for o in published
+        for reason, rows in o.counts.quarantined.items()
+    }
     return dg.AssetCheckResult(
         check_name=names.CHECK_CONTRACT,
         passed=not by_reason,

@@ -46,7 +46,11 @@ def _request(segments: Segments, use_case: str, model: str, segment: str) -> Cor
 
 
 def _build_corpus(
-    use_case: str, model: str, segments: Segments, partitions: dg.PartitionsDefinition, columns: Container[str]
+    use_case: str,
+    model: str,
+    segments: Segments,
+    partitions: dg.PartitionsDefinition,
+    columns: Container[str],
 ) -> dg.AssetsDefinition:
     any_segment = next(iter(segments.values()))
     label = any_segment.models[model].label
@@ -66,7 +70,10 @@ def _build_corpus(
         kinds={"duckdb", "parquet"},
         partitions_def=partitions,
         code_version=stable_hash([any_segment.corpus, label])[:12],
-        deps=[dg.AssetDep(dg.AssetKey(names.table_key(table)), partition_mapping=mapping) for table in sorted(sources)],
+        deps=[
+            dg.AssetDep(dg.AssetKey(names.table_key(table)), partition_mapping=mapping)
+            for table in sorted(sources)
+        ],
     )
     def corpus_asset(
         context: dg.AssetExecutionContext,
@@ -80,8 +87,12 @@ def _build_corpus(
         days = lake.days(request.corpus.table, request.segment)
         asked = context.run.tags.get(names.TAG_AS_OF_DAY)
         as_of_day = dt.date.fromisoformat(asked) if asked else max(days, default=None)
-        outcome = build_corpus(request, as_of_day=as_of_day, first_day=min(days, default=None), lake=lake, engine=engine)
-        return dg.MaterializeResult(metadata=corpus_metadata(outcome), data_version=dg.DataVersion(outcome.content_sha256[:16]))
+        outcome = build_corpus(
+            request, as_of_day=as_of_day, first_day=min(days, default=None), lake=lake, engine=engine
+        )
+        return dg.MaterializeResult(
+            metadata=corpus_metadata(outcome), data_version=dg.DataVersion(outcome.content_sha256[:16])
+        )
 
     return corpus_asset
 
@@ -145,7 +156,10 @@ def _build_champion(
         deps=[dg.AssetKey(names.model_key(use_case, model)), dg.AssetKey(names.corpus_key(use_case, model))],
         check_specs=[
             dg.AssetCheckSpec(
-                names.CHECK_GATE, asset=key, partitions_def=partitions, description="The challenger passed every check of the gate."
+                names.CHECK_GATE,
+                asset=key,
+                partitions_def=partitions,
+                description="The challenger passed every check of the gate.",
             )
         ],
     )
@@ -166,7 +180,9 @@ def _build_champion(
             threads=threads,
         )
         check = dg.AssetCheckResult(
-            check_name=names.CHECK_GATE, passed=entry.outcome == "promoted", severity=dg.AssetCheckSeverity.WARN
+            check_name=names.CHECK_GATE,
+            passed=entry.outcome == "promoted",
+            severity=dg.AssetCheckSeverity.WARN,
         )
         return dg.MaterializeResult(
             metadata=decision_metadata(entry),

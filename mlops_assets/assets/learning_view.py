@@ -20,7 +20,12 @@ Metadata = dict[str, dg.MetadataValue[Any]]
 def corpus_metadata(outcome: CorpusOutcome) -> Metadata:
     """Return rows and positives of each part, its as-of days and what was left out."""
     parts = [
-        {"part": name, "rows": part.rows, "positives": part.positives, "as_of_days": ", ".join(part.as_of_days)}
+        {
+            "part": name,
+            "rows": part.rows,
+            "positives": part.positives,
+            "as_of_days": ", ".join(part.as_of_days),
+        }
         for name, part in outcome.parts.items()
     ]
     return {
@@ -39,7 +44,9 @@ def challenger_metadata(challenger: Challenger, run_url: str) -> Metadata:
         "importances": dg.MetadataValue.md(_importance_chart(challenger)),
         "version": dg.MetadataValue.text(challenger.version),
         "bundle_sha256": dg.MetadataValue.text(challenger.bundle_sha256),
-        "mlflow_run": dg.MetadataValue.url(run_url) if run_url.startswith("http") else dg.MetadataValue.text(run_url),
+        "mlflow_run": dg.MetadataValue.url(run_url)
+        if run_url.startswith("http")
+        else dg.MetadataValue.text(run_url),
     }
 
 
@@ -51,7 +58,10 @@ def decision_metadata(entry: LedgerEntry) -> Metadata:
         "version": dg.MetadataValue.text(entry.version),
         "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in entry.reasons)),
         "checks": record_table(
-            [{"check": c["name"], "passed": c["is_passed"], "detail": c["detail"]} for c in entry.evidence["checks"]]
+            [
+                {"check": c["name"], "passed": c["is_passed"], "detail": c["detail"]}
+                for c in entry.evidence["checks"]
+            ]
         ),
         "segments": record_table(figures["segments"]),
         "evidence_sha256": dg.MetadataValue.text(entry.evidence_sha256),
@@ -61,13 +71,23 @@ def decision_metadata(entry: LedgerEntry) -> Metadata:
 
 def _main_figures(figures: dict[str, Any]) -> Metadata:
     challenger = figures["challenger"] or {}
-    wanted = {figures["metric"]: challenger.get("metric"), "gain": figures["gain"], "business": challenger.get("business")}
-    return {f"holdout_{name}": dg.MetadataValue.float(float(value)) for name, value in wanted.items() if value is not None}
+    wanted = {
+        figures["metric"]: challenger.get("metric"),
+        "gain": figures["gain"],
+        "business": challenger.get("business"),
+    }
+    return {
+        f"holdout_{name}": dg.MetadataValue.float(float(value))
+        for name, value in wanted.items()
+        if value is not None
+    }
 
 
 def _importance_chart(challenger: Challenger) -> str:
     # Dagster shows Markdown without inline SVG, but with images from data addresses.
     from mlops_assets.domain.reporting.charts import draw_importances_png
 
-    png = draw_importances_png(list(challenger.importances.items())[:20], title="Share of the total importance")
+    png = draw_importances_png(
+        list(challenger.importances.items())[:20], title="Share of the total importance"
+    )
     return f"![importances](data:image/png;base64,{base64.b64encode(png).decode()})"

@@ -9,9 +9,9 @@ from typing import Any, Protocol, TypeVar
 
 import dagster as dg
 
+from mlops_assets.domain.features.table import FeatureTable
 from mlops_assets.domain.feeds.contract import FeedContract
 from mlops_assets.domain.feeds.preview import preview_rows
-from mlops_assets.domain.features.table import FeatureTable
 from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.ports import Lake, Manifest, PartitionId, TableEngine
 
@@ -58,7 +58,10 @@ def column_schema(contract: FeedContract) -> dg.TableSchema:
 def table_schema(table: FeatureTable) -> dg.TableSchema:
     """Return the columns of a feature table with type, unit and formula."""
     return dg.TableSchema(
-        columns=[dg.TableColumn(n, c.type, description=_with_unit(c.description, c.unit)) for n, c in table.columns.items()]
+        columns=[
+            dg.TableColumn(n, c.type, description=_with_unit(c.description, c.unit))
+            for n, c in table.columns.items()
+        ]
     )
 
 
@@ -69,7 +72,9 @@ def _with_unit(description: str, unit: str | None) -> str:
 def row_count_metadata(outcomes: Sequence[Outcome]) -> dict[str, dg.MetadataValue[Any]]:
     """Return the total rows, and the rows of each geography (Dagster plots them over the days)."""
     rows = {o.partition.segment: o.manifest.row_count for o in outcomes if o.manifest is not None}
-    metadata: dict[str, dg.MetadataValue[Any]] = {"dagster/row_count": dg.MetadataValue.int(sum(rows.values()))}
+    metadata: dict[str, dg.MetadataValue[Any]] = {
+        "dagster/row_count": dg.MetadataValue.int(sum(rows.values()))
+    }
     metadata.update({f"rows_{segment}": dg.MetadataValue.int(count) for segment, count in rows.items()})
     return metadata
 
@@ -108,7 +113,12 @@ def _cell(value: Any) -> str | int | float | bool | None:
 
 
 def preview(
-    lake: Lake, engine: TableEngine, partition: PartitionId, contract: FeedContract | None = None, *, masked: Collection[str] = ()
+    lake: Lake,
+    engine: TableEngine,
+    partition: PartitionId,
+    contract: FeedContract | None = None,
+    *,
+    masked: Collection[str] = (),
 ) -> dg.MetadataValue[Any]:
     """Return the first rows of a partition as a table; keys are masked."""
     hidden = {*masked, *(contract.key if contract else ()), *(contract.grain if contract else ())}

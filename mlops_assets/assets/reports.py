@@ -28,7 +28,9 @@ def build_report_assets(config: ProjectConfig) -> list[dg.AssetsDefinition]:
     ]
 
 
-def _build_model_card(config: ProjectConfig, use_case: str, model: str, segments: dict[str, UseCase]) -> dg.AssetsDefinition:
+def _build_model_card(
+    config: ProjectConfig, use_case: str, model: str, segments: dict[str, UseCase]
+) -> dg.AssetsDefinition:
     any_segment = next(iter(segments.values()))
     columns = column_notes(config, any_segment.corpus.table)
 
@@ -54,9 +56,14 @@ def _build_model_card(config: ProjectConfig, use_case: str, model: str, segments
         slot = ModelSlot(use_case, model, context.partition_key)
         sources = _card_sources(slot, segments[slot.segment], columns, lake, registry, ledger)
         card = assemble_model_card(sources)
-        path = reports.save(f"model_cards/{slot.registered_name}/version-{card.version}.html", render_model_card_html(card))
+        path = reports.save(
+            f"model_cards/{slot.registered_name}/version-{card.version}.html", render_model_card_html(card)
+        )
         return dg.MaterializeResult(
-            metadata={"card": dg.MetadataValue.md(render_model_card_markdown(card)), "path": dg.MetadataValue.path(path)}
+            metadata={
+                "card": dg.MetadataValue.md(render_model_card_markdown(card)),
+                "path": dg.MetadataValue.path(path),
+            }
         )
 
     return model_card

@@ -50,7 +50,9 @@ def _build_scores(
         deps=[
             dg.AssetKey(names.table_key(settings.corpus.table)),
             # Every segment's champion counts, on every day.
-            dg.AssetDep(dg.AssetKey(names.champion_key(use_case, model)), partition_mapping=dg.AllPartitionMapping()),
+            dg.AssetDep(
+                dg.AssetKey(names.champion_key(use_case, model)), partition_mapping=dg.AllPartitionMapping()
+            ),
         ],
         output_required=False,
     )
@@ -64,7 +66,14 @@ def _build_scores(
         day = dt.date.fromisoformat(context.partition_key)
         outcomes = [
             score_day(
-                ModelSlot(use_case, model, segment), item.corpus, day, lake=lake, engine=engine, registry=registry, ledger=ledger, threads=threads
+                ModelSlot(use_case, model, segment),
+                item.corpus,
+                day,
+                lake=lake,
+                engine=engine,
+                registry=registry,
+                ledger=ledger,
+                threads=threads,
             )
             for segment, item in sorted(segments.items())
         ]
@@ -73,7 +82,9 @@ def _build_scores(
     return scores_asset
 
 
-def _report(context: dg.AssetExecutionContext, outcomes: list[ScoreOutcome]) -> Iterator[dg.MaterializeResult]:
+def _report(
+    context: dg.AssetExecutionContext, outcomes: list[ScoreOutcome]
+) -> Iterator[dg.MaterializeResult]:
     published = select_published(outcomes)
     if not published:
         context.log.info("nothing scored: " + "; ".join(outcome.detail for outcome in outcomes))

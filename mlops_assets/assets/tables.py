@@ -31,7 +31,9 @@ def build_table_assets(config: ProjectConfig, days: dg.PartitionsDefinition) -> 
     return [_build_table_asset(table, sorted(config.geographies), days) for table in FEATURE_TABLES.values()]
 
 
-def _build_table_asset(table: FeatureTable, geographies: Sequence[str], days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+def _build_table_asset(
+    table: FeatureTable, geographies: Sequence[str], days: dg.PartitionsDefinition
+) -> dg.AssetsDefinition:
     key = dg.AssetKey(names.table_key(table.name))
 
     @dg.asset(
@@ -88,7 +90,9 @@ def _report(
         check_name=names.CHECK_INPUTS,
         passed=not missing,
         severity=dg.AssetCheckSeverity.WARN if published else dg.AssetCheckSeverity.ERROR,
-        metadata={"missing": dg.MetadataValue.md("\n".join(f"- {o.detail}" for o in missing))} if missing else {},
+        metadata={"missing": dg.MetadataValue.md("\n".join(f"- {o.detail}" for o in missing))}
+        if missing
+        else {},
     )
     if not published:
         yield check

@@ -22,7 +22,11 @@ def check() -> None:
     """Load and cross-check every YAML file; exit with 1 and all findings if something is wrong."""
     config = load_project()
     if stale := stale_schemas(PROJECT_CONFIGS / "schema"):
-        raise ConfigError(f"stale schemas: {', '.join(stale)}", where=str(PROJECT_CONFIGS / "schema"), remedy="run `mlops config schema`")
+        raise ConfigError(
+            f"stale schemas: {', '.join(stale)}",
+            where=str(PROJECT_CONFIGS / "schema"),
+            remedy="run `mlops config schema`",
+        )
     segments = sum(len(segments) for segments in config.use_cases.values())
     click.echo(
         f"ok: {len(config.feeds)} feeds, {len(config.geographies)} geographies, {len(config.use_cases)} use cases "

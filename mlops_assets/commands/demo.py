@@ -23,7 +23,13 @@ from mlops_assets.sandbox.simulation import advance
 
 
 @click.command()
-@click.option("--subscribers", default=20_000, show_default=True, type=click.IntRange(min=1000), help="Subscribers of each geography.")
+@click.option(
+    "--subscribers",
+    default=20_000,
+    show_default=True,
+    type=click.IntRange(min=1000),
+    help="Subscribers of each geography.",
+)
 @click.option("--days", default=56, show_default=True, type=click.IntRange(min=1))
 @click.option("--seed", default=20260803, show_default=True)
 def demo(subscribers: int, days: int, seed: int) -> None:
@@ -34,8 +40,18 @@ def demo(subscribers: int, days: int, seed: int) -> None:
     started = time.monotonic()
     workspace = open_workspace()
     geographies = ", ".join(g.name for g in workspace.config.geographies.values())
-    click.echo(f"Simulating {geographies} with {subscribers:,} subscribers each; everything is kept in {workspace.home}")
-    start_sandbox(workspace, subscribers=subscribers, first_day=FIRST_DAY.date(), days=0, seed=seed, devices=None, on_day=None)
+    click.echo(
+        f"Simulating {geographies} with {subscribers:,} subscribers each; everything is kept in {workspace.home}"
+    )
+    start_sandbox(
+        workspace,
+        subscribers=subscribers,
+        first_day=FIRST_DAY.date(),
+        days=0,
+        seed=seed,
+        devices=None,
+        on_day=None,
+    )
     results = _live_through(workspace, FIRST_DAY.date(), days)
     summary, index = save_summary(workspace, results, time.monotonic() - started, _peak_memory_mb())
     _tell(summary, len(results), index)
@@ -84,4 +100,3 @@ def _tell(summary: RunSummary, runs: int, index: object) -> None:
         console.print(view)
     memory = f", peak memory {summary.peak_memory_mb:,.0f} MB" if summary.peak_memory_mb else ""
     click.echo(f"{runs} day runs in {summary.elapsed_seconds:.0f} s{memory}. Start here: {index}")
-

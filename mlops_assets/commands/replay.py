@@ -53,7 +53,10 @@ class TrainingOutcome:
 
     def text(self) -> str:
         """Return one line per decision or finding."""
-        decided = [f"{e.slot.registered_name} version {e.version} {e.outcome}: {'; '.join(e.reasons)}" for e in self.decisions]
+        decided = [
+            f"{e.slot.registered_name} version {e.version} {e.outcome}: {'; '.join(e.reasons)}"
+            for e in self.decisions
+        ]
         head = f"{self.use_case} {self.segment}: {'done' if self.succeeded else 'failed'}"
         return "\n".join([head, *(f"  {line}" for line in (*decided, *self.findings))])
 
@@ -72,7 +75,12 @@ class Replay:
     _jobs: dict[str, dg.JobDefinition] = field(default_factory=dict)
 
     def run(
-        self, first: dt.date, last: dt.date, on_day: Callable[[DayResult], None], *, rebuild_from: dt.date | None = None
+        self,
+        first: dt.date,
+        last: dt.date,
+        on_day: Callable[[DayResult], None],
+        *,
+        rebuild_from: dt.date | None = None,
     ) -> list[DayResult]:
         """Run every due day between `first` and `last`, both included.
 
@@ -88,7 +96,11 @@ class Replay:
 
     def _run_until(self, first: dt.date, day: dt.date) -> Iterator[DayResult]:
         platform = self.workspace.platform
-        due = {d.day: d for d in plan_days(self.workspace.config, platform.landing, platform.lake, until=day) if d.day >= first}
+        due = {
+            d.day: d
+            for d in plan_days(self.workspace.config, platform.landing, platform.lake, until=day)
+            if d.day >= first
+        }
         for earlier in sorted(set(due) - {day}):
             yield self._run_day(earlier, due[earlier])
         yield self._run_day(day, due.get(day), trains=True)
@@ -120,12 +132,15 @@ class Replay:
         platform = self.workspace.platform
         plans = plan_training(self.workspace.config, platform.lake, platform.ledger, until=day)
         outcomes = [
-            self.train(use_case, segment, due[0].as_of_day, due[0].reason) for use_case, segment, due in _by_segment(plans)
+            self.train(use_case, segment, due[0].as_of_day, due[0].reason)
+            for use_case, segment, due in _by_segment(plans)
         ]
         failures = tuple(text for outcome in outcomes if not outcome.succeeded for text in outcome.findings)
         return failures, tuple(entry for outcome in outcomes for entry in outcome.decisions)
 
-    def train(self, use_case: str, segment: str, as_of_day: dt.date | None, reason: str = "by hand") -> TrainingOutcome:
+    def train(
+        self, use_case: str, segment: str, as_of_day: dt.date | None, reason: str = "by hand"
+    ) -> TrainingOutcome:
         """Train all models of one segment; `as_of_day` None means the newest day that is built."""
         tags = {names.TAG_REASON: reason}
         if as_of_day:
@@ -138,17 +153,27 @@ class Replay:
         decisions = tuple(entry for slot in slots for entry in ledger.history(slot)[before[slot] :])
         return TrainingOutcome(use_case, segment, succeeded, findings, decisions)
 
-    def _execute(self, job_name: str, partition_key: str, tags: dict[str, str]) -> tuple[bool, tuple[str, ...]]:
+    def _execute(
+        self, job_name: str, partition_key: str, tags: dict[str, str]
+    ) -> tuple[bool, tuple[str, ...]]:
         if job_name not in self._jobs:
             self._jobs[job_name] = self.workspace.definitions.resolve_job_def(job_name)
         result = self._jobs[job_name].execute_in_process(
-            partition_key=partition_key, instance=self.instance, raise_on_error=False, tags=tags, run_config=QUIET
+            partition_key=partition_key,
+            instance=self.instance,
+            raise_on_error=False,
+            tags=tags,
+            run_config=QUIET,
         )
         return result.success, tuple(_findings(result))
 
     def _counts(self, day: dt.date) -> dict[str, int]:
         config, lake = self.workspace.config, self.workspace.platform.lake
-        feeds = [lake.manifest(PartitionId(f"feeds/{f.name}", g, day)) for f in config.daily_feeds() for g in config.geographies]
+        feeds = [
+            lake.manifest(PartitionId(f"feeds/{f.name}", g, day))
+            for f in config.daily_feeds()
+            for g in config.geographies
+        ]
         scores = [
             lake.manifest(PartitionId(names.scores_table(use_case, model), segment, day))
             for use_case, segments in config.use_cases.items()
@@ -179,7 +204,9 @@ def _findings(result: dg.ExecuteInProcessResult) -> Iterator[str]:
     for check in result.get_asset_check_evaluations():
         if not check.passed and check.check_name in (names.CHECK_DELIVERY,):
             text = check.metadata.get("findings")
-            yield from (line.removeprefix("- ") for line in str(text.value if text else check.check_name).splitlines())
+            yield from (
+                line.removeprefix("- ") for line in str(text.value if text else check.check_name).splitlines()
+            )
     for event in result.filter_events(lambda e: e.is_step_failure):
         error = event.step_failure_data.error
         cause = error.cause if error and error.cause else error

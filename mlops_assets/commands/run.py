@@ -39,7 +39,9 @@ def _count(results: Sequence[DayResult], status: str) -> int:
     return sum(result.status == status for result in results)
 
 
-def _day_range(workspace: Workspace, first: dt.datetime | None, last: dt.datetime | None) -> tuple[dt.date, dt.date]:
+def _day_range(
+    workspace: Workspace, first: dt.datetime | None, last: dt.datetime | None
+) -> tuple[dt.date, dt.date]:
     found = sorted(deliveries(workspace.config, workspace.platform.landing))
     if not found and not (first and last):
         raise FeedMissingError(
@@ -51,7 +53,10 @@ def _day_range(workspace: Workspace, first: dt.datetime | None, last: dt.datetim
     days = (first.date() if first else found[0], last.date() if last else found[-1])
     calendar = workspace.config.environment.calendar
     if days[0] < calendar.first_day:
-        raise click.BadParameter(f"{days[0]} is before calendar.first_day {calendar.first_day} of the environment", param_hint="--from")
+        raise click.BadParameter(
+            f"{days[0]} is before calendar.first_day {calendar.first_day} of the environment",
+            param_hint="--from",
+        )
     if days[1] < days[0]:
         raise click.BadParameter(f"{days[1]} is before {days[0]}", param_hint="--to")
     return days
@@ -85,11 +90,16 @@ class DayPrinter:
 def day_line(result: DayResult, number: int, total: int, left_s: float) -> str:
     """Return the line of one day, followed by its findings and decisions."""
     line = f"{result.day}  [{number:>3}/{total}]  {result.status:<10} {result.seconds:5.1f} s  {result.rows:>10,} rows"
-    line += f"  {result.quarantined_rows:>5,} quarantined  {result.scored_rows:>9,} scored  {left_s:4.0f} s left"
+    line += (
+        f"  {result.quarantined_rows:>5,} quarantined  {result.scored_rows:>9,} scored  {left_s:4.0f} s left"
+    )
     notes = [f"    ! {text}" for text in result.findings[:MAX_FINDINGS_SHOWN]]
     if len(result.findings) > MAX_FINDINGS_SHOWN:
         notes.append(f"    ! and {len(result.findings) - MAX_FINDINGS_SHOWN} more (see the run in Dagster)")
-    notes += [f"    * {e.slot.registered_name} version {e.version} {e.outcome}: {'; '.join(e.reasons)}" for e in result.decisions]
+    notes += [
+        f"    * {e.slot.registered_name} version {e.version} {e.outcome}: {'; '.join(e.reasons)}"
+        for e in result.decisions
+    ]
     return "\n".join([line, *notes])
 
 
@@ -102,13 +112,20 @@ def train(use_case: str, segment: str | None, as_of: dt.datetime | None) -> None
     workspace = open_workspace()
     known = workspace.config.use_cases
     if use_case not in known:
-        raise click.BadParameter(f"unknown use case {use_case!r}; one of {', '.join(sorted(known))}", param_hint="USE_CASE")
+        raise click.BadParameter(
+            f"unknown use case {use_case!r}; one of {', '.join(sorted(known))}", param_hint="USE_CASE"
+        )
     segments = workspace.config.segments(use_case)
     if segment is not None and segment not in segments:
-        raise click.BadParameter(f"unknown segment {segment!r}; one of {', '.join(segments)}", param_hint="--segment")
+        raise click.BadParameter(
+            f"unknown segment {segment!r}; one of {', '.join(segments)}", param_hint="--segment"
+        )
     with workspace.open_instance() as instance:
         replay = Replay(workspace, instance)
-        outcomes = [replay.train(use_case, s, as_of.date() if as_of else None) for s in ([segment] if segment else segments)]
+        outcomes = [
+            replay.train(use_case, s, as_of.date() if as_of else None)
+            for s in ([segment] if segment else segments)
+        ]
     for outcome in outcomes:
         click.echo(outcome.text())
     sys.exit(0 if all(outcome.succeeded for outcome in outcomes) else 1)

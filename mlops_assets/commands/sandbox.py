@@ -40,29 +40,63 @@ def sandbox_arguments(workspace: Workspace) -> dict[str, Any]:
 
 
 def start_sandbox(
-    workspace: Workspace, *, subscribers: int, first_day: dt.date, days: int, seed: int, devices: int | None, on_day: Callable[[DayOutcome], None] | None
+    workspace: Workspace,
+    *,
+    subscribers: int,
+    first_day: dt.date,
+    days: int,
+    seed: int,
+    devices: int | None,
+    on_day: Callable[[DayOutcome], None] | None,
 ) -> None:
     """Create the sandbox with the default script; refuses days that the calendar does not know."""
     calendar = workspace.config.environment.calendar
     if first_day < calendar.first_day:
-        raise click.BadParameter(f"{first_day} is before calendar.first_day {calendar.first_day} of the environment", param_hint="--first-day")
+        raise click.BadParameter(
+            f"{first_day} is before calendar.first_day {calendar.first_day} of the environment",
+            param_hint="--first-day",
+        )
     init_sandbox(
-        **sandbox_arguments(workspace), subscribers=subscribers, first_day=first_day, days=days, seed=seed, devices=devices,
-        events=default_events(first_day), on_day=on_day,
+        **sandbox_arguments(workspace),
+        subscribers=subscribers,
+        first_day=first_day,
+        days=days,
+        seed=seed,
+        devices=devices,
+        events=default_events(first_day),
+        on_day=on_day,
     )
 
 
 @sandbox_commands.command("init")
-@click.option("--subscribers", default=20_000, show_default=True, type=click.IntRange(min=100), help="Subscribers of each geography.")
-@click.option("--days", default=56, show_default=True, type=click.IntRange(min=0), help="Days of files to drop.")
+@click.option(
+    "--subscribers",
+    default=20_000,
+    show_default=True,
+    type=click.IntRange(min=100),
+    help="Subscribers of each geography.",
+)
+@click.option(
+    "--days", default=56, show_default=True, type=click.IntRange(min=0), help="Days of files to drop."
+)
 @click.option("--first-day", type=DAY, default=FIRST_DAY, show_default="2026-08-03")
-@click.option("--devices", type=click.IntRange(min=1), help="Network devices of each geography; default follows the subscribers.")
+@click.option(
+    "--devices",
+    type=click.IntRange(min=1),
+    help="Network devices of each geography; default follows the subscribers.",
+)
 @click.option("--seed", default=20260803, show_default=True, help="The same seed gives the same files.")
 def init(subscribers: int, days: int, first_day: dt.datetime, devices: int | None, seed: int) -> None:
     """Create the operator of every configured geography and drop the files of its first days."""
     workspace = open_workspace()
     start_sandbox(
-        workspace, subscribers=subscribers, first_day=first_day.date(), days=days, seed=seed, devices=devices, on_day=_show_day
+        workspace,
+        subscribers=subscribers,
+        first_day=first_day.date(),
+        days=days,
+        seed=seed,
+        devices=devices,
+        on_day=_show_day,
     )
     click.echo(f"files are in {sandbox_arguments(workspace)['landing']}; build them with `mlops run`")
 
@@ -75,7 +109,9 @@ def day(days: int) -> None:
 
 
 def _show_day(outcome: DayOutcome) -> None:
-    click.echo(f"{outcome.day}  {outcome.geography}  {len(outcome.files)} files, {outcome.customers:,} customers, {outcome.prospects:,} prospects")
+    click.echo(
+        f"{outcome.day}  {outcome.geography}  {len(outcome.files)} files, {outcome.customers:,} customers, {outcome.prospects:,} prospects"
+    )
 
 
 @sandbox_commands.group("events")
@@ -89,7 +125,9 @@ def list_command() -> None:
     scripted = list_events(sandbox_arguments(open_workspace())["root"])
     for event in scripted:
         settings = " ".join(f"{name}={value}" for name, value in event.parameters.items())
-        click.echo(f"{event.first_day} .. {event.last_day or ''}  {event.geography or 'all':<4} {event.kind} {settings}")
+        click.echo(
+            f"{event.first_day} .. {event.last_day or ''}  {event.geography or 'all':<4} {event.kind} {settings}"
+        )
     if not scripted:
         click.echo("no events")
 
@@ -99,12 +137,19 @@ def list_command() -> None:
 @click.option("--geography", help="Only there; default: everywhere.")
 @click.option("--from", "first", type=DAY, required=True)
 @click.option("--to", "last", type=DAY)
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Parameter of the event; repeatable.")
-def add(kind: str, geography: str | None, first: dt.datetime, last: dt.datetime | None, settings: tuple[str, ...]) -> None:
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Parameter of the event; repeatable."
+)
+def add(
+    kind: str, geography: str | None, first: dt.datetime, last: dt.datetime | None, settings: tuple[str, ...]
+) -> None:
     """Script an event for days that have not been simulated yet."""
     workspace = open_workspace()
     if geography is not None and geography not in workspace.config.geographies:
-        raise click.BadParameter(f"unknown geography {geography!r}; one of {', '.join(workspace.config.geographies)}", param_hint="--geography")
+        raise click.BadParameter(
+            f"unknown geography {geography!r}; one of {', '.join(workspace.config.geographies)}",
+            param_hint="--geography",
+        )
     event = {
         "kind": kind,
         "geography": geography,
@@ -123,7 +168,10 @@ def add(kind: str, geography: str | None, first: dt.datetime, last: dt.datetime 
 def _setting(kind: str, text: str) -> tuple[str, str | float]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise click.BadParameter(f"{text!r} is not NAME=VALUE; parameters of {kind}: {', '.join(EVENT_PARAMETERS[kind])}", param_hint="--set")
+        raise click.BadParameter(
+            f"{text!r} is not NAME=VALUE; parameters of {kind}: {', '.join(EVENT_PARAMETERS[kind])}",
+            param_hint="--set",
+        )
     try:
         return name, float(value)
     except ValueError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mlops_assets.commands.replay import DayResult
 from mlops_assets.config.run_plan import slots
@@ -29,16 +29,22 @@ if TYPE_CHECKING:
     from mlops_assets.commands.workspace import Workspace
 
 
-def save_summary(workspace: Workspace, results: Sequence[DayResult], elapsed_s: float, peak_memory_mb: float | None) -> tuple[RunSummary, Path]:
+def save_summary(
+    workspace: Workspace, results: Sequence[DayResult], elapsed_s: float, peak_memory_mb: float | None
+) -> tuple[RunSummary, Path]:
     """Save the summary page and the index of all reports; return the summary and the path of the index."""
     summary = collect_summary(workspace, results, elapsed_s, peak_memory_mb)
     reports = workspace.platform.reports
-    reports.save(f"run_summaries/{summary.first_day}_{summary.last_day}.html", render_run_summary_html(summary))
+    reports.save(
+        f"run_summaries/{summary.first_day}_{summary.last_day}.html", render_run_summary_html(summary)
+    )
     index = build_report_index((path, reports.read(path)) for path in reports.list() if path != INDEX_NAME)
     return summary, reports.save(INDEX_NAME, index)
 
 
-def collect_summary(workspace: Workspace, results: Sequence[DayResult], elapsed_s: float, peak_memory_mb: float | None) -> RunSummary:
+def collect_summary(
+    workspace: Workspace, results: Sequence[DayResult], elapsed_s: float, peak_memory_mb: float | None
+) -> RunSummary:
     """Collect what the days of a run brought."""
     days = [result.day for result in results]
     return RunSummary(
@@ -56,16 +62,28 @@ def collect_summary(workspace: Workspace, results: Sequence[DayResult], elapsed_
 
 
 def _day_line(result: DayResult) -> DayLine:
-    outcome = "built" if result.status == "incomplete" else result.status
+    outcomes: dict[str, Literal["built", "unchanged", "failed"]] = {
+        "unchanged": "unchanged",
+        "failed": "failed",
+    }
+    outcome = outcomes.get(result.status, "built")
     notes = [*result.findings, *(f"{e.slot.registered_name} {e.outcome}" for e in result.decisions)]
-    return DayLine(day=result.day, outcome=outcome, row_count=result.rows, seconds=result.seconds, note="; ".join(notes)[:300])
+    return DayLine(
+        day=result.day,
+        outcome=outcome,
+        row_count=result.rows,
+        seconds=result.seconds,
+        note="; ".join(notes)[:300],
+    )
 
 
 def _feed_lines(workspace: Workspace, days: Sequence[dt.date]) -> Iterator[FeedLine]:
     lake = workspace.platform.lake
     for feed in workspace.config.daily_feeds():
         for geography in sorted(workspace.config.geographies):
-            found = [m for day in days if (m := lake.manifest(PartitionId(f"feeds/{feed.name}", geography, day)))]
+            found = [
+                m for day in days if (m := lake.manifest(PartitionId(f"feeds/{feed.name}", geography, day)))
+            ]
             yield FeedLine(
                 feed=feed.name,
                 geography=geography,
@@ -80,7 +98,12 @@ def _refused(results: Sequence[DayResult]) -> Iterator[RefusedFeed]:
         if result.status == "incomplete":
             for finding in result.findings:
                 geography, _, reason = finding.partition(": ")
-                yield RefusedFeed(feed=reason.split(" ")[0].split("_")[0], geography=geography, day=result.day, reason=reason)
+                yield RefusedFeed(
+                    feed=reason.split(" ")[0].split("_")[0],
+                    geography=geography,
+                    day=result.day,
+                    reason=reason,
+                )
 
 
 def _champions(workspace: Workspace) -> Iterator[ChampionLine]:
@@ -90,7 +113,9 @@ def _champions(workspace: Workspace) -> Iterator[ChampionLine]:
         champion = workspace.platform.ledger.champion(slot)
         if champion is None:
             note = "; ".join(history[-1].reasons) if history else "not enough history yet"
-            yield ChampionLine(use_case=slot.use_case, model=slot.model, segment=slot.segment, metric=spec.metric, note=note)
+            yield ChampionLine(
+                use_case=slot.use_case, model=slot.model, segment=slot.segment, metric=spec.metric, note=note
+            )
             continue
         figures = champion.evidence["figures"]["challenger"]
         yield ChampionLine(
@@ -106,8 +131,28 @@ def _champions(workspace: Workspace) -> Iterator[ChampionLine]:
 
 def _places(workspace: Workspace) -> Iterator[Place]:
     storage = workspace.config.environment.storage
-    yield Place(title="Reports", location=str(workspace.home / storage.reports / INDEX_NAME), what="this summary, model cards")
-    yield Place(title="Dagster", location="make dev", what="lineage, runs, checks and previews on http://127.0.0.1:3000")
-    yield Place(title="MLflow", location="make mlflow", what="leaderboards and model versions on http://127.0.0.1:5000")
-    yield Place(title="Lake", location=str(workspace.home / storage.lake), what="feeds, feature tables, corpora and scores as Parquet")
-    yield Place(title="Landing zone", location=str(workspace.home / storage.landing), what="the files that the sandbox operator delivered")
+    yield Place(
+        title="Reports",
+        location=str(workspace.home / storage.reports / INDEX_NAME),
+        what="this summary, model cards",
+    )
+    yield Place(
+        title="Dagster",
+        location="make dev",
+        what="lineage, runs, checks and previews on http://127.0.0.1:3000",
+    )
+    yield Place(
+        title="MLflow",
+        location="make mlflow",
+        what="leaderboards and model versions on http://127.0.0.1:5000",
+    )
+    yield Place(
+        title="Lake",
+        location=str(workspace.home / storage.lake),
+        what="feeds, feature tables, corpora and scores as Parquet",
+    )
+    yield Place(
+        title="Landing zone",
+        location=str(workspace.home / storage.landing),
+        what="the files that the sandbox operator delivered",
+    )

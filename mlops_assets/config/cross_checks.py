@@ -28,7 +28,11 @@ def check_across_files(
         source = sources[f"use_cases/{name}"]
         if not segments:
             findings.add(
-                ConfigError("no geography runs this use case", where=source.where(("name",)), remedy=f"list {name} under a geography's `use_cases`")
+                ConfigError(
+                    "no geography runs this use case",
+                    where=source.where(("name",)),
+                    remedy=f"list {name} under a geography's `use_cases`",
+                )
             )
         for use_case in segments.values():
             _check_use_case(config, use_case, source, findings)
@@ -46,19 +50,36 @@ def unknown(what: str, given: str, known: Iterable[str], where: str) -> ConfigEr
     )
 
 
-def _check_geographies(config: ProjectConfig, entries: GeographiesFile, source: YamlSource, findings: Findings) -> None:
+def _check_geographies(
+    config: ProjectConfig, entries: GeographiesFile, source: YamlSource, findings: Findings
+) -> None:
     for code, entry in entries.geographies.items():
         at = ("geographies", code)
         if entry.like is not None and entry.like not in entries.geographies:
             findings.add(unknown("geography", entry.like, entries.geographies, source.where((*at, "like"))))
         for index, use_case in enumerate(entry.use_cases):
             if use_case not in config.use_cases:
-                findings.add(unknown("use case", use_case, config.use_cases, source.where((*at, "use_cases", index))))
+                findings.add(
+                    unknown("use case", use_case, config.use_cases, source.where((*at, "use_cases", index)))
+                )
         for use_case in entry.overrides:
             if use_case not in (own := config.geographies[code].use_cases):
-                findings.add(unknown("use case of this geography", use_case, own, source.where((*at, "overrides", use_case))))
+                findings.add(
+                    unknown(
+                        "use case of this geography",
+                        use_case,
+                        own,
+                        source.where((*at, "overrides", use_case)),
+                    )
+                )
         if not config.geographies[code].plan_codes:
-            findings.add(ConfigError("no plan codes", where=source.where(at), remedy="add `plan_codes:` or `like:` a geography that has them"))
+            findings.add(
+                ConfigError(
+                    "no plan codes",
+                    where=source.where(at),
+                    remedy="add `plan_codes:` or `like:` a geography that has them",
+                )
+            )
 
 
 def _check_feed(config: ProjectConfig, feed: FeedContract, source: YamlSource, findings: Findings) -> None:
@@ -67,7 +88,9 @@ def _check_feed(config: ProjectConfig, feed: FeedContract, source: YamlSource, f
             findings.add(unknown("geography", code, config.geographies, source.where(("geographies", code))))
         for column in override.columns:
             if column not in (known := [c.name for c in feed.columns]):
-                findings.add(unknown("column", column, known, source.where(("geographies", code, "columns", column))))
+                findings.add(
+                    unknown("column", column, known, source.where(("geographies", code, "columns", column)))
+                )
 
 
 def table_columns(config: ProjectConfig, table: str) -> list[str] | None:
@@ -77,7 +100,11 @@ def table_columns(config: ProjectConfig, table: str) -> list[str] | None:
     if table in FEATURE_TABLES:
         return list(FEATURE_TABLES[table].columns)
     feed = config.feeds.get(table.removeprefix("feeds/")) if table.startswith("feeds/") else None
-    return [c.name for c in feed.columns if not (feed.grain and c.merge is None and c.name not in feed.grain)] if feed else None
+    return (
+        [c.name for c in feed.columns if not (feed.grain and c.merge is None and c.name not in feed.grain)]
+        if feed
+        else None
+    )
 
 
 def known_tables(config: ProjectConfig) -> list[str]:
@@ -90,7 +117,9 @@ def known_tables(config: ProjectConfig) -> list[str]:
 def _check_use_case(config: ProjectConfig, use_case: UseCase, source: YamlSource, findings: Findings) -> None:
     columns = table_columns(config, use_case.corpus.table)
     if columns is None:
-        findings.add(unknown("table", use_case.corpus.table, known_tables(config), source.where(("corpus", "table"))))
+        findings.add(
+            unknown("table", use_case.corpus.table, known_tables(config), source.where(("corpus", "table")))
+        )
         return
     named: list[tuple[tuple[str, ...], str]] = [(("corpus", "entity_key"), use_case.corpus.entity_key)]
     named += [(("corpus", "filter_equals", column), column) for column in use_case.corpus.filter_equals]
@@ -105,40 +134,91 @@ def _check_use_case(config: ProjectConfig, use_case: UseCase, source: YamlSource
         _check_algorithms(model, at, source, findings)
 
 
-def _check_split_fits_table(config: ProjectConfig, use_case: UseCase, source: YamlSource, findings: Findings) -> None:
+def _check_split_fits_table(
+    config: ProjectConfig, use_case: UseCase, source: YamlSource, findings: Findings
+) -> None:
     feed = config.feeds.get(use_case.corpus.table.removeprefix("feeds/"))
-    is_snapshot = use_case.corpus.table.startswith("feeds/") and feed is not None and feed.cadence == "snapshot"
+    is_snapshot = (
+        use_case.corpus.table.startswith("feeds/") and feed is not None and feed.cadence == "snapshot"
+    )
     split = use_case.corpus.split
     if is_snapshot and not isinstance(split, HashSplit):
-        findings.add(ConfigError("a snapshot has no days to split by", where=source.where(("corpus", "split")), remedy="use `split: {kind: hash}`"))
+        findings.add(
+            ConfigError(
+                "a snapshot has no days to split by",
+                where=source.where(("corpus", "split")),
+                remedy="use `split: {kind: hash}`",
+            )
+        )
     if is_snapshot != (use_case.segment_by == "none"):
         findings.add(
-            ConfigError("segment and table do not fit", where=source.where(("segment_by",)), expected="`segment_by: none` for a snapshot feed, `geography` for daily tables")
+            ConfigError(
+                "segment and table do not fit",
+                where=source.where(("segment_by",)),
+                expected="`segment_by: none` for a snapshot feed, `geography` for daily tables",
+            )
         )
     if not is_snapshot and not isinstance(split, TimeSplit):
-        findings.add(ConfigError("a daily table is split by time", where=source.where(("corpus", "split")), remedy="use `split: {kind: time}`"))
+        findings.add(
+            ConfigError(
+                "a daily table is split by time",
+                where=source.where(("corpus", "split")),
+                remedy="use `split: {kind: time}`",
+            )
+        )
 
 
 def _check_label(
-    config: ProjectConfig, use_case: UseCase, model: ModelSpec, at: Sequence[str | int], columns: Sequence[str], source: YamlSource, findings: Findings
+    config: ProjectConfig,
+    use_case: UseCase,
+    model: ModelSpec,
+    at: Sequence[str | int],
+    columns: Sequence[str],
+    source: YamlSource,
+    findings: Findings,
 ) -> None:
     label = model.label
     if isinstance(label, EventLabel):
         known = table_columns(config, label.table)
         if known is None:
-            findings.add(unknown("table", label.table, known_tables(config), source.where((*at, "label", "table"))))
+            findings.add(
+                unknown("table", label.table, known_tables(config), source.where((*at, "label", "table")))
+            )
         elif use_case.corpus.entity_key not in known:
-            findings.add(unknown(f"column of {label.table}", use_case.corpus.entity_key, known, source.where((*at, "label", "table"))))
+            findings.add(
+                unknown(
+                    f"column of {label.table}",
+                    use_case.corpus.entity_key,
+                    known,
+                    source.where((*at, "label", "table")),
+                )
+            )
         elif label.table == use_case.corpus.table:
             findings.add(
-                ConfigError("the label is an event of the corpus table itself", where=source.where((*at, "label", "table")), remedy="name the table that holds the events")
+                ConfigError(
+                    "the label is an event of the corpus table itself",
+                    where=source.where((*at, "label", "table")),
+                    remedy="name the table that holds the events",
+                )
             )
     if isinstance(label, ColumnLabel) and label.column not in columns:
-        findings.add(unknown(f"column of {use_case.corpus.table}", label.column, columns, source.where((*at, "label", "column"))))
+        findings.add(
+            unknown(
+                f"column of {use_case.corpus.table}",
+                label.column,
+                columns,
+                source.where((*at, "label", "column")),
+            )
+        )
 
 
 def _check_features(
-    use_case: UseCase, model: ModelSpec, at: Sequence[str | int], columns: Sequence[str], source: YamlSource, findings: Findings
+    use_case: UseCase,
+    model: ModelSpec,
+    at: Sequence[str | int],
+    columns: Sequence[str],
+    source: YamlSource,
+    findings: Findings,
 ) -> None:
     hidden = {use_case.corpus.entity_key}
     if isinstance(model.label, ColumnLabel):
@@ -146,15 +226,27 @@ def _check_features(
     for index, feature in enumerate(model.features):
         where = source.where((*at, "features", index))
         if feature in hidden:
-            findings.add(ConfigError(f"feature {feature!r} is the label or the key: it leaks the answer", where=where, remedy="remove it from `features`"))
+            findings.add(
+                ConfigError(
+                    f"feature {feature!r} is the label or the key: it leaks the answer",
+                    where=where,
+                    remedy="remove it from `features`",
+                )
+            )
         elif feature not in columns:
             findings.add(unknown("feature", feature, [c for c in columns if c not in hidden], where))
     for index, column in enumerate(model.gate.segment_columns):
         if column not in columns:
-            findings.add(unknown("segment column", column, columns, source.where((*at, "gate", "segment_columns", index))))
+            findings.add(
+                unknown(
+                    "segment column", column, columns, source.where((*at, "gate", "segment_columns", index))
+                )
+            )
 
 
-def _check_algorithms(model: ModelSpec, at: Sequence[str | int], source: YamlSource, findings: Findings) -> None:
+def _check_algorithms(
+    model: ModelSpec, at: Sequence[str | int], source: YamlSource, findings: Findings
+) -> None:
     from mlops_assets.domain.learning.algorithms import ALGORITHMS
     from mlops_assets.domain.learning.metrics import METRICS
 
@@ -162,7 +254,11 @@ def _check_algorithms(model: ModelSpec, at: Sequence[str | int], source: YamlSou
     if metric is None:
         findings.add(unknown("metric", model.metric, METRICS, source.where((*at, "metric"))))
     elif model.task not in metric.tasks:
-        findings.add(ConfigError(f"metric {model.metric} is not for task {model.task}", where=source.where((*at, "metric"))))
+        findings.add(
+            ConfigError(
+                f"metric {model.metric} is not for task {model.task}", where=source.where((*at, "metric"))
+            )
+        )
     for name, spec in model.algorithms.items():
         where = source.where((*at, "algorithms", name))
         if name not in ALGORITHMS:

@@ -49,7 +49,8 @@ class Findings:
         """Raise one ConfigError with all findings, if there are any."""
         if self.lines:
             raise ConfigError(
-                f"{len(self.lines)} problem(s) in the configuration:\n  " + "\n  ".join(dict.fromkeys(self.lines)),
+                f"{len(self.lines)} problem(s) in the configuration:\n  "
+                + "\n  ".join(dict.fromkeys(self.lines)),
             )
 
 
@@ -91,7 +92,11 @@ def _load_cached(roots: tuple[Path, ...], environment: str) -> ProjectConfig:
             remedy="choose one of them or add configs/environments/<name>.yaml",
         )
     config = ProjectConfig(
-        roots=roots, environment=environments[environment], feeds=feeds, geographies=geographies, use_cases=use_cases
+        roots=roots,
+        environment=environments[environment],
+        feeds=feeds,
+        geographies=geographies,
+        use_cases=use_cases,
     )
     from mlops_assets.config.cross_checks import check_across_files
 
@@ -135,7 +140,11 @@ class _ConfigFiles:
             for path in sorted((root / folder).glob("*.yaml")):
                 if path.stem in seen:
                     self.findings.add(
-                        ConfigError("the same name in two config folders", where=str(path), remedy=f"rename it; the other is {seen[path.stem]}")
+                        ConfigError(
+                            "the same name in two config folders",
+                            where=str(path),
+                            remedy=f"rename it; the other is {seen[path.stem]}",
+                        )
                     )
                 seen[path.stem] = path
                 if source := self._read(path, f"{folder}/{path.stem}"):
@@ -147,7 +156,9 @@ class _ConfigFiles:
         for stem, source in self._sources(folder):
             item = validate(model, source, self.findings)
             if item is not None and (name := getattr(item, "name", stem)) != stem:
-                self.findings.add(ConfigError(f"name {name!r} in {stem}.yaml", where=source.where(("name",)), expected=stem))
+                self.findings.add(
+                    ConfigError(f"name {name!r} in {stem}.yaml", where=source.where(("name",)), expected=stem)
+                )
             elif item is not None:
                 parsed[stem] = item
         return parsed
@@ -208,19 +219,25 @@ def _with_defaults(source: YamlSource, inherited: YamlSource) -> YamlSource:
         for name in models:
             places |= inherited.moved(("model",), ("models", str(name)))
         merged["models"] = {
-            name: deep_merge(defaults["model"], model, replace=REPLACED_KEYS) if isinstance(model, Mapping) else model
+            name: deep_merge(defaults["model"], model, replace=REPLACED_KEYS)
+            if isinstance(model, Mapping)
+            else model
             for name, model in models.items()
         }
     return YamlSource(source.path, merged, {**places, **source.places})
 
 
-def validate(model: type[M], source: YamlSource, findings: Findings, data: Mapping[str, Any] | None = None) -> M | None:
+def validate(
+    model: type[M], source: YamlSource, findings: Findings, data: Mapping[str, Any] | None = None
+) -> M | None:
     """Validate one file's data; every violation becomes a finding with its line."""
     try:
         return model.model_validate(source.data if data is None else data)
     except ValidationError as error:
         for detail in error.errors(include_url=False):
-            findings.add(_finding(model, source, detail["loc"], detail["type"], detail["msg"], detail.get("input")))
+            findings.add(
+                _finding(model, source, detail["loc"], detail["type"], detail["msg"], detail.get("input"))
+            )
         return None
 
 

@@ -12,13 +12,23 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from mlops_assets.domain.feeds.contract import CurrencyCode, FeedContract, Geography, GeographyCode, Name, TimeZone
+from mlops_assets.domain.feeds.contract import (
+    CurrencyCode,
+    FeedContract,
+    Geography,
+    GeographyCode,
+    Name,
+    TimeZone,
+)
 from mlops_assets.domain.learning.spec import CorpusSpec, ModelSpec
 from mlops_assets.domain.model_base import Record
 
 # Plain names joined by "/": neither absolute nor "..", by construction.
 RelativePath = Annotated[
-    str, Field(max_length=200, pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(/[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)*$")
+    str,
+    Field(
+        max_length=200, pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(/[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)*$"
+    ),
 ]
 Owner = Annotated[str, Field(pattern=r"^(team:[a-z][a-z0-9-]{1,60}|[^@\s]+@[^@\s]+\.[^@\s]+)$")]
 

@@ -51,8 +51,14 @@ def plan_days(
     if until is not None:
         found = {day: delivery for day, delivery in found.items() if day <= until}
     expected = [f"{code}/{feed.name}" for code in config.geographies for feed in config.daily_feeds()]
-    built = {day: str(manifest.facts.get("delivery", "")) for day in found if (manifest := lake.manifest(day_log_partition(day)))}
-    return plan_due_days(found, expected, built, code_identity(config), is_last_day_complete=until is not None)
+    built = {
+        day: str(manifest.facts.get("delivery", ""))
+        for day in found
+        if (manifest := lake.manifest(day_log_partition(day)))
+    }
+    return plan_due_days(
+        found, expected, built, code_identity(config), is_last_day_complete=until is not None
+    )
 
 
 def slots(config: ProjectConfig) -> Iterator[ModelSlot]:
@@ -75,7 +81,11 @@ def plan_training(
         if settings.segment_by == "none" and lake.manifest(PartitionId(table, slot.segment)) is None:
             plans.append(TrainingPlan(slot, False, f"{table} has not been delivered"))
             continue
-        plans.append(plan_first_training(slot, settings.corpus, settings.models[slot.model], days, ledger.history(slot)))
+        plans.append(
+            plan_first_training(
+                slot, settings.corpus, settings.models[slot.model], days, ledger.history(slot)
+            )
+        )
     return plans
 
 

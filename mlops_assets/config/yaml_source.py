@@ -64,7 +64,11 @@ def read_yaml(path: Path) -> YamlSource:
         raise ConfigError("not UTF-8", where=str(path), expected="UTF-8 text") from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"YAML syntax: {error.problem}", where=f"{path}:{line}", remedy="correct the indentation or quoting") from error
+        raise ConfigError(
+            f"YAML syntax: {error.problem}",
+            where=f"{path}:{line}",
+            remedy="correct the indentation or quoting",
+        ) from error
     places: dict[KeyPath, str] = {}
     data = _construct(node, (), places, path) if node is not None else {}
     if not isinstance(data, dict):
@@ -94,7 +98,9 @@ def _construct(node: yaml.Node, at: KeyPath, places: dict[KeyPath, str], path: P
         raise ConfigError(f"value cannot be read: {error}", where=place) from error
 
 
-def deep_merge(base: Mapping[str, Any], over: Mapping[str, Any], *, replace: frozenset[str] = frozenset()) -> dict[str, Any]:
+def deep_merge(
+    base: Mapping[str, Any], over: Mapping[str, Any], *, replace: frozenset[str] = frozenset()
+) -> dict[str, Any]:
     """Return `base` overlaid with `over`: mappings merge, everything else and keys in `replace` are replaced."""
     merged = dict(base)
     for key, value in over.items():

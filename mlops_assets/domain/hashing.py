@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel
 
 _BLOCK_BYTES = 1 << 20
-_sha256_by_version: dict[tuple[str, int, int], str] = {}
+_sha256_by_version: dict[tuple[str, int, int, int, int], str] = {}
 
 
 def canonical_json(value: Any) -> str:
@@ -45,7 +45,8 @@ def file_sha256(path: Path) -> str:
         OSError: the file cannot be read.
     """
     status = path.stat()
-    version = (str(path), status.st_size, status.st_mtime_ns)
+    # Copies may keep the time of their original; number and change time of the file do not lie.
+    version = (str(path), status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns)
     if version not in _sha256_by_version:
         digest = hashlib.sha256()
         with path.open("rb") as stream:

@@ -65,7 +65,11 @@ class PartitionWriter(Protocol):
         ...
 
     def commit(
-        self, *, row_count: int, inputs: Mapping[str, str] | None = None, facts: Mapping[str, Any] | None = None
+        self,
+        *,
+        row_count: int,
+        inputs: Mapping[str, str] | None = None,
+        facts: Mapping[str, Any] | None = None,
     ) -> Manifest:
         """Publish all files at once; fsync, rename, then replace the manifest."""
         ...
@@ -98,7 +102,9 @@ class Lake(Protocol):
 class TableEngine(Protocol):
     """Runs compiled table expressions over Parquet or CSV files."""
 
-    def write_parquet(self, sql: str, views: Mapping[str, ViewSource], target: Path, *, row_group_rows: int = 122_880) -> int:
+    def write_parquet(
+        self, sql: str, views: Mapping[str, ViewSource], target: Path, *, row_group_rows: int = 122_880
+    ) -> int:
         """Run `sql` over the named views, write one Parquet file, return its rows."""
         ...
 
@@ -106,7 +112,9 @@ class TableEngine(Protocol):
         """Run `sql` and return the (small) result."""
         ...
 
-    def batches(self, sql: str, views: Mapping[str, ViewSource], rows_per_batch: int = 65_536) -> Iterator[pa.RecordBatch]:
+    def batches(
+        self, sql: str, views: Mapping[str, ViewSource], rows_per_batch: int = 65_536
+    ) -> Iterator[pa.RecordBatch]:
         """Run `sql` and stream the result, for matrices that would not fit twice in memory."""
         ...
 

@@ -79,9 +79,10 @@ def test_workspace_is_what_dagster_loads() -> None:
     assert not {"dg", "dagster"} & set(pyproject()["tool"]), "plain `dagster dev` would ignore workspace.yaml"
 
 
-def test_local_instance_loads(tmp_path: Path) -> None:
+def test_local_instance_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import dagster as dg
 
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     shutil.copy(ROOT / "deploy" / "local" / "dagster.yaml", tmp_path)
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         assert not instance.telemetry_enabled

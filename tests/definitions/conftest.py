@@ -21,7 +21,9 @@ def operator_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data root with four delivered days of 300 subscribers; tests copy it before they change it."""
     home = tmp_path_factory.mktemp("operator")
     workspace = Workspace(home, load_project())
-    init_sandbox(**sandbox_arguments(workspace), subscribers=300, first_day=FIRST_DAY, days=4, seed=11, events=[])
+    init_sandbox(
+        **sandbox_arguments(workspace), subscribers=300, first_day=FIRST_DAY, days=4, seed=11, events=[]
+    )
     return home
 
 

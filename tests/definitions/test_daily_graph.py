@@ -8,12 +8,12 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
-from tests.definitions.conftest import FIRST_DAY
 
 from mlops_assets.commands.replay import DayResult, Replay
 from mlops_assets.config import names
 from mlops_assets.config.run_plan import plan_days
 from mlops_assets.domain.ports import PartitionId
+from tests.definitions.conftest import FIRST_DAY
 
 DAYS = [FIRST_DAY + dt.timedelta(days=n) for n in range(4)]
 
@@ -52,7 +52,10 @@ def test_days_are_built_once_and_then_up_to_date(replay: Replay) -> None:
 
 def test_materialising_again_changes_nothing(replay: Replay) -> None:
     run_days(replay, DAYS[0])
-    before = {t: content(replay, t, "cl", DAYS[0]) for t in ("feeds/usage", "etl/usage_30d", "etl/subscriber_features")}
+    before = {
+        t: content(replay, t, "cl", DAYS[0])
+        for t in ("feeds/usage", "etl/usage_30d", "etl/subscriber_features")
+    }
     job = replay.workspace.definitions.resolve_job_def(names.DAILY_JOB)
     assert job.execute_in_process(partition_key=str(DAYS[0]), instance=replay.instance).success
     assert {t: content(replay, t, "cl", DAYS[0]) for t in before} == before
@@ -74,7 +77,9 @@ def test_blocking_check_stops_what_follows(replay: Replay) -> None:
     for geography, name in (("cl", "usage"), ("pe", "consumo")):
         landing(replay, geography, f"{name}_{DAYS[0]:%Y%m%d}.parquet").unlink()
     job = replay.workspace.definitions.resolve_job_def(names.DAILY_JOB)
-    result = job.execute_in_process(partition_key=str(DAYS[0]), instance=replay.instance, raise_on_error=False)
+    result = job.execute_in_process(
+        partition_key=str(DAYS[0]), instance=replay.instance, raise_on_error=False
+    )
     assert not result.success
     built = {e.asset_key.to_user_string() for e in result.get_asset_materialization_events() if e.asset_key}
     assert "feeds/topups" in built
@@ -92,7 +97,10 @@ def test_late_file_completes_its_day_and_the_days_after(replay: Replay) -> None:
     before = {day: build_key(replay, "etl/topups_30d", "pe", day) for day in (DAYS[0], DAYS[2])}
     late.write_bytes(held)
     again = run_days(replay, *DAYS[:3])
-    assert [(r.day, r.status) for r in again if r.status == "built"] == [(DAYS[1], "built"), (DAYS[2], "built")]
+    assert [(r.day, r.status) for r in again if r.status == "built"] == [
+        (DAYS[1], "built"),
+        (DAYS[2], "built"),
+    ]
     assert build_key(replay, "etl/topups_30d", "pe", DAYS[0]) == before[DAYS[0]]
     assert build_key(replay, "etl/topups_30d", "pe", DAYS[2]) != before[DAYS[2]]
 
@@ -100,7 +108,9 @@ def test_late_file_completes_its_day_and_the_days_after(replay: Replay) -> None:
 def test_corrected_file_makes_everything_downstream_stale(replay: Replay) -> None:
     run_days(replay, *DAYS[:3])
     workspace = replay.workspace
-    assert plan_days(workspace.config, workspace.platform.landing, workspace.platform.lake, until=DAYS[2]) == []
+    assert (
+        plan_days(workspace.config, workspace.platform.landing, workspace.platform.lake, until=DAYS[2]) == []
+    )
     other = landing(replay, "cl", f"topups_{DAYS[0]:%Y%m%d}.csv")
     lines = other.read_text().splitlines(keepends=True)
     other.write_text("".join(lines[:-3]))
@@ -120,7 +130,9 @@ def test_corrected_day_is_stale_downstream_in_dagster(replay: Replay) -> None:
     feed = dg.AssetSelection.assets(dg.AssetKey(["feeds", "topups"]))
     job = dg.define_asset_job("only_topups", feed).resolve(asset_graph=definitions.resolve_asset_graph())
     assert job.execute_in_process(
-        partition_key=str(DAYS[0]), instance=replay.instance, resources=replay.workspace.platform.as_resources()
+        partition_key=str(DAYS[0]),
+        instance=replay.instance,
+        resources=replay.workspace.platform.as_resources(),
     ).success
     context = LoadingContextForTest(replay.instance)
     resolver = CachingStaleStatusResolver(replay.instance, definitions.resolve_asset_graph(), context)

@@ -21,7 +21,9 @@ def definitions() -> dg.Definitions:
     return build_defs(load_project())
 
 
-@pytest.mark.parametrize("environment", sorted(p.stem for p in (PROJECT_CONFIGS / "environments").glob("*.yaml")))
+@pytest.mark.parametrize(
+    "environment", sorted(p.stem for p in (PROJECT_CONFIGS / "environments").glob("*.yaml"))
+)
 def test_every_environment_loads(environment: str) -> None:
     config = load_project(environment=environment)
     dg.Definitions.validate_loadable(build_defs(config))
@@ -44,7 +46,9 @@ def describe(definitions: dg.Definitions) -> dict[str, object]:
         "assets": assets,
         "checks": sorted(f"{k.asset_key.to_user_string()}:{k.name}" for k in graph.asset_check_keys),
         "blocking_checks": sorted(
-            f"{k.asset_key.to_user_string()}:{k.name}" for k in graph.asset_check_keys if graph.get(k).blocking
+            f"{k.asset_key.to_user_string()}:{k.name}"
+            for k in graph.asset_check_keys
+            if graph.get(k).blocking
         ),
         "jobs": sorted(job.name for job in repository.get_all_jobs() if not job.name.startswith("__")),
         "sensors": sorted(sensor.name for sensor in repository.sensor_defs),
@@ -62,7 +66,9 @@ def test_every_asset_says_whose_it_is_and_what_it_means(definitions: dg.Definiti
         node = graph.get(key)
         assert node.owners, key
         for word in ("Grain", "Freshness", "On failure"):
-            assert word in (node.description or ""), f"{key.to_user_string()} does not tell its {word.lower()}"
+            assert word in (node.description or ""), (
+                f"{key.to_user_string()} does not tell its {word.lower()}"
+            )
 
 
 def test_loading_stays_light() -> None:

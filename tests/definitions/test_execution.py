@@ -41,9 +41,16 @@ def test_steps_start_warm(tmp_path: Path) -> None:
     (tmp_path / "probe_program.py").write_text(PROGRAM)
     (tmp_path / "instance").mkdir()
     found = tmp_path / "found.json"
-    environment = {"PATH": "/usr/bin:/bin", "PROBE_FILE": str(found), "MLOPS_HOME": str(tmp_path / "home"), "PYTHONPATH": str(tmp_path)}
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "PROBE_FILE": str(found),
+        "MLOPS_HOME": str(tmp_path / "home"),
+        "PYTHONPATH": str(tmp_path),
+    }
     command = [sys.executable, str(tmp_path / "probe_program.py"), str(tmp_path / "instance")]
-    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     state = json.loads(found.read_text())
     assert state["flag"] is not None

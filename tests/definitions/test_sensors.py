@@ -4,10 +4,10 @@ import datetime as dt
 
 import dagster as dg
 import pytest
-from tests.definitions.conftest import FIRST_DAY
 
 from mlops_assets.commands.replay import Replay
 from mlops_assets.config import names
+from tests.definitions.conftest import FIRST_DAY
 
 LAST_DAY = FIRST_DAY + dt.timedelta(days=3)
 

@@ -67,7 +67,9 @@ def read_deliveries(
             pattern = _day_pattern(contract.for_geography(chain))
             for file in files:
                 if (match := pattern.fullmatch(file.path.name)) and (day := _day(match["day"])):
-                    by_day.setdefault(day, {})[f"{code}/{contract.name}"] = f"{file.size_bytes}-{file.modified_ns}"
+                    by_day.setdefault(day, {})[f"{code}/{contract.name}"] = (
+                        f"{file.size_bytes}-{file.modified_ns}"
+                    )
     return {day: DayDelivery(day, files) for day, files in sorted(by_day.items())}
 
 

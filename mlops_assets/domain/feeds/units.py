@@ -51,6 +51,7 @@ def linear_conversion(source: str, target: str) -> tuple[float, float]:
         raise ConfigError(f"unknown unit {error}", expected=", ".join(sorted(UNITS))) from error
     if a.dimension != b.dimension:
         raise ConfigError(
-            f"{source} ({a.dimension}) cannot become {target} ({b.dimension})", remedy="correct the unit in the feed's YAML"
+            f"{source} ({a.dimension}) cannot become {target} ({b.dimension})",
+            remedy="correct the unit in the feed's YAML",
         )
     return a.factor / b.factor, (a.offset - b.offset) / b.factor

@@ -104,12 +104,21 @@ def _decision(entry: LedgerEntry, *, is_champion: bool) -> DecisionNote:
 
 def _check(check: Mapping[str, Any]) -> CheckResult:
     seen, _, required = str(check["detail"]).rpartition(", ")
-    return CheckResult(name=check["name"], has_passed=check["is_passed"], observed=seen or str(check["detail"]), required=required if seen else "")
+    return CheckResult(
+        name=check["name"],
+        has_passed=check["is_passed"],
+        observed=seen or str(check["detail"]),
+        required=required if seen else "",
+    )
 
 
 def _corpus(sources: CardSources) -> CorpusNote:
     facts, label = sources.corpus.facts, sources.spec.label
-    text = f"a row in {label.table} within {label.horizon_days} days" if isinstance(label, EventLabel) else f"column {label.column}"
+    text = (
+        f"a row in {label.table} within {label.horizon_days} days"
+        if isinstance(label, EventLabel)
+        else f"column {label.column}"
+    )
     return CorpusNote(
         table=sources.corpus_table,
         label=text,
@@ -120,7 +129,9 @@ def _corpus(sources: CardSources) -> CorpusNote:
 
 
 def _as_of_days(corpus: Manifest) -> list[dt.date]:
-    return sorted(dt.date.fromisoformat(day) for part in corpus.facts["parts"].values() for day in part["as_of_days"])
+    return sorted(
+        dt.date.fromisoformat(day) for part in corpus.facts["parts"].values() for day in part["as_of_days"]
+    )
 
 
 def _part(name: str, part: Mapping[str, Any]) -> CorpusPart:
@@ -141,7 +152,9 @@ def _metrics(sources: CardSources, predictions: NDArray[np.float64]) -> list[Met
     for name, value in measure_all(spec.task, y, predictions, spec.quantile).items():
         if name not in METRICS or not np.isfinite(value):
             continue
-        error = INTERVAL_WIDTH * measure_standard_error(name, y, predictions, seed=spec.seed, quantile=spec.quantile)
+        error = INTERVAL_WIDTH * measure_standard_error(
+            name, y, predictions, seed=spec.seed, quantile=spec.quantile
+        )
         has_champion = name == spec.metric and sources.entry.previous_version is not None
         notes.append(
             MetricNote(
@@ -193,14 +206,22 @@ def _calibration(sources: CardSources, predictions: NDArray[np.float64]) -> Cali
     error = figures.get("calibration_error")
     if sources.spec.task != "binary" or error is None:
         return None
-    method = "Platt scaling on the validation part" if sources.scorer.calibration else "none: it did not lower the log loss"
+    method = (
+        "Platt scaling on the validation part"
+        if sources.scorer.calibration
+        else "none: it did not lower the log loss"
+    )
     return CalibrationNote(error=error, method=method, bins=tuple(_bins(sources.holdout.y, predictions)))
 
 
 def _bins(y: NDArray[np.float64], predictions: NDArray[np.float64]) -> list[ReliabilityBin]:
     order = np.argsort(predictions, kind="stable")
     return [
-        ReliabilityBin(mean_predicted=float(predictions[rows].mean()), observed_share=float(y[rows].mean()), row_count=len(rows))
+        ReliabilityBin(
+            mean_predicted=float(predictions[rows].mean()),
+            observed_share=float(y[rows].mean()),
+            row_count=len(rows),
+        )
         for rows in np.array_split(order, min(RELIABILITY_BINS, max(len(order), 1)))
         if len(rows)
     ]
@@ -209,7 +230,12 @@ def _bins(y: NDArray[np.float64], predictions: NDArray[np.float64]) -> list[Reli
 def _features(importances: Mapping[str, float], columns: Mapping[str, tuple[str, str]]) -> list[FeatureNote]:
     ranked = sorted(importances.items(), key=lambda pair: -pair[1])
     return [
-        FeatureNote(name=name, importance=min(max(share, 0.0), 1.0), unit=columns.get(name, ("", ""))[0], formula=columns.get(name, ("", ""))[1])
+        FeatureNote(
+            name=name,
+            importance=min(max(share, 0.0), 1.0),
+            unit=columns.get(name, ("", ""))[0],
+            formula=columns.get(name, ("", ""))[1],
+        )
         for name, share in ranked
     ]
 
@@ -230,9 +256,13 @@ def _leaderboard(rows: Sequence[Mapping[str, Any]], metric: str) -> list[Candida
 
 def _limits(sources: CardSources) -> list[str]:
     days = _as_of_days(sources.corpus)
-    limits = ["Predictions describe the population and the products of the training window; a lasting change of either makes them stale."]
+    limits = [
+        "Predictions describe the population and the products of the training window; a lasting change of either makes them stale."
+    ]
     if days:
-        limits.append(f"Learned from {len(days)} as-of days between {min(days)} and {max(days)}; seasons outside of them are unknown to it.")
+        limits.append(
+            f"Learned from {len(days)} as-of days between {min(days)} and {max(days)}; seasons outside of them are unknown to it."
+        )
     else:
         limits.append("Learned from a snapshot without dates: how it ages cannot be told from the corpus.")
     skipped = sources.entry.evidence["figures"]["segments_skipped"]

@@ -48,6 +48,8 @@ def load_version(registry: ModelRegistry, slot: ModelSlot, version: str, bundle_
     """
     if bundle_sha256 not in _loaded:
         with tempfile.TemporaryDirectory(prefix="mlops-bundle-") as folder:
-            fetched = registry.download(registry.version(slot.registered_name, version), Path(folder) / "bundle")
+            fetched = registry.download(
+                registry.version(slot.registered_name, version), Path(folder) / "bundle"
+            )
             _loaded[bundle_sha256] = load_bundle(fetched, bundle_sha256)
     return _loaded[bundle_sha256]

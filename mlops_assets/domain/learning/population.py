@@ -32,7 +32,7 @@ def _compiled(
 
     wanted = list(dict.fromkeys((key, *columns)))
     # The values' types do not matter to a projection; the filter compares texts.
-    schema = {name: "int64" for name in wanted} | {name: "string" for name, _ in filters}
+    schema = dict.fromkeys(wanted, "int64") | {name: "string" for name, _ in filters}
     table = ibis.table(schema, name=view)
     for name, value in filters:
         table = table.filter(table[name] == value)

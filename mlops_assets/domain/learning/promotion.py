@@ -10,13 +10,13 @@ import datetime as dt
 from collections.abc import Container
 from dataclasses import replace
 
+from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.learning.champions import load_version
 from mlops_assets.domain.learning.corpus import CorpusRequest
 from mlops_assets.domain.learning.corpus_reader import load_corpus
 from mlops_assets.domain.learning.evidence import gather_evidence, union_features
 from mlops_assets.domain.learning.gate import GateDecision, GateEvidence, decide
 from mlops_assets.domain.learning.training import Challenger
-from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.ports import Lake, LedgerEntry, ModelRegistry, ModelSlot, PromotionLedger
 
 AUTOMATIC = "gate"
@@ -82,19 +82,37 @@ def with_champion_features(
     return replace(request, model=request.model.model_copy(update={"features": list(features)}))
 
 
-def project_aliases(registry: ModelRegistry, ledger: PromotionLedger, slot: ModelSlot, challenger_version: str) -> None:
+def project_aliases(
+    registry: ModelRegistry, ledger: PromotionLedger, slot: ModelSlot, challenger_version: str
+) -> None:
     """Make the registry's aliases say what the ledger says."""
     champion = ledger.champion(slot)
     registry.project_aliases(slot.registered_name, champion.version if champion else None, challenger_version)
 
 
 def _entry(
-    challenger: Challenger, current: LedgerEntry | None, evidence: GateEvidence, decision: GateDecision, decided_at_utc: dt.datetime
+    challenger: Challenger,
+    current: LedgerEntry | None,
+    evidence: GateEvidence,
+    decision: GateDecision,
+    decided_at_utc: dt.datetime,
 ) -> LedgerEntry:
     previous = current.version if current else None
-    identity = [challenger.slot, challenger.version, challenger.bundle_sha256, previous, evidence.evidence_sha256]
+    identity = [
+        challenger.slot,
+        challenger.version,
+        challenger.bundle_sha256,
+        previous,
+        evidence.evidence_sha256,
+    ]
     checks = [
-        {"name": c.name, "is_passed": c.is_passed, "value": c.value, "threshold": c.threshold, "detail": c.detail}
+        {
+            "name": c.name,
+            "is_passed": c.is_passed,
+            "value": c.value,
+            "threshold": c.threshold,
+            "detail": c.detail,
+        }
         for c in decision.checks
     ]
     return LedgerEntry(

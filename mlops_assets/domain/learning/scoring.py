@@ -91,7 +91,9 @@ def score_day(
         return ScoreOutcome(target, "reused", detail, published, champion)
     scorer = load_version(registry, slot, champion.version, champion.bundle_sha256)
     with lake.write(target, build_key) as writer:
-        rows = _write_scores(scorer, champion, corpus, engine, lake.path(source), writer.file("data"), threads)
+        rows = _write_scores(
+            scorer, champion, corpus, engine, lake.path(source), writer.file("data"), threads
+        )
         manifest = writer.commit(
             row_count=rows,
             inputs={str(source): features.build_key},
@@ -101,7 +103,13 @@ def score_day(
 
 
 def _write_scores(
-    scorer: Scorer, champion: LedgerEntry, corpus: CorpusSpec, engine: TableEngine, source: Path, target: Path, threads: int
+    scorer: Scorer,
+    champion: LedgerEntry,
+    corpus: CorpusSpec,
+    engine: TableEngine,
+    source: Path,
+    target: Path,
+    threads: int,
 ) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -115,7 +123,10 @@ def _write_scores(
         writer.write_table(scored)
         rows += scored.num_rows
     if writer is None:
-        pq.write_table(pa.table({corpus.entity_key: pa.array([], pa.int64()), "score": pa.array([], pa.float64())}), target)
+        pq.write_table(
+            pa.table({corpus.entity_key: pa.array([], pa.int64()), "score": pa.array([], pa.float64())}),
+            target,
+        )
     else:
         writer.close()
     return rows
@@ -127,7 +138,9 @@ def _score_columns(
     import pyarrow as pa
 
     table = pa.Table.from_batches([batch])
-    dataset = dataset_from_arrow(table, scorer.features, key_column=corpus.entity_key, categorical=scorer.categorical)
+    dataset = dataset_from_arrow(
+        table, scorer.features, key_column=corpus.entity_key, categorical=scorer.categorical
+    )
     predictions = scorer.predict(dataset, threads)
     yield corpus.entity_key, table[corpus.entity_key].combine_chunks()
     if predictions.ndim == 1:
@@ -135,4 +148,7 @@ def _score_columns(
     else:
         for index, name in enumerate(scorer.signature.classes):
             yield f"score_{name}", pa.array(predictions[:, index])
-    yield "model_version", pa.DictionaryArray.from_arrays(pa.array([0] * table.num_rows, pa.int8()), pa.array([version]))
+    yield (
+        "model_version",
+        pa.DictionaryArray.from_arrays(pa.array([0] * table.num_rows, pa.int8()), pa.array([version])),
+    )

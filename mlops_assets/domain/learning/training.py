@@ -112,7 +112,9 @@ def require_corpus(lake: Lake, request: CorpusRequest) -> Manifest:
     """Return the manifest of a corpus; CorpusError if it has not been built."""
     manifest = lake.manifest(request.partition)
     if manifest is None:
-        raise CorpusError("there is no training corpus", where=str(request.partition), remedy="build the corpus first")
+        raise CorpusError(
+            "there is no training corpus", where=str(request.partition), remedy="build the corpus first"
+        )
     return manifest
 
 
@@ -134,15 +136,28 @@ def _corpus_stamps(slot: ModelSlot, corpus: Manifest) -> dict[str, Any]:
     }
 
 
-def _track_entry(registry: ModelRegistry, slot: ModelSlot, entry: Entry, tags: Mapping[str, str], parent_run_id: str) -> None:
+def _track_entry(
+    registry: ModelRegistry, slot: ModelSlot, entry: Entry, tags: Mapping[str, str], parent_run_id: str
+) -> None:
     state = {"state": "failed", "error": entry.error[:400]} if entry.error else {"state": "fitted"}
-    with registry.run(slot.use_case, f"{slot.model} {slot.segment} {entry.algorithm}", {**tags, **state}, parent_run_id) as run:
+    with registry.run(
+        slot.use_case, f"{slot.model} {slot.segment} {entry.algorithm}", {**tags, **state}, parent_run_id
+    ) as run:
         run.params({"algorithm": entry.algorithm, **entry.hyperparameters})
-        run.metrics({f"validation_{name}": value for name, value in entry.metrics.items()} | {"cpu_seconds": entry.cpu_seconds})
+        run.metrics(
+            {f"validation_{name}": value for name, value in entry.metrics.items()}
+            | {"cpu_seconds": entry.cpu_seconds}
+        )
 
 
 def _register(
-    board: Leaderboard, slot: ModelSlot, parts: Mapping[str, Dataset], corpus: Manifest, stamps: Mapping[str, Any], registry: ModelRegistry, run: Any
+    board: Leaderboard,
+    slot: ModelSlot,
+    parts: Mapping[str, Dataset],
+    corpus: Manifest,
+    stamps: Mapping[str, Any],
+    registry: ModelRegistry,
+    run: Any,
 ) -> tuple[str, str]:
     scorer = board.challenger(_exposure(corpus, parts), stamps)
     with tempfile.TemporaryDirectory(prefix="mlops-bundle-") as folder:
@@ -199,7 +214,9 @@ def read_challenger(lake: Lake, slot: ModelSlot) -> Challenger:
     """
     manifest = lake.manifest(challenger_partition(slot))
     if manifest is None:
-        raise CorpusError("no challenger has been trained", where=slot.registered_name, remedy="materialise the model asset")
+        raise CorpusError(
+            "no challenger has been trained", where=slot.registered_name, remedy="materialise the model asset"
+        )
     facts = dict(manifest.facts)
     facts["as_of_day"] = _day(facts["as_of_day"])
     facts["leaderboard"] = tuple(facts["leaderboard"])

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from tests.unit.config.conftest import Edit
 
 from mlops_assets.config.loader import load_project
 from mlops_assets.config.models import ProjectConfig
 from mlops_assets.domain.errors import ConfigError
 from mlops_assets.domain.learning.spec import TimeSplit
+from tests.unit.config.conftest import Edit
 
 
 def load(configs: Path) -> ProjectConfig:
@@ -28,24 +28,66 @@ def test_project_configuration_loads(configs: Path) -> None:
         ("feeds/topups.yaml", "owner:", "ownr:", ["unknown key 'ownr'", "did you mean 'owner'"]),
         ("feeds/usage.yaml", "unit: KB", "unit: KBB", ["unknown unit 'KBB'"]),
         ("feeds/usage.yaml", "type: integer", "type: intger", ["'integer'", "intger"]),
-        ("feeds/usage.yaml", "grain: [subscriber_id]", "grain: [subscriber]", ["unknown columns ['subscriber']"]),
+        (
+            "feeds/usage.yaml",
+            "grain: [subscriber_id]",
+            "grain: [subscriber]",
+            ["unknown columns ['subscriber']"],
+        ),
         ("feeds/usage.yaml", "usage_{day}", "/etc/{day}", ["file_pattern"]),
-        ("feeds/topups.yaml", "columns:\n      amount_usd_cents", "columns:\n      amount", ["unknown column 'amount'", "amount_usd_cents"]),
-        ("use_cases/churn.yaml", "- avg_freq", "- avg_freqq", ["unknown feature 'avg_freqq'", "did you mean 'avg_freq'"]),
+        (
+            "feeds/topups.yaml",
+            "columns:\n      amount_usd_cents",
+            "columns:\n      amount",
+            ["unknown column 'amount'", "amount_usd_cents"],
+        ),
+        (
+            "use_cases/churn.yaml",
+            "- avg_freq",
+            "- avg_freqq",
+            ["unknown feature 'avg_freqq'", "did you mean 'avg_freq'"],
+        ),
         ("use_cases/churn.yaml", "- avg_freq", "- subscriber_id", ["leaks the answer", "subscriber_id"]),
-        ("use_cases/churn.yaml", "table: etl/churn_events", "table: etl/subscriber_features", ["label is an event of the corpus table"]),
-        ("use_cases/churn.yaml", "metric: roc_auc", "metric: roc_auk", ["unknown metric", "did you mean 'roc_auc'"]),
+        (
+            "use_cases/churn.yaml",
+            "table: etl/churn_events",
+            "table: etl/subscriber_features",
+            ["label is an event of the corpus table"],
+        ),
+        (
+            "use_cases/churn.yaml",
+            "metric: roc_auc",
+            "metric: roc_auk",
+            ["unknown metric", "did you mean 'roc_auc'"],
+        ),
         ("use_cases/churn.yaml", "metric: roc_auc", "metric: rmse", ["rmse", "not for task binary"]),
-        ("use_cases/churn.yaml", "table: etl/subscriber_features", "table: etl/nothing", ["unknown table 'etl/nothing'"]),
-        ("use_cases/_defaults.yaml", "catboost:", "catbost:", ["unknown algorithm 'catbost'", "did you mean 'catboost'"]),
+        (
+            "use_cases/churn.yaml",
+            "table: etl/subscriber_features",
+            "table: etl/nothing",
+            ["unknown table 'etl/nothing'"],
+        ),
+        (
+            "use_cases/_defaults.yaml",
+            "catboost:",
+            "catbost:",
+            ["unknown algorithm 'catbost'", "did you mean 'catboost'"],
+        ),
         ("use_cases/_defaults.yaml", "iterations: 200", "iteration: 200", ["iteration"]),
         ("geographies.yaml", "America/Lima", "America/Limo", ["unknown time zone"]),
-        ("geographies.yaml", "use_cases: [churn]", "use_cases: [chrun]", ["unknown use case 'chrun'", "did you mean 'churn'"]),
+        (
+            "geographies.yaml",
+            "use_cases: [churn]",
+            "use_cases: [chrun]",
+            ["unknown use case 'chrun'", "did you mean 'churn'"],
+        ),
         ("environments/local.yaml", "kind: duckdb", "kind: polars", ["duckdb"]),
         ("environments/local.yaml", "name: local", "name: local\nstorage: {lake: ../lake}", ["storage.lake"]),
     ],
 )
-def test_finding_names_file_line_and_remedy(configs: Path, edit: Edit, file: str, old: str, new: str, expected: list[str]) -> None:
+def test_finding_names_file_line_and_remedy(
+    configs: Path, edit: Edit, file: str, old: str, new: str, expected: list[str]
+) -> None:
     place = edit(file, old, new)
     with pytest.raises(ConfigError) as caught:
         load(configs)
@@ -119,7 +161,10 @@ def test_third_geography_is_six_lines(configs: Path) -> None:
     config = load(configs)
     assert config.segments("churn") == ["cl", "co", "pe"]
     assert config.geographies["co"].plan_codes == config.geographies["pe"].plan_codes
-    assert config.feeds["usage"].for_geography(config.geography_chain("co")).file_pattern == "consumo_{day}.parquet"
+    assert (
+        config.feeds["usage"].for_geography(config.geography_chain("co")).file_pattern
+        == "consumo_{day}.parquet"
+    )
 
 
 def test_geography_override_changes_one_segment_only(configs: Path, edit: Edit) -> None:
@@ -134,7 +179,11 @@ def test_geography_override_changes_one_segment_only(configs: Path, edit: Edit) 
 
 
 def test_listed_algorithms_replace_the_inherited_ones(configs: Path, edit: Edit) -> None:
-    edit("use_cases/churn.yaml", "    metric: roc_auc\n", "    metric: roc_auc\n    algorithms: {linear: {}, dummy: {}}\n")
+    edit(
+        "use_cases/churn.yaml",
+        "    metric: roc_auc\n",
+        "    metric: roc_auc\n    algorithms: {linear: {}, dummy: {}}\n",
+    )
     assert set(load(configs).use_cases["churn"]["cl"].models["churn_risk"].algorithms) == {"linear", "dummy"}
 
 

@@ -232,3 +232,10 @@ def test_non_finite_numbers_pass(engine: DuckDbEngine) -> None:
         float("inf"),
         float("-inf"),
     ]
+
+
+def test_replaced_file_is_read_anew_even_within_a_second(engine: DuckDbEngine, tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    for number in range(10):
+        source = parquet(path, pa.table({"a": [number] * 20}))
+        assert engine.fetch("SELECT MAX(a) AS m FROM v", {"v": source}).to_pylist() == [{"m": number}]

@@ -98,9 +98,7 @@ def test_new_geography_starts_on_the_next_day(build_operator: Build) -> None:
 
 def test_outcome_of_every_geography_day_is_reported(build_operator: Build) -> None:
     seen: list[DayOutcome] = []
-    build_operator("usage", "plans", codes=("cl", "pe")).start(
-        days=2, on_day=seen.append
-    )
+    build_operator("usage", "plans", codes=("cl", "pe")).start(days=2, on_day=seen.append)
     assert [(o.geography, o.day.day, len(o.files)) for o in seen] == [
         ("cl", 5, 2),
         ("pe", 5, 2),
