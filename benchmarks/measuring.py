@@ -175,7 +175,7 @@ def run_fresh(
             str(answer),
         ]
         done = subprocess.run(
-            command, cwd=PROJECT, env=_environment(environment), stdout=sys.stderr, check=False
+            command, cwd=PROJECT, env=environment_of(environment), stdout=sys.stderr, check=False
         )
         if done.returncode:
             raise BenchmarkFailedError(f"{target} ended with status {done.returncode}")
@@ -185,7 +185,7 @@ def run_fresh(
 def run_command(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Usage:
     """Run a command to its end, its output on standard error, and return what it and its children used."""
     start = time.perf_counter()
-    process = subprocess.Popen(command, cwd=PROJECT, env=_environment(environment), stdout=sys.stderr)
+    process = subprocess.Popen(command, cwd=PROJECT, env=environment_of(environment), stdout=sys.stderr)
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
@@ -212,7 +212,7 @@ def median(values: Sequence[float]) -> float:
     return float(statistics.median(values))
 
 
-def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
+def environment_of(extra: Mapping[str, str] | None) -> dict[str, str]:
     # Nothing of the caller's own platform may leak into a measurement.
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith(("MLOPS_", "DAGSTER_"))

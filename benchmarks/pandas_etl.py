@@ -32,7 +32,8 @@ _COUNTS = {
     "sms_offnet": "SMS_OFF",
 }  # fmt: skip
 _MOST = {
-    "DATA_LOCAL_VOL": 2e9, "DATA_ROAM_VOL": 2e9, "CALLS_ON": 5000, "CALLS_OFF": 5000, "SMS_ON": 10_000, "SMS_OFF": 10_000,
+    "DATA_LOCAL_VOL": 2e9, "DATA_ROAM_VOL": 2e9, "CALLS_ON": 5000, "CALLS_OFF": 5000, "SMS_ON": 10_000,
+    "SMS_OFF": 10_000,
 }  # fmt: skip
 _STATUS = {"A": "active", "C": "churned", "P": "prospect"}
 _FAMILY = {"BASE": "base", "DATA": "data", "COMBO": "combo", "VOICE": "voice", "BOOST": "booster"}

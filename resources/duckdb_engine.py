@@ -136,8 +136,6 @@ class DuckDbEngine:
                 "memory_limit": self.memory_limit,
                 "temp_directory": str(self.temp_directory),
                 "preserve_insertion_order": False,
-                # Keyed by path and whole seconds: a file corrected within its second would be read as it was.
-                "enable_external_file_cache": False,
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
                 # The cache tells versions of a file apart by whole seconds: a file that is replaced within

@@ -24,7 +24,7 @@ def build_feed_arrival_sensor(config: ProjectConfig) -> dg.SensorDefinition:
         description="Requests a run of the daily graph for every day with new or corrected files, oldest first.",
     )
     def feed_arrival(
-        context: dg.SensorEvaluationContext,
+        context: dg.SensorEvaluationContext,  # noqa: ARG001 - Dagster passes it
         landing: dg.ResourceParam[LandingZone],
         lake: dg.ResourceParam[Lake],
     ) -> dg.SensorResult | dg.SkipReason:

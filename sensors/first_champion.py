@@ -29,7 +29,7 @@ def _build_sensor(config: ProjectConfig, use_case: str) -> dg.SensorDefinition:
         description=f"Requests the first training of each segment of {use_case} once its labels are complete.",
     )
     def first_champion(
-        context: dg.SensorEvaluationContext,
+        context: dg.SensorEvaluationContext,  # noqa: ARG001 - Dagster passes it
         lake: dg.ResourceParam[Lake],
         ledger: dg.ResourceParam[PromotionLedger],
     ) -> dg.SensorResult | dg.SkipReason:

@@ -62,7 +62,8 @@ def _build_feed(
                 asset=key,
                 blocking=True,
                 partitions_def=days,
-                description="Presence, size, schema, row count and day of the delivered files. Fails hard when no geography delivered.",
+                description="Presence, size, schema, row count and day of the delivered files. Fails "
+                "hard when no geography delivered.",
             ),
             dg.AssetCheckSpec(
                 names.CHECK_CONTRACT,
@@ -91,8 +92,10 @@ def _build_feed(
 def _description(contract: FeedContract) -> str:
     grain = ", ".join(contract.grain or contract.key)
     return (
-        f"{contract.description}\n\nGrain: one row per {grain}. Freshness: {contract.arrival_deadline_hours} hours after "
-        "the end of the day. On failure: the geography concerned is left out of everything downstream, the others go on."
+        f"{contract.description}\n\nGrain: one row per {grain}. Freshness: "
+        f"{contract.arrival_deadline_hours} hours after "
+        "the end of the day. On failure: the geography concerned is left out of everything downstream, "
+        "the others go on."
     )
 
 
@@ -143,5 +146,5 @@ def _contract_check(published: list[FeedOutcome]) -> dg.AssetCheckResult:
 
 def _describe(outcome: FeedOutcome) -> str:
     counts = outcome.counts
-    text = f"{counts.delivered} delivered, {counts.duplicates} duplicates, {counts.late} late, {counts.quarantined_total} quarantined"
-    return "; ".join(outcome.findings) or text
+    text = f"{counts.delivered} delivered, {counts.duplicates} duplicates, {counts.late} late"
+    return "; ".join(outcome.findings) or f"{text}, {counts.quarantined_total} quarantined"

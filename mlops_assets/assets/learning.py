@@ -62,7 +62,8 @@ def _build_corpus(
         key=names.corpus_key(use_case, model),
         description=(
             f"Frozen training corpus of {model}: point-in-time features, complete labels, split train / validation / "
-            f"holdout.\n\nGrain: one row per {any_segment.corpus.entity_key} and as-of day. Freshness: with each training. "
+            f"holdout.\n\nGrain: one row per {any_segment.corpus.entity_key} and as-of day. Freshness: "
+            f"with each training. "
             "On failure: nothing is trained, the champion stays."
         ),
         group_name=use_case,
@@ -105,7 +106,8 @@ def _build_model(
     @dg.asset(
         key=names.model_key(use_case, model),
         description=(
-            f"Leaderboard of {model} over the configured algorithms; the best fit is registered as challenger.\n\nGrain: one "
+            f"Leaderboard of {model} over the configured algorithms; the best fit is registered as "
+            f"challenger.\n\nGrain: one "
             "challenger per segment. Freshness: with each training. On failure: the champion stays."
         ),
         group_name=use_case,
@@ -146,7 +148,8 @@ def _build_champion(
         key=key,
         description=(
             f"Decision on the newest challenger of {model}: both models on the same holdout, thresholds from the "
-            "configuration, entry in the promotion ledger.\n\nGrain: one decision per segment. Freshness: with each training. "
+            "configuration, entry in the promotion ledger.\n\nGrain: one decision per segment. "
+            "Freshness: with each training. "
             "On failure: nothing is promoted."
         ),
         group_name=use_case,

@@ -34,10 +34,10 @@ class Outcome(Protocol):
     def manifest(self) -> Manifest | None: ...  # noqa: D102
 
 
-O = TypeVar("O", bound=Outcome)
+AnyOutcome = TypeVar("AnyOutcome", bound=Outcome)
 
 
-def select_published(outcomes: Iterable[O]) -> list[O]:
+def select_published(outcomes: Iterable[AnyOutcome]) -> list[AnyOutcome]:
     """Return the outcomes that leave a valid partition of the day behind."""
     return [o for o in outcomes if o.status in PUBLISHING and o.manifest is not None]
 
@@ -79,7 +79,9 @@ def row_count_metadata(outcomes: Sequence[Outcome]) -> dict[str, dg.MetadataValu
     return metadata
 
 
-def outcome_table(outcomes: Sequence[O], describe: Callable[[O], str]) -> dg.MetadataValue[Any]:
+def outcome_table(
+    outcomes: Sequence[AnyOutcome], describe: Callable[[AnyOutcome], str]
+) -> dg.MetadataValue[Any]:
     """Return one line per geography: status, rows, version, what happened."""
     records = [
         {

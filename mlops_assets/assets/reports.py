@@ -37,8 +37,10 @@ def _build_model_card(
     @dg.asset(
         key=names.model_card_key(use_case, model),
         description=(
-            f"Model card of the newest decision on {model}: what it is for, how good it is, what it rests on.\n\nGrain: one "
-            "page per segment and version. Freshness: with each training. On failure: the decision stands, its page is missing."
+            f"Model card of the newest decision on {model}: what it is for, how good it is, what it "
+            f"rests on.\n\nGrain: one "
+            "page per segment and version. Freshness: with each training. On failure: the decision "
+            "stands, its page is missing."
         ),
         group_name=use_case,
         owners=[any_segment.owner],

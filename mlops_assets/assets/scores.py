@@ -39,8 +39,10 @@ def _build_scores(
     @dg.asset(
         key=names.scores_key(use_case, model),
         description=(
-            f"Scores of {model} by the champion that the ledger names.\n\nGrain: one row per {settings.corpus.entity_key} "
-            "and day. Freshness: with the day's run. On failure: yesterday's scores stay; a segment without champion has none."
+            f"Scores of {model} by the champion that the ledger names.\n\nGrain: one row per "
+            f"{settings.corpus.entity_key} "
+            "and day. Freshness: with the day's run. On failure: yesterday's scores stay; a segment "
+            "without champion has none."
         ),
         group_name=use_case,
         owners=[settings.owner],
@@ -87,7 +89,7 @@ def _report(
 ) -> Iterator[dg.MaterializeResult]:
     published = select_published(outcomes)
     if not published:
-        context.log.info("nothing scored: " + "; ".join(outcome.detail for outcome in outcomes))
+        context.log.info("nothing scored: %s", "; ".join(outcome.detail for outcome in outcomes))
         return
     yield dg.MaterializeResult(
         metadata={**row_count_metadata(published), "segments": outcome_table(outcomes, lambda o: o.detail)},

@@ -39,7 +39,8 @@ def _build_table_asset(
     @dg.asset(
         key=key,
         description=(
-            f"{table.description}\n\nGrain: one row per {', '.join(table.keys)} and day. Freshness: with the day's run. On "
+            f"{table.description}\n\nGrain: one row per {', '.join(table.keys)} and day. Freshness: with "
+            f"the day's run. On "
             "failure: the geography concerned is left out of everything downstream, the others go on."
         ),
         group_name=names.SHARED_GROUP,

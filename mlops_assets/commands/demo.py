@@ -21,6 +21,8 @@ from mlops_assets.domain.reporting.run_summary import RunSummary, make_summary_t
 from mlops_assets.sandbox.sandbox_state import load_state
 from mlops_assets.sandbox.simulation import advance
 
+TABLE_WIDTH = 150  # paths and reasons stay on one line where the output goes to a file
+
 
 @click.command()
 @click.option(
@@ -90,6 +92,7 @@ def _tell(summary: RunSummary, runs: int, index: object) -> None:
     from rich.table import Table
 
     console = Console()
+    console.width = max(console.width, TABLE_WIDTH)
     for name in ("champions", "places"):
         table = make_summary_tables(summary)[name]
         view = Table(title=table.title, title_justify="left")

@@ -202,7 +202,7 @@ def _by_segment(plans: Sequence[TrainingPlan]) -> list[tuple[str, str, list[Trai
 
 def _findings(result: dg.ExecuteInProcessResult) -> Iterator[str]:
     for check in result.get_asset_check_evaluations():
-        if not check.passed and check.check_name in (names.CHECK_DELIVERY,):
+        if not check.passed and check.check_name == names.CHECK_DELIVERY:
             text = check.metadata.get("findings")
             yield from (
                 line.removeprefix("- ") for line in str(text.value if text else check.check_name).splitlines()

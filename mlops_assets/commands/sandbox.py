@@ -63,9 +63,14 @@ def start_sandbox(
         days=days,
         seed=seed,
         devices=devices,
-        events=default_events(first_day),
+        events=_one_geography_each(default_events(first_day), list(workspace.config.geographies)),
         on_day=on_day,
     )
+
+
+def _one_geography_each(events: list[ScriptedEvent], codes: list[str]) -> list[ScriptedEvent]:
+    """Spread a script, so that one geography is seen to go on while another one has trouble."""
+    return [event.model_copy(update={"geography": codes[n % len(codes)]}) for n, event in enumerate(events)]
 
 
 @sandbox_commands.command("init")
@@ -110,7 +115,8 @@ def day(days: int) -> None:
 
 def _show_day(outcome: DayOutcome) -> None:
     click.echo(
-        f"{outcome.day}  {outcome.geography}  {len(outcome.files)} files, {outcome.customers:,} customers, {outcome.prospects:,} prospects"
+        f"{outcome.day}  {outcome.geography}  {len(outcome.files)} files, {outcome.customers:,} "
+        f"customers, {outcome.prospects:,} prospects"
     )
 
 

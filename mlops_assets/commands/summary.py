@@ -125,7 +125,7 @@ def _champions(workspace: Workspace) -> Iterator[ChampionLine]:
             version=champion.version,
             metric=spec.metric,
             value=figures["metric"],
-            note="; ".join(champion.reasons),
+            algorithm=str(champion.evidence.get("algorithm", "")),
         )
 
 

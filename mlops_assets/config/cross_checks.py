@@ -168,7 +168,7 @@ def _check_split_fits_table(
         )
 
 
-def _check_label(
+def _check_label(  # noqa: PLR0917 - private, one caller
     config: ProjectConfig,
     use_case: UseCase,
     model: ModelSpec,

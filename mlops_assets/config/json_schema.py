@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel  # noqa: TC002 - SCHEMAS is built of it
 
 from mlops_assets.config.models import Environment, GeographiesFile, UseCase, UseCaseDefaults
 from mlops_assets.domain.feeds.contract import FeedContract

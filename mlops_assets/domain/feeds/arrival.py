@@ -118,10 +118,10 @@ def plan_due_days(
             continue
         fingerprint = window_fingerprint(deliveries, day, versions)
         if built.get(day) != fingerprint:
-            due.append(DueDay(day, fingerprint, _reason(day in built, missing)))
+            due.append(DueDay(day, fingerprint, _reason(missing, was_built=day in built)))
     return due
 
 
-def _reason(was_built: bool, missing: Sequence[str]) -> str:
+def _reason(missing: Sequence[str], *, was_built: bool) -> str:
     change = "a file of the day or its window was delivered again" if was_built else "new day"
     return f"{change}; still missing: {', '.join(missing)}" if missing else change

@@ -195,7 +195,8 @@ def _business(entry: LedgerEntry, business: BusinessSpec | None) -> BusinessNote
         value=value,
         champion_value=(figures["baseline"] or {}).get("business") if entry.previous_version else None,
         assumptions=(
-            f"the {business.contact_share:.0%} with the highest scores are contacted for {business.contact_cost_usd} USD each; "
+            f"the {business.contact_share:.0%} with the highest scores are contacted for "
+            f"{business.contact_cost_usd} USD each; "
             f"{business.retention_rate:.0%} of those who would have left stay and bring {business.saved_margin_usd} USD"
         ),
     )
@@ -256,12 +257,12 @@ def _leaderboard(rows: Sequence[Mapping[str, Any]], metric: str) -> list[Candida
 
 def _limits(sources: CardSources) -> list[str]:
     days = _as_of_days(sources.corpus)
-    limits = [
-        "Predictions describe the population and the products of the training window; a lasting change of either makes them stale."
-    ]
+    ageing = "a lasting change of either makes them stale"
+    limits = [f"Predictions describe the population and the products of the training window; {ageing}."]
     if days:
         limits.append(
-            f"Learned from {len(days)} as-of days between {min(days)} and {max(days)}; seasons outside of them are unknown to it."
+            f"Learned from {len(days)} as-of days between {min(days)} and {max(days)}; seasons outside "
+            f"of them are unknown to it."
         )
     else:
         limits.append("Learned from a snapshot without dates: how it ages cannot be told from the corpus.")

@@ -127,5 +127,5 @@ def _entry(
         as_of_day=challenger.as_of_day,
         evidence_sha256=evidence.evidence_sha256,
         reasons=decision.reasons,
-        evidence={"figures": evidence.to_dict(), "checks": checks},
+        evidence={"algorithm": challenger.algorithm, "figures": evidence.to_dict(), "checks": checks},
     )

@@ -102,7 +102,7 @@ def score_day(
     return ScoreOutcome(target, "scored", detail, manifest, champion)
 
 
-def _write_scores(
+def _write_scores(  # noqa: PLR0917 - private, one caller
     scorer: Scorer,
     champion: LedgerEntry,
     corpus: CorpusSpec,

@@ -150,7 +150,7 @@ def _track_entry(
         )
 
 
-def _register(
+def _register(  # noqa: PLR0917 - private, one caller
     board: Leaderboard,
     slot: ModelSlot,
     parts: Mapping[str, Dataset],

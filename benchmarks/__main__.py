@@ -1,0 +1,89 @@
+"""`python -m benchmarks list` and `python -m benchmarks run NAME... [--quick] [--record]`.
+
+Belongs here: the list of benchmarks and the exit status. Does not belong here: measuring or rendering.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from benchmarks import (
+    churn_ibm_auc,
+    demo_time,
+    etl_increment,
+    etl_memory,
+    etl_ratio,
+    graph_overhead,
+    load_ratio,
+)
+from benchmarks.measuring import BenchmarkFailedError, BenchmarkSkippedError, Line
+from benchmarks.recording import record
+
+
+class Benchmark(Protocol):
+    """A benchmark yields its lines."""
+
+    def __call__(self, *, quick: bool) -> Iterator[Line]: ...  # noqa: D102
+
+
+BENCHMARKS: dict[str, Benchmark] = {
+    "load_ratio": load_ratio.run,
+    "churn_ibm_auc": churn_ibm_auc.run,
+    "demo_time": demo_time.run_time,
+    "demo_memory": demo_time.run_memory,
+    "graph_overhead": graph_overhead.run,
+    "etl_ratio": etl_ratio.run,
+    "etl_memory": etl_memory.run,
+    "etl_increment": etl_increment.run,
+}
+
+
+def main() -> int:
+    """Run what the command line names; return 0 only if every goal holds."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list")
+    run = commands.add_parser("run")
+    run.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], metavar="NAME")
+    run.add_argument("--all", action="store_true", help="all of them; one whose data are absent is skipped")
+    run.add_argument("--quick", action="store_true", help="small sizes; the lines say so")
+    run.add_argument(
+        "--record", action="store_true", help="write benchmarks/results.json and docs/benchmarks.md"
+    )
+    options = parser.parse_args()
+    if options.command == "list":
+        print("\n".join(BENCHMARKS))
+        return 0
+    names = list(BENCHMARKS) if options.all else options.names
+    if not names:
+        run.error("name a benchmark, or --all")
+    return _run(names, quick=options.quick, records=options.record, skips_allowed=options.all)
+
+
+def _run(names: list[str], *, quick: bool, records: bool, skips_allowed: bool) -> int:
+    status = 0
+    for name in names:
+        lines: list[dict[str, Any]] = []
+        try:
+            for line in BENCHMARKS[name](quick=quick):
+                lines.append(line.to_dict())
+                print(json.dumps(lines[-1]), flush=True)
+        except BenchmarkSkippedError as reason:
+            print(json.dumps({"name": name, "skipped": str(reason)}), flush=True)
+            status = status if skips_allowed else 1
+        except BenchmarkFailedError as reason:
+            print(json.dumps({"name": name, "failed": str(reason), "holds": False}), flush=True)
+            status = 1
+        if not all(line["holds"] for line in lines):
+            status = 1
+        if records and lines:
+            record(lines)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
