@@ -120,7 +120,7 @@ def run(*, quick: bool) -> Iterator[Line]:
 def _corpus_line(*, quick: bool) -> Line:
     rounds = history_of(quick=quick)
     labels = rounds.sizes["labels"]
-    ours = labels / min(m.result["corpus_cpu_s"] for m in rounds.platform)
+    ours = labels / min(m.result["cpu_s"]["corpus"] for m in rounds.platform)
     as_of = labels / min(m.cpu_s for m in rounds.as_of_join)
     goal = Goal("value", LABELS_PER_CPU_S / 20 if quick else LABELS_PER_CPU_S, is_at_most=False)
     return Line(

@@ -46,7 +46,7 @@ def run(*, quick: bool) -> Iterator[Line]:
     )
     yield Line(
         NAME,
-        min(m.result["usage_cpu_s"] for m in rounds.platform),
+        min(m.result["cpu_s"]["feeds/usage"] for m in rounds.platform),
         "CPU s",
         Goal("ratio", 8.0),
         part="homologation with daily partials",

@@ -23,7 +23,7 @@ def run_graph(landing: str, home: str, days: int) -> list[float]:
     from mlops_assets.commands.workspace import Workspace
 
     Path(home).mkdir(parents=True)
-    os.symlink(landing, Path(home) / "landing")
+    (Path(home) / "landing").symlink_to(landing)
     os.environ["DAGSTER_HOME"] = str(Path(home) / "dagster_home")
     spent: list[float] = []
     workspace = Workspace(Path(home), one_geography())

@@ -49,7 +49,8 @@ def render(lines: Iterable[Mapping[str, Any]]) -> str:
     rows = [list(_cells(line)) for line in lines]
     table = [_row(_HEADINGS), _row(["---"] * len(_HEADINGS)), *map(_row, rows)]
     return (
-        "# Benchmarks\n\nWritten by `make bench`; every figure was measured beside its peer in one run. CPU seconds are "
+        "# Benchmarks\n\nWritten by `make bench`; every figure was measured beside its peer in one run. CPU "
+        "seconds are "
         "user and system time of a process and its children.\n\n" + "\n".join(table) + "\n"
     )
 
