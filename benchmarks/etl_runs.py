@@ -32,15 +32,15 @@ from benchmarks.operator_data import (
     one_geography,
     work_folder,
 )
-from benchmarks.subscriber_etl import Site, days, open_site
+from benchmarks.subscriber_etl import SUBSCRIBER_TABLES, Site, days, open_site
 from mlops_assets.domain.learning.spec import EventLabel, ModelSpec, TimeSplit
 from mlops_assets.domain.learning.splits import SplitPlan, plan_time_split
 from mlops_assets.domain.ports import PartitionId, ViewSource
 
 USE_CASE, MODEL = "churn", "churn_risk"
 FEATURE_TABLE, LABEL_TABLE = "etl/subscriber_features", "etl/churn_events"
-# The window states that a snapshot reads slide from day to day; the rest is built where it is read.
-_EVERY_DAY = ("etl/purchases_daily", "etl/churn_events")
+# Daily purchases and churn events are inputs of windows and labels; the rest is built on the days that read it.
+_EVERY_DAY = ("etl/purchases_daily", LABEL_TABLE)
 _SNAPSHOT_TABLES = SUBSCRIBER_TABLES
 _PARQUET_FEEDS = ("usage", "subscribers", "plan_purchases", "offers_sent")
 _TOLERANCE = 1e-4  # relative; the platform keeps features as float32
