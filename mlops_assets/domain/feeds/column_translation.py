@@ -121,9 +121,9 @@ def fixed_conversion(source: str, target: str, geography: Geography) -> tuple[fl
 
 
 def _is_absent(source: Expression) -> Expression:
-    """Whether nothing was delivered; an empty text is nothing."""
+    """Whether nothing was delivered; a blank text is nothing."""
     absent = source.isnull()
-    return absent | (source == "") if source.type().is_string() else absent
+    return absent | (source.strip() == "") if source.type().is_string() else absent
 
 
 # ---------------------------------------------------------------- numbers
@@ -246,7 +246,7 @@ def _translate_text(
 ) -> tuple[Expression, list[Check]]:
     import ibis
 
-    text = table[column.source].cast("string").nullif("")
+    text = table[column.source].cast("string").strip().nullif("")
     codes: Mapping[str, str] = geography.plan_codes if column.code_map == "plan" else column.values
     checks = []
     if codes:

@@ -1,7 +1,7 @@
 """Daily scores of a segment by its champion.
 
 Belongs here: reading a day's population, predicting in batches and publishing the scores. Does not belong
-here: who is champion (champions) or online scoring (mlops_assets.serving).
+here: who is champion (champions).
 """
 
 from __future__ import annotations

@@ -1,1 +1,0 @@
-"""Scoring by the champion that the ledger names."""
