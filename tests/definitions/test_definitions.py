@@ -73,8 +73,10 @@ def test_every_asset_says_whose_it_is_and_what_it_means(definitions: dg.Definiti
 
 def test_loading_stays_light() -> None:
     """The code server imports the definitions for every run; heavy libraries wait until a step needs them."""
-    code = "import sys, json, mlops_assets.definitions; "
-    "print(json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
+    code = (
+        "import sys, json, mlops_assets.definitions; "
+        "print(json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(json.loads(done.stdout.splitlines()[-1]))
     assert not loaded & set(HEAVY)
