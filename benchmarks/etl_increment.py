@@ -39,7 +39,9 @@ def rebuild_window(landing: str, home: str) -> None:
     for day in days(1, WINDOW_DAYS):
         site.land(SUBSCRIBER_FEEDS, day)
         site.build(["etl/purchases_daily"], day)
-    site.build([table for table in SUBSCRIBER_TABLES if table != "etl/purchases_daily"], day_number(WINDOW_DAYS))
+    site.build(
+        [table for table in SUBSCRIBER_TABLES if table != "etl/purchases_daily"], day_number(WINDOW_DAYS)
+    )
 
 
 def build_next_days(landing: str, home: str) -> list[float]:
