@@ -4,8 +4,10 @@ Both sides read the same files of one geography and write the same tables:
     1. every feed of every day homologated (usage merged to one row per subscriber and file day),
     2. the feature snapshot of the last day,
     3. the point-in-time training corpus of the churn use case (as-of days from its own split).
-The platform goes day by day, with the domain functions that the graph calls; what those publish on the way
-(states of windows on the snapshot days, daily purchases, churn events, manifests) is its own affair and counts.
+The platform goes day by day, with the domain functions that the graph calls, in as many processes of one
+thread as the local executor runs steps at a time; what those publish on the way (states of windows on the
+snapshot days, daily purchases, churn events, manifests) is its own affair and counts. Its memory is the sum of
+the peaks of all processes that live at the same time.
 pandas reads the whole history, then works on frames in memory. Unequal tables are a failure, not a figure.
 
 Belongs here: the functions that run in fresh processes, and their comparison. Does not belong here: goals.
@@ -14,10 +16,14 @@ Belongs here: the functions that run in fresh processes, and their comparison. D
 from __future__ import annotations
 
 import datetime as dt
+import multiprocessing
+import os
+import resource
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -39,9 +45,8 @@ from mlops_assets.domain.ports import PartitionId, ViewSource
 
 USE_CASE, MODEL = "churn", "churn_risk"
 FEATURE_TABLE, LABEL_TABLE = "etl/subscriber_features", "etl/churn_events"
-# Windows slide from day to day, as they do in the graph; what only a snapshot reads is built on its day.
-_SNAPSHOT_ONLY = ("etl/dna_state", "etl/profile", FEATURE_TABLE)
-_EVERY_DAY = tuple(name for name in SUBSCRIBER_TABLES if name not in _SNAPSHOT_ONLY)
+# Made of one day alone; the others are built on the days whose snapshots are asked for.
+_EVERY_DAY = ("etl/purchases_daily", "etl/churn_events")
 _PARQUET_FEEDS = ("usage", "subscribers", "plan_purchases", "offers_sent")
 _TOLERANCE = 1e-4  # relative; the platform keeps features as float32
 _PANDAS_NAMES = {
@@ -65,25 +70,74 @@ def split_plan(last_day: dt.date) -> SplitPlan:
 
 
 def run_platform(landing: str, home: str, day_count: int) -> dict[str, Any]:
-    """Make the tables with the platform; return CPU seconds by feed and table, and the corpus's rows."""
-    site, last_day = open_site(landing, home), day_number(day_count)
-    snapshot_days = {*split_plan(last_day).days, last_day}
-    cpu_s: dict[str, float] = defaultdict(float)
+    """Make the tables with as many processes as the local executor runs; return what they took.
 
-    def timed(name: str, work: Callable[[], Any]) -> Any:
-        start = Usage.taken()
-        result = work()
-        cpu_s[name] += Usage.taken().since(start).cpu_s
-        return result
+    CPU seconds by feed and table, rows of the corpus, peak memory of parent and workers together.
+    """
+    last_day = day_number(day_count)
+    snapshot_days = [day.isoformat() for day in (*split_plan(last_day).days, last_day)]
+    numbers = list(range(1, day_count + 1))
+    workers = one_geography().environment.executor.max_concurrent
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        landed = pool.map(run_days, *_dealt(landing, home, numbers, workers))
+        by_worker = [*landed, *pool.map(run_snapshots, *_dealt(landing, home, snapshot_days, workers))]
+    parent_peak_bytes, start = _peak_bytes(), Usage.taken()
+    rows = _build_corpus(open_site(landing, home), last_day)
+    cpu_s: dict[str, float] = {"corpus": Usage.taken().since(start).cpu_s}
+    for work in by_worker:
+        for name, value in work["cpu_s"].items():
+            cpu_s[name] = cpu_s.get(name, 0.0) + value
+    peaks: dict[int, int] = {}
+    for work in by_worker:
+        peaks[work["process"]] = max(work["peak_bytes"], peaks.get(work["process"], 0))
+    # The workers have ended when the corpus is built.
+    return {"cpu_s": cpu_s, "corpus_rows": rows, "peak_bytes": parent_peak_bytes + sum(peaks.values())}
 
-    for day in days(1, day_count):
+
+def _dealt(landing: str, home: str, items: list[Any], workers: int) -> tuple[list[Any], ...]:
+    """Deal items out like cards: neighbours are alike, so that every worker has as much to do."""
+    hands = [items[number::workers] for number in range(workers)]
+    return [landing] * workers, [home] * workers, hands
+
+
+def run_days(landing: str, home: str, numbers: list[int]) -> dict[str, Any]:
+    """Land the feeds of some days and build what is made of one day alone."""
+    site, spent = open_site(landing, home), _Spent()
+    for day in map(day_number, numbers):
         for feed in SUBSCRIBER_FEEDS:
-            timed(f"feeds/{feed}", partial(site.land, [feed], day))
-        is_snapshot_day = day in snapshot_days
-        for table in SUBSCRIBER_TABLES if is_snapshot_day else _EVERY_DAY:
-            timed(table, partial(site.build, [table], day))
-    rows = timed("corpus", partial(_build_corpus, site, last_day))
-    return {"cpu_s": dict(cpu_s), "corpus_rows": rows}
+            spent.timed(f"feeds/{feed}", partial(site.land, [feed], day))
+        for table in _EVERY_DAY:
+            spent.timed(table, partial(site.build, [table], day))
+    return spent.to_dict()
+
+
+def run_snapshots(landing: str, home: str, days_iso: list[str]) -> dict[str, Any]:
+    """Build the windows, states and features of some days."""
+    site, spent = open_site(landing, home), _Spent()
+    for day in map(dt.date.fromisoformat, days_iso):
+        for table in SUBSCRIBER_TABLES:
+            if table not in _EVERY_DAY:
+                spent.timed(table, partial(site.build, [table], day))
+    return spent.to_dict()
+
+
+class _Spent:
+    """CPU seconds of this process by name."""
+
+    def __init__(self) -> None:
+        self.cpu_s: dict[str, float] = defaultdict(float)
+
+    def timed(self, name: str, work: Callable[[], Any]) -> None:
+        start = Usage.taken()
+        work()
+        self.cpu_s[name] += Usage.taken().since(start).cpu_s
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"cpu_s": dict(self.cpu_s), "peak_bytes": _peak_bytes(), "process": os.getpid()}
+
+
+def _peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _build_corpus(site: Site, last_day: dt.date) -> int:
@@ -126,11 +180,11 @@ def _corpus_columns(model: ModelSpec) -> list[str]:
 
 
 def scan(landing: str, day_count: int, feeds: list[str]) -> None:
-    """Read every value of Parquet feeds once: one aggregate a column, on as many threads as the platform has."""
+    """Read every value of Parquet feeds once: one aggregate a column, on as many cores as the platform uses."""
     import duckdb
 
     config = one_geography()
-    with duckdb.connect(config={"threads": config.environment.engine.threads}) as connection:
+    with duckdb.connect(config={"threads": config.environment.executor.max_concurrent}) as connection:
         for feed in feeds:
             contract = config.feeds[feed].for_geography(config.geography_chain(GEOGRAPHY))
             names = [str(Path(landing) / GEOGRAPHY / contract.file_name(day)) for day in days(1, day_count)]
@@ -243,9 +297,10 @@ def history_rounds(subscribers: int, day_count: int, rounds: int) -> HistoryRoun
 
     def platform() -> Measured:
         shutil.rmtree(home, ignore_errors=True)
-        return run_fresh(
+        measured = run_fresh(
             "benchmarks.etl_runs:run_platform", {"landing": landing, "home": home, "day_count": day_count}
         )
+        return replace(measured, peak_bytes=max(measured.peak_bytes, measured.result["peak_bytes"]))
 
     def pandas() -> Measured:
         shutil.rmtree(target, ignore_errors=True)

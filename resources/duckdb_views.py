@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +73,7 @@ def _definition(name: str, source: ViewSource) -> str:
         return _literal_rows(source.table) if _is_literal(source.table) else ""
     if not source.files:
         raise EngineError(f"view {name!r} has no source", expected="files or a table in its ViewSource")
-    return _dated_scans(source) if source.file_days else _select("*", _scan(source.files, source))
+    return _parquet(source) if source.format == "parquet" else _csv(source)
 
 
 def _is_literal(table: pa.Table) -> bool:
@@ -110,29 +110,39 @@ def _select(columns: str, source: str) -> str:
     return f"SELECT {columns} FROM {source}"  # noqa: S608 - every name and path in it is quoted
 
 
-def _dated_scans(source: ViewSource) -> str:
-    """One scan a file, each with its day as a constant, which costs nothing per row."""
-    if len(source.file_days) != len(source.files):
-        raise EngineError("`file_days` and `files` of a view differ in length", expected="one day per file")
-    return "\nUNION ALL BY NAME ".join(
-        _select(f"*, DATE '{day.isoformat()}' AS file_day", _scan([file], source))
-        for file, day in zip(source.files, source.file_days, strict=True)
-    )
+def _parquet(source: ViewSource) -> str:
+    """One scan of all files; a row's day is looked up by the number of its file.
+
+    A third of the CPU of one scan a file (measured on 30 dailies: 12.7 to 4.0 s).
+    """
+    columns, options = ["*"], "hive_partitioning=false"
+    if source.row_number_column:
+        options += ", file_row_number=true"
+        columns = [
+            "* EXCLUDE (file_row_number)",
+            f"file_row_number + 1 AS {_identifier(source.row_number_column)}",
+        ]
+    if source.file_days:
+        if len(source.file_days) != len(source.files):
+            raise EngineError(
+                "`file_days` and `files` of a view differ in length", expected="one day per file"
+            )
+        days = ", ".join(f"DATE '{day.isoformat()}'" for day in source.file_days)
+        columns.append(f"[{days}][CAST(file_index AS BIGINT) + 1] AS file_day")
+        options += ", union_by_name=true"  # an older file may lack a column
+    return _select(", ".join(columns), f"read_parquet({_paths(source)}, {options})")
 
 
-def _scan(files: Sequence[Path], source: ViewSource) -> str:
-    paths = f"[{', '.join(literal(Path(file).resolve()) for file in files)}]"
-    row = _identifier(source.row_number_column)
-    if source.format == "parquet":
-        if not source.row_number_column:
-            return f"read_parquet({paths}, hive_partitioning=false)"
-        numbered = f"read_parquet({paths}, hive_partitioning=false, file_row_number=true)"
-        return f"({_select(f'* EXCLUDE (file_row_number), file_row_number + 1 AS {row}', numbered)})"
-    if not source.row_number_column:
-        return f"read_csv({paths}, {_csv_options(source)})"
+def _csv(source: ViewSource) -> str:
     # A window without order makes DuckDB read in the order of the file. (`parallel=false` would do that
     # too, but drops a last row with an open quote without a word.)
-    return f"({_select(f'*, row_number() OVER () AS {row}', f'read_csv({paths}, {_csv_options(source)})')})"
+    row = source.row_number_column
+    columns = f"*, row_number() OVER () AS {_identifier(row)}" if row else "*"
+    return _select(columns, f"read_csv({_paths(source)}, {_csv_options(source)})")
+
+
+def _paths(source: ViewSource) -> str:
+    return f"[{', '.join(literal(Path(file).resolve()) for file in source.files)}]"
 
 
 def _csv_options(source: ViewSource) -> str:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mlops_assets.domain.table_sql import compile_sql
+
 if TYPE_CHECKING:
     from mlops_assets.domain.features.table import FeatureTable
 
@@ -30,11 +32,9 @@ def compile_table(table: FeatureTable, statement: str, dialect: str = "duckdb") 
 
 def compile_statements(table: FeatureTable, dialect: str = "duckdb") -> dict[str, str]:
     """Compile all statements of a table. Raises ibis errors only for expressions that no test has seen."""
-    import ibis
-
     # Engines widen sums (HUGEINT, NUMERIC) behind Ibis's back; a cast to "not null" is never optimised away.
     types = {name: f"!{kind}" for name, kind in table.stored_types().items()}
     return {
-        name: str(ibis.to_sql(expression.cast(types), dialect=dialect))
+        name: compile_sql(expression.cast(types), dialect)
         for name, expression in table.recipe.expressions(table).items()
     }

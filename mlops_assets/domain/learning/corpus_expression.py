@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlops_assets.domain.learning.spec import ColumnLabel, CorpusSpec, HashSplit, ModelSpec
+from mlops_assets.domain.table_sql import compile_sql
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -47,15 +48,13 @@ def compile_corpus(shape: CorpusShape, dialect: str = "duckdb") -> str:
         parts = ibis.table({"as_of_day": "date", "split": "string"}, name="parts")
         joined = rows.join(parts, "as_of_day")
     ordered = joined.select(shape.corpus.entity_key, "as_of_day", "split", "label", *shape.columns)
-    return str(ibis.to_sql(ordered.order_by("as_of_day", shape.corpus.entity_key), dialect=dialect))
+    return compile_sql(ordered.order_by("as_of_day", shape.corpus.entity_key), dialect)
 
 
 def compile_label_list(shape: CorpusShape, dialect: str = "duckdb") -> str:
     """Return the SQL that lists `entity_key` and `label` of a snapshot, for the hash split."""
-    import ibis
-
     rows = _sampled(_labelled(shape), shape.corpus)
-    return str(ibis.to_sql(rows.select("label", entity_key=shape.corpus.entity_key), dialect=dialect))
+    return compile_sql(rows.select("label", entity_key=shape.corpus.entity_key), dialect)
 
 
 def _labelled(shape: CorpusShape) -> ir.Table:

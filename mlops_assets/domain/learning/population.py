@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from mlops_assets.domain.learning.spec import CorpusSpec
+from mlops_assets.domain.table_sql import compile_sql
 
 
 def population_sql(corpus: CorpusSpec, columns: Sequence[str], view: str, dialect: str = "duckdb") -> str:
@@ -36,4 +37,4 @@ def _compiled(
     table = ibis.table(schema, name=view)
     for name, value in filters:
         table = table.filter(table[name] == value)
-    return str(ibis.to_sql(table.select(*wanted), dialect=dialect))
+    return compile_sql(table.select(*wanted), dialect)
