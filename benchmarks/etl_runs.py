@@ -21,7 +21,7 @@ import os
 import resource
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -47,6 +47,7 @@ USE_CASE, MODEL = "churn", "churn_risk"
 FEATURE_TABLE, LABEL_TABLE = "etl/subscriber_features", "etl/churn_events"
 # Made of one day alone; the others are built on the days whose snapshots are asked for.
 _EVERY_DAY = ("etl/purchases_daily", "etl/churn_events")
+_AFTER_WINDOWS = ("etl/profile", FEATURE_TABLE)
 _PARQUET_FEEDS = ("usage", "subscribers", "plan_purchases", "offers_sent")
 _TOLERANCE = 1e-4  # relative; the platform keeps features as float32
 _PANDAS_NAMES = {
@@ -74,66 +75,46 @@ def run_platform(landing: str, home: str, day_count: int) -> dict[str, Any]:
 
     CPU seconds by feed and table, rows of the corpus, peak memory of parent and workers together.
     """
-    last_day = day_number(day_count)
-    snapshot_days = [day.isoformat() for day in (*split_plan(last_day).days, last_day)]
-    numbers = list(range(1, day_count + 1))
-    workers = one_geography().environment.executor.max_concurrent
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        landed = pool.map(run_days, *_dealt(landing, home, numbers, workers))
-        by_worker = [*landed, *pool.map(run_snapshots, *_dealt(landing, home, snapshot_days, workers))]
-    parent_peak_bytes, start = _peak_bytes(), Usage.taken()
-    rows = _build_corpus(open_site(landing, home), last_day)
-    cpu_s: dict[str, float] = {"corpus": Usage.taken().since(start).cpu_s}
-    for work in by_worker:
-        for name, value in work["cpu_s"].items():
-            cpu_s[name] = cpu_s.get(name, 0.0) + value
-    peaks: dict[int, int] = {}
-    for work in by_worker:
-        peaks[work["process"]] = max(work["peak_bytes"], peaks.get(work["process"], 0))
+    last_day, run = day_number(day_count), partial(run_step, landing, home)
+    snapshot_days = [*split_plan(last_day).days, last_day]
+    windows = [name for name in SUBSCRIBER_TABLES if name not in (*_EVERY_DAY, *_AFTER_WINDOWS)]
+    with ProcessPoolExecutor(
+        one_geography().environment.executor.max_concurrent,
+        mp_context=multiprocessing.get_context("spawn"),
+    ) as pool:
+        steps = [*pool.map(partial(run, SUBSCRIBER_FEEDS, _EVERY_DAY), days(1, day_count))]
+        for tables in ([(name,) for name in windows], [_AFTER_WINDOWS]):
+            tasks = [pool.submit(run, (), names, day) for names in tables for day in snapshot_days]
+            steps += [task.result() for task in tasks]
     # The workers have ended when the corpus is built.
-    return {"cpu_s": cpu_s, "corpus_rows": rows, "peak_bytes": parent_peak_bytes + sum(peaks.values())}
+    peaks = {step["process"]: step["peak_bytes"] for step in steps}
+    together_bytes, start = _peak_bytes() + sum(peaks.values()), Usage.taken()
+    rows = _build_corpus(open_site(landing, home), last_day)
+    cpu_s: dict[str, float] = defaultdict(float, corpus=Usage.taken().since(start).cpu_s)
+    for step in steps:
+        for name, spent_s in step["cpu_s"].items():
+            cpu_s[name] += spent_s
+    return {"cpu_s": dict(cpu_s), "corpus_rows": rows, "peak_bytes": together_bytes}
 
 
-def _dealt(landing: str, home: str, items: list[Any], workers: int) -> tuple[list[Any], ...]:
-    """Deal items out like cards: neighbours are alike, so that every worker has as much to do."""
-    hands = [items[number::workers] for number in range(workers)]
-    return [landing] * workers, [home] * workers, hands
-
-
-def run_days(landing: str, home: str, numbers: list[int]) -> dict[str, Any]:
-    """Land the feeds of some days and build what is made of one day alone."""
-    site, spent = open_site(landing, home), _Spent()
-    for day in map(day_number, numbers):
-        for feed in SUBSCRIBER_FEEDS:
-            spent.timed(f"feeds/{feed}", partial(site.land, [feed], day))
-        for table in _EVERY_DAY:
-            spent.timed(table, partial(site.build, [table], day))
-    return spent.to_dict()
-
-
-def run_snapshots(landing: str, home: str, days_iso: list[str]) -> dict[str, Any]:
-    """Build the windows, states and features of some days."""
-    site, spent = open_site(landing, home), _Spent()
-    for day in map(dt.date.fromisoformat, days_iso):
-        for table in SUBSCRIBER_TABLES:
-            if table not in _EVERY_DAY:
-                spent.timed(table, partial(site.build, [table], day))
-    return spent.to_dict()
-
-
-class _Spent:
-    """CPU seconds of this process by name."""
-
-    def __init__(self) -> None:
-        self.cpu_s: dict[str, float] = defaultdict(float)
-
-    def timed(self, name: str, work: Callable[[], Any]) -> None:
+def run_step(
+    landing: str, home: str, feeds: tuple[str, ...], tables: tuple[str, ...], day: dt.date
+) -> dict[str, Any]:
+    """Land feeds and build tables of a day in this process; return CPU seconds by name, and its peak so far."""
+    site, cpu_s = _site_of(landing, home), {}
+    for name, work in [(f"feeds/{feed}", partial(site.land, [feed])) for feed in feeds] + [
+        (table, partial(site.build, [table])) for table in tables
+    ]:
         start = Usage.taken()
-        work()
-        self.cpu_s[name] += Usage.taken().since(start).cpu_s
+        work(day)
+        cpu_s[name] = Usage.taken().since(start).cpu_s
+    return {"cpu_s": cpu_s, "peak_bytes": _peak_bytes(), "process": os.getpid()}
 
-    def to_dict(self) -> dict[str, Any]:
-        return {"cpu_s": dict(self.cpu_s), "peak_bytes": _peak_bytes(), "process": os.getpid()}
+
+@lru_cache(maxsize=1)
+def _site_of(landing: str, home: str) -> Site:
+    """Open the site once per process; the environment of the platform does the same."""
+    return open_site(landing, home)
 
 
 def _peak_bytes() -> int:

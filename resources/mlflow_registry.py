@@ -117,7 +117,7 @@ class MlflowRegistry:
         Raises:
             RegistryError: there is no such version, or the platform did not register it.
         """
-        remedy = f"`mlops models list` or the MLflow pages show the versions of {name}"
+        remedy = f"the MLflow pages (`make mlflow`) show the versions of {name}"
         with explained_as_registry_error(f"{name}, version {version}", remedy):
             return _to_record(self._client().get_model_version(name, version))
 

@@ -120,13 +120,19 @@ def _report(
 
 def _delivery_check(outcomes: list[FeedOutcome]) -> dg.AssetCheckResult:
     wrong = [o for o in outcomes if o not in select_published(outcomes)]
-    findings = [f"- {o.partition.segment}: {finding}" for o in wrong for finding in o.findings]
+    refused = {o.partition.segment: list(o.findings) for o in wrong}
+    lines = [f"- {segment}: {finding}" for segment, found in refused.items() for finding in found]
     all_wrong = len(wrong) == len(outcomes)
     return dg.AssetCheckResult(
         check_name=names.CHECK_DELIVERY,
         passed=not wrong,
         severity=dg.AssetCheckSeverity.ERROR if all_wrong else dg.AssetCheckSeverity.WARN,
-        metadata={"findings": dg.MetadataValue.md("\n".join(findings))} if findings else {},
+        metadata={
+            "findings": dg.MetadataValue.md("\n".join(lines)),
+            names.REFUSED_METADATA: dg.MetadataValue.json(refused),
+        }
+        if refused
+        else {},
     )
 
 

@@ -10,7 +10,7 @@ import datetime as dt
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from mlops_assets.config import names
 from mlops_assets.config.run_plan import day_log_partition, plan_days, plan_training
@@ -28,6 +28,15 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @dataclass(frozen=True)
+class Refusal:
+    """A file that was missing or refused, and why."""
+
+    feed: str
+    geography: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class DayResult:
     """What one day brought. `status` is built, unchanged, incomplete (a geography lacks a feed) or failed."""
 
@@ -37,8 +46,14 @@ class DayResult:
     rows: int = 0
     quarantined_rows: int = 0
     scored_rows: int = 0
-    findings: tuple[str, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+    failures: tuple[str, ...] = ()
     decisions: tuple[LedgerEntry, ...] = ()
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """Return one line per refusal and failure."""
+        return (*(f"{one.geography}: {one.reason}" for one in self.refused), *self.failures)
 
 
 @dataclass(frozen=True)
@@ -108,20 +123,22 @@ class Replay:
     def _run_day(self, day: dt.date, due: DueDay | None, *, trains: bool = False) -> DayResult:
         started = time.monotonic()
         status: str = "unchanged"
-        findings: tuple[str, ...] = ()
+        refused: tuple[Refusal, ...] = ()
+        failures: tuple[str, ...] = ()
         if due is not None:
             tags = {names.TAG_REASON: due.reason, names.TAG_DELIVERY: due.fingerprint}
-            succeeded, findings = self._execute(names.DAILY_JOB, day.isoformat(), tags)
-            status = ("incomplete" if findings else "built") if succeeded else "failed"
+            succeeded, refused, failures = self._execute(names.DAILY_JOB, day.isoformat(), tags)
+            status = ("incomplete" if refused else "built") if succeeded else "failed"
         elif not self._is_built(day):
-            status, findings = "failed", (f"nothing was delivered for {day}",)
-        failures, decisions = self._train_due(day) if trains else ((), ())
+            status, failures = "failed", (f"nothing was delivered for {day}",)
+        not_trained, decisions = self._train_due(day) if trains else ((), ())
         return DayResult(
             day=day,
-            status="failed" if failures else status,
+            status="failed" if not_trained else status,
             seconds=time.monotonic() - started,
             **self._counts(day),
-            findings=(*findings, *failures),
+            refused=refused,
+            failures=(*failures, *not_trained),
             decisions=decisions,
         )
 
@@ -149,13 +166,13 @@ class Replay:
         models = self.workspace.config.use_cases[use_case][segment].models
         slots = [ModelSlot(use_case, model, segment) for model in models]
         before = {slot: len(ledger.history(slot)) for slot in slots}
-        succeeded, findings = self._execute(names.training_job(use_case), segment, tags)
+        succeeded, _, failures = self._execute(names.training_job(use_case), segment, tags)
         decisions = tuple(entry for slot in slots for entry in ledger.history(slot)[before[slot] :])
-        return TrainingOutcome(use_case, segment, succeeded, findings, decisions)
+        return TrainingOutcome(use_case, segment, succeeded, failures, decisions)
 
     def _execute(
         self, job_name: str, partition_key: str, tags: dict[str, str]
-    ) -> tuple[bool, tuple[str, ...]]:
+    ) -> tuple[bool, tuple[Refusal, ...], tuple[str, ...]]:
         if job_name not in self._jobs:
             self._jobs[job_name] = self.workspace.definitions.resolve_job_def(job_name)
         result = self._jobs[job_name].execute_in_process(
@@ -165,7 +182,7 @@ class Replay:
             tags=tags,
             run_config=QUIET,
         )
-        return result.success, tuple(_findings(result))
+        return result.success, tuple(_refused(result)), tuple(_failures(result))
 
     def _counts(self, day: dt.date) -> dict[str, int]:
         config, lake = self.workspace.config, self.workspace.platform.lake
@@ -200,13 +217,15 @@ def _by_segment(plans: Sequence[TrainingPlan]) -> list[tuple[str, str, list[Trai
     return [(use_case, segment, due) for (use_case, segment), due in groups.items()]
 
 
-def _findings(result: dg.ExecuteInProcessResult) -> Iterator[str]:
+def _refused(result: dg.ExecuteInProcessResult) -> Iterator[Refusal]:
     for check in result.get_asset_check_evaluations():
         if not check.passed and check.check_name == names.CHECK_DELIVERY:
-            text = check.metadata.get("findings")
-            yield from (
-                line.removeprefix("- ") for line in str(text.value if text else check.check_name).splitlines()
-            )
+            by_geography = check.metadata[names.REFUSED_METADATA]
+            for geography, reasons in cast("dict[str, list[str]]", by_geography.value).items():
+                yield from (Refusal(check.asset_key.path[-1], geography, reason) for reason in reasons)
+
+
+def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
     for event in result.filter_events(lambda e: e.is_step_failure):
         error = event.step_failure_data.error
         cause = error.cause if error and error.cause else error

@@ -95,15 +95,8 @@ def _feed_lines(workspace: Workspace, days: Sequence[dt.date]) -> Iterator[FeedL
 
 def _refused(results: Sequence[DayResult]) -> Iterator[RefusedFeed]:
     for result in results:
-        if result.status == "incomplete":
-            for finding in result.findings:
-                geography, _, reason = finding.partition(": ")
-                yield RefusedFeed(
-                    feed=reason.split(" ")[0].split("_")[0],
-                    geography=geography,
-                    day=result.day,
-                    reason=reason,
-                )
+        for one in result.refused:
+            yield RefusedFeed(feed=one.feed, geography=one.geography, day=result.day, reason=one.reason)
 
 
 def _champions(workspace: Workspace) -> Iterator[ChampionLine]:

@@ -20,6 +20,7 @@ TAG_DELIVERY = "mlops/delivery"
 TAG_QUEUE = "mlops/queue"
 
 CHECK_DELIVERY = "delivery"
+REFUSED_METADATA = "refused_by_geography"
 CHECK_CONTRACT = "contract"
 CHECK_INPUTS = "inputs_present"
 CHECK_ROWS = "rows_plausible"

@@ -1,7 +1,7 @@
 """The operator's network devices: what makes them hot, old and broken.
 
-Belongs here: the SQL of tables `fleet` (state of each device at the start of a day) and `telemetry` (its 24
-hours). Does not belong here: subscribers.
+Belongs here: the SQL of tables `fleet` (state of each device at the start of a day) and `telemetry` (its
+hours: 24, or 23 or 25 when the clocks change). Does not belong here: subscribers.
 
 Physics, per device, all effects scaled by its group's own sensitivities (so that groups break for different
 reasons and no single model suits all):
@@ -59,7 +59,7 @@ WITH device_day AS (
             'bug ' || $firmware_n) < $buggy_firmware_share AS is_buggy,
         uniform(hash(xor(h, $day_key)), 'failure') < greatest($sudden_failure_per_day,
             sigmoid($failure_logit + $failure_wear_effect * wear)) AS fails,
-        CAST(floor(uniform(hash(xor(h, $day_key)), 'hour') * 24e0) AS INTEGER) AS failure_hour
+        CAST(floor(uniform(hash(xor(h, $day_key)), 'hour') * $hours) AS INTEGER) AS failure_hour
     FROM fleet
 ), grave AS (
     SELECT *, CASE WHEN fails THEN 1 + (uniform(d, 'severity') < 2e-1 + 2e-1 * least(wear, 2e0))::INTEGER
@@ -68,9 +68,9 @@ WITH device_day AS (
 ), hours AS (
     SELECT *, hash(xor(d, hash(hour))) AS k,
         severity = 3 AND hour BETWEEN failure_hour AND failure_hour + 3 AS is_down
-    FROM (SELECT *, unnest(range(24))::INTEGER AS hour FROM grave)
+    FROM (SELECT *, unnest(range($hours))::INTEGER AS hour FROM grave)
 ), loaded AS (
-    SELECT *, CASE WHEN is_down THEN 0e0 ELSE clamp(base_load * $mood * list_extract($profile, hour + 1)
+    SELECT *, CASE WHEN is_down THEN 0e0 ELSE clamp(base_load * $mood * list_extract($profile, hour % 24 + 1)
         * exp(1e-1 * normal(d, 'day load') + 7e-2 * normal(k, 'load')), 1e-2, 1e0) END AS load_share
     FROM hours
 )
@@ -155,9 +155,18 @@ def _nth(names: tuple[str, ...], index: str) -> SqlText:
 
 
 def telemetry_sql(
-    geography: Geography, behaviour: BehaviourParameters, *, seed: int, day: dt.date, mood: DayMood
+    geography: Geography,
+    behaviour: BehaviourParameters,
+    *,
+    seed: int,
+    day: dt.date,
+    mood: DayMood,
+    clock: DayClock,
 ) -> str:
-    """Return the statement that creates the 24 hours of every device; hour 0 ended at 00:00."""
+    """Return the statement that creates the hours of every device; hour 0 ended at 00:00.
+
+    A day has 24 hours, or 23 or 25 when the clocks change.
+    """
     fleet = behaviour.fleet
     profile = [
         round(
@@ -177,6 +186,7 @@ def telemetry_sql(
         firmware_n=SqlText(firmware_number_sql(behaviour, day)),
         ambient=fleet.ambient_celsius + fleet.seasonal_celsius * season,
         mood=mood.data,
+        hours=(clock.end_s - clock.start_s) // 3600,
         profile=SqlText(f"[{', '.join(f'{value!r}e0' for value in profile)}]"),
     )
 

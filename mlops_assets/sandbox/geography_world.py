@@ -140,7 +140,14 @@ class GeographyWorld:
         self._grow_fleet(context)
         self.connection.execute(day_sql(context))
         self.connection.execute(
-            telemetry_sql(self.geography, self.behaviour, seed=self.seed, day=day, mood=context.mood)
+            telemetry_sql(
+                self.geography,
+                self.behaviour,
+                seed=self.seed,
+                day=day,
+                mood=context.mood,
+                clock=context.clock,
+            )
         )
         return context
 

@@ -71,6 +71,8 @@ def open_engines(
         f"SET GLOBAL temp_directory = {literal(str(spill.resolve()))}",
         # Planning takes longer than 20,000 rows take to run; this optimiser costs more than it saves here.
         "SET GLOBAL disabled_optimizers = 'common_subexpressions'",
+        # It tells versions of a file apart by whole seconds; a corrected file may come within one.
+        "SET GLOBAL enable_external_file_cache = false",
         f"SET GLOBAL allowed_directories = [{allowed}]",
         "SET GLOBAL enable_external_access = false",
         "SET GLOBAL lock_configuration = true",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Callable
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -28,6 +31,24 @@ def test_every_device_reports_nearly_every_hour(network: Path) -> None:
     )[0]
     assert 0.99 < keys / (DAYS * 24 * 120) <= 1.0
     assert rows > keys
+
+
+@pytest.mark.parametrize(("day", "hours"), [("2026-09-06", 23), ("2026-04-04", 25), ("2026-04-06", 24)])
+def test_a_day_has_the_hours_of_its_clock(
+    build_operator: Callable[..., Operator], day: str, hours: int
+) -> None:
+    operator, first_day = build_operator("device_telemetry"), dt.date.fromisoformat(day)
+    operator.start(subscribers=200, days=1, devices=30, first_day=first_day)
+    midnight = dt.datetime.combine(first_day, dt.time(), ZoneInfo("America/Santiago"))
+    start = midnight.astimezone(dt.UTC).replace(tzinfo=None)
+    # Late records of the day before come with the file, too.
+    found, first, last = query(
+        "SELECT count(DISTINCT HOUR_TS), min(HOUR_TS), max(HOUR_TS) FROM {f} WHERE HOUR_TS >= '{start}'",
+        f=next((operator.landing / "cl").glob("device_telemetry_*.parquet")),
+        start=start,
+    )[0]
+    assert (found, first) == (hours, start)
+    assert last - first == dt.timedelta(hours=hours - 1)
 
 
 def test_groups_come_from_vendor_model_and_technology(network: Path) -> None:
