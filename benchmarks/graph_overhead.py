@@ -45,7 +45,8 @@ def run_direct(landing: str, home: str, days: int) -> list[float]:
     from mlops_assets.domain.features.catalogue import FEATURE_TABLES
     from mlops_assets.domain.feeds.landing import land_feed
 
-    site, config = open_site(landing, home), one_geography()
+    config = one_geography()
+    site = open_site(landing, home, config.environment.engine.threads)
     spent: list[float] = []
     for number in range(1, days + 1):
         start, day = Usage.taken(), day_number(number)

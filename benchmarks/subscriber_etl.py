@@ -62,11 +62,14 @@ class Site:
         self.build(SUBSCRIBER_TABLES, day)
 
 
-def open_site(landing: str, home: str) -> Site:
-    """Open a data root whose landing zone lies elsewhere."""
+def open_site(landing: str, home: str, threads: int = 1) -> Site:
+    """Open a data root whose landing zone lies elsewhere.
+
+    One thread a process, as a step should have where as many steps run at once as there are cores.
+    """
     config, root, files = one_geography(), Path(home), Path(landing)
     settings = config.environment.engine
-    engine = DuckDbEngine(settings.threads, settings.memory_limit, root / "tmp", [files, root / "lake"])
+    engine = DuckDbEngine(threads, settings.memory_limit, root / "tmp", [files, root / "lake"])
     return Site(config, LocalLandingZone(files), LocalLake(root / "lake"), engine)
 
 
