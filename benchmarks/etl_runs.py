@@ -18,7 +18,6 @@ from __future__ import annotations
 import datetime as dt
 import multiprocessing
 import os
-import resource
 import shutil
 from collections import defaultdict
 from collections.abc import Mapping
@@ -28,7 +27,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import BenchmarkFailedError, Measured, Usage, in_turns, run_fresh
+from benchmarks.measuring import BenchmarkFailedError, Measured, Usage, in_turns, peak_bytes, run_fresh
 from benchmarks.operator_data import (
     FIRST_DAY,
     GEOGRAPHY,
@@ -44,7 +43,7 @@ from mlops_assets.domain.learning.splits import SplitPlan, plan_time_split
 from mlops_assets.domain.ports import PartitionId, ViewSource
 
 USE_CASE, MODEL = "churn", "churn_risk"
-FEATURE_TABLE, LABEL_TABLE = "etl/subscriber_features", "etl/churn_events"
+FEATURE_TABLE = "etl/subscriber_features"
 # Made of one day alone; the others are built on the days whose snapshots are asked for.
 _EVERY_DAY = ("etl/purchases_daily", "etl/churn_events")
 _AFTER_WINDOWS = ("etl/profile", FEATURE_TABLE)
@@ -88,7 +87,7 @@ def run_platform(landing: str, home: str, day_count: int) -> dict[str, Any]:
             steps += [task.result() for task in tasks]
     # The workers have ended when the corpus is built.
     peaks = {step["process"]: step["peak_bytes"] for step in steps}
-    together_bytes, start = _peak_bytes() + sum(peaks.values()), Usage.taken()
+    together_bytes, start = peak_bytes() + sum(peaks.values()), Usage.taken()
     rows = _build_corpus(open_site(landing, home), last_day)
     cpu_s: dict[str, float] = defaultdict(float, corpus=Usage.taken().since(start).cpu_s)
     for step in steps:
@@ -108,17 +107,13 @@ def run_step(
         start = Usage.taken()
         work(day)
         cpu_s[name] = Usage.taken().since(start).cpu_s
-    return {"cpu_s": cpu_s, "peak_bytes": _peak_bytes(), "process": os.getpid()}
+    return {"cpu_s": cpu_s, "peak_bytes": peak_bytes(), "process": os.getpid()}
 
 
 @lru_cache(maxsize=1)
 def _site_of(landing: str, home: str) -> Site:
     """Open the site once per process; the environment of the platform does the same."""
     return open_site(landing, home)
-
-
-def _peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _build_corpus(site: Site, last_day: dt.date) -> int:

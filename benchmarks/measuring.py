@@ -146,9 +146,12 @@ def measure(function: Callable[[], Any]) -> Measured:
     start = Usage.taken()
     result = function()
     used = Usage.taken().since(start)
-    return Measured(
-        result, used.cpu_s, used.wall_s, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    )
+    return Measured(result, used.cpu_s, used.wall_s, peak_bytes())
+
+
+def peak_bytes() -> int:
+    """Return the peak resident size of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def run_fresh(

@@ -75,6 +75,25 @@ def test_day_of_each_file_and_row_numbers(engine: DuckDbEngine, tmp_path: Path) 
         engine.fetch("SELECT * FROM v", {"v": ViewSource()})
 
 
+def test_day_of_each_csv_file(engine: DuckDbEngine, tmp_path: Path) -> None:
+    paths = [tmp_path / "1.csv", tmp_path / "2.csv"]
+    for number, path in enumerate(paths):
+        path.write_bytes(b"a\n%d\n" % number)
+    days = [dt.date(2026, 8, 1), dt.date(2026, 8, 2)]
+    source = ViewSource(files=paths, format="csv", text_columns=["a"], file_days=days)
+    rows = engine.fetch("SELECT file_day, a FROM v ORDER BY a", {"v": source}).to_pylist()
+    assert [(row["file_day"], row["a"]) for row in rows] == [(days[0], "0"), (days[1], "1")]
+
+
+def test_an_older_file_may_lack_a_column(engine: DuckDbEngine, tmp_path: Path) -> None:
+    paths = [tmp_path / "old.parquet", tmp_path / "new.parquet"]
+    pq.write_table(pa.table({"a": [1]}), paths[0])
+    pq.write_table(pa.table({"a": [2], "b": [3]}), paths[1])
+    source = ViewSource(files=paths, file_days=[dt.date(2026, 8, 1), dt.date(2026, 8, 2)])
+    rows = engine.fetch("SELECT a, b FROM v ORDER BY a", {"v": source}).to_pylist()
+    assert rows == [{"a": 1, "b": None}, {"a": 2, "b": 3}]
+
+
 def csv(path: Path, content: bytes, delimiter: str = ";") -> dict[str, ViewSource]:
     path.write_bytes(content)
     return {
