@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import threading
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,10 +24,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 # Version 2 and small dictionaries, measured on fact tables: half the CPU to write and to read against the
-# defaults, at the same size.
+# defaults, at the same size. Snappy beside zstd: 7 to 17 % less to write, 13 % to read, 5 to 15 % larger.
 _PARQUET_OPTIONS = (
-    "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, PARQUET_VERSION v2, DICTIONARY_SIZE_LIMIT 1000, "
-    "USE_TMP_FILE false"
+    "FORMAT parquet, COMPRESSION snappy, PARQUET_VERSION v2, DICTIONARY_SIZE_LIMIT 1000, USE_TMP_FILE false"
 )
 _CSV_LINE = re.compile(r"CSV Error on Line: (\d+)")
 _CSV_COUNTS = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
@@ -93,7 +93,7 @@ class DuckDbEngine:
     ) -> Iterator[pa.RecordBatch]:
         """Run `sql` and stream the result. Raises EngineError as `write_parquet` does."""
         with self._session(views) as session:
-            yield from session.execute(with_views(sql, views)).to_arrow_reader(rows_per_batch)
+            yield from session.sql(with_views(sql, views)).to_arrow_reader(rows_per_batch)
 
     def close(self) -> None:
         """Close the database; it is opened again when needed."""
@@ -129,6 +129,8 @@ class DuckDbEngine:
     def _open(self) -> duckdb.DuckDBPyConnection:
         import duckdb
 
+        # A copy of a small result costs less than a relation, which is planned twice (4 and 6 CPU ms).
+        warnings.filterwarnings("ignore", "Arrow output on a DB-API result", UserWarning)
         self.temp_directory.mkdir(parents=True, exist_ok=True)
         connection = duckdb.connect(
             config={
@@ -136,6 +138,9 @@ class DuckDbEngine:
                 "memory_limit": self.memory_limit,
                 "temp_directory": str(self.temp_directory),
                 "preserve_insertion_order": False,
+                # Statements join in the order in which they are written, the widest table first. The optimizer
+                # takes any filter to leave a fifth of the rows, and then builds hash tables of the wide side.
+                "disabled_optimizers": "join_order",
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
                 # The cache tells versions of a file apart by whole seconds: a file that is replaced within

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,14 +135,17 @@ def _csv(source: ViewSource) -> str:
 
 
 def _file_day(source: ViewSource) -> str:
-    """The day of a row, looked up by the number of its file in one scan of all files.
+    """The day of a row, from the number of its file in one scan of all files.
 
-    A quarter of the CPU of one scan a file (measured in turn on 30 dailies: 10.5 and 2.7 s).
+    A quarter of the CPU of one scan a file (measured in turn on 30 dailies: 10.5 and 2.7 s). Counted from the
+    first day, with a step at each gap: a look-up in a list takes as long again as the scan.
     """
-    if len(source.file_days) != len(source.files):
+    days = source.file_days
+    if len(days) != len(source.files):
         raise EngineError("`file_days` and `files` of a view differ in length", expected="one day per file")
-    days = ", ".join(f"DATE '{day.isoformat()}'" for day in source.file_days)
-    return f"[{days}][CAST(file_index AS BIGINT) + 1] AS file_day"
+    steps = [(index, (day - before).days - 1) for index, (before, day) in enumerate(pairwise(days), start=1)]
+    gaps = (f" + CASE WHEN file_index >= {index} THEN {gap} ELSE 0 END" for index, gap in steps if gap)
+    return f"DATE '{days[0].isoformat()}' + CAST(file_index{''.join(gaps)} AS INTEGER) AS file_day"
 
 
 def _paths(source: ViewSource) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from mlops_assets.domain.features.churn import CHURN_EVENTS
 from mlops_assets.domain.features.devices import DEVICE_7D, DEVICE_FEATURES
 from mlops_assets.domain.features.offers import OFFERS_30D
-from mlops_assets.domain.features.profile import DNA_STATE, PROFILE
+from mlops_assets.domain.features.profile import PROFILE
 from mlops_assets.domain.features.purchases import PURCHASES_30D, PURCHASES_DAILY
 from mlops_assets.domain.features.subscriber_features import SUBSCRIBER_FEATURES
 from mlops_assets.domain.features.table import FeatureTable
@@ -23,7 +23,6 @@ FEATURE_TABLES: dict[str, FeatureTable] = {
         PURCHASES_DAILY,
         PURCHASES_30D,
         OFFERS_30D,
-        DNA_STATE,
         PROFILE,
         CHURN_EVENTS,
         DEVICE_7D,

@@ -1,7 +1,7 @@
 """The wide snapshot that models of subscribers read.
 
-Belongs here: ratios and units, derived from profile and windows. Does not belong here: sums over days (they
-are in the window families) or anything that reads a feed.
+Belongs here: what the CRM says today, and ratios and units derived from profile and windows. Does not belong
+here: sums over days (they are in the window families).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from mlops_assets.domain.features.daily import DailyRecipe
 from mlops_assets.domain.features.keys import SUBSCRIBER_KEY
 from mlops_assets.domain.features.offers import OFFERS_30D
-from mlops_assets.domain.features.profile import PROFILE
+from mlops_assets.domain.features.profile import DNA_DOCS, PROFILE
 from mlops_assets.domain.features.purchases import PURCHASES_30D
-from mlops_assets.domain.features.table import ColumnDoc, FeatureTable
+from mlops_assets.domain.features.table import ColumnDoc, FeatureTable, TableInput
 from mlops_assets.domain.features.topups import TOPUPS_30D
 from mlops_assets.domain.features.usage import USAGE_30D
 from mlops_assets.domain.features.window import DAYS_PRESENT
@@ -25,11 +25,6 @@ if TYPE_CHECKING:
 
 _APPS = ("facebook", "whatsapp", "youtube", "tiktok", "instagram")
 _WINDOWS = (USAGE_30D, TOPUPS_30D, PURCHASES_30D, OFFERS_30D)
-_AS_DELIVERED = (
-    "status", "plan_code", "plan_family", "plan_validity_days", "tenure_days", "days_since_plan",
-    "days_to_expiry", "age_years", "region", "device_type", "is_4g_capable", "video_affinity",
-    "social_affinity",
-)  # fmt: skip
 _RECENT = "_7d"
 _KB_PER_MB = 1024
 _CENTS_PER_USD = 100
@@ -37,14 +32,19 @@ _DAYS_PER_WEEK = 7
 
 
 def _joined(tables: Mapping[str, ir.Table]) -> ir.Table:
-    """Return profile left join all windows; a window's columns are prefixed by its name."""
-    rows = tables["profile"]
-    people = rows
-    for window in _WINDOWS:
-        view = window.name.rsplit("/", 1)[1]
-        state = tables[view].rename({f"{view}_{name}": name for name in tables[view].columns})
-        rows = rows.left_join(state, people.subscriber_id == state[f"{view}_subscriber_id"])
+    """Return present subscribers left join plan, profile and windows, their columns prefixed by the view's name."""
+    people = tables["subscribers"]
+    present = people.filter(people.status != "churned")
+    plans = _prefixed(tables, "plans")
+    rows = present.left_join(plans, present.plan_code == plans.plans_plan_code)
+    for view in ("profile", *(window.name.rsplit("/", 1)[1] for window in _WINDOWS)):
+        joined = _prefixed(tables, view)
+        rows = rows.left_join(joined, present.subscriber_id == joined[f"{view}_subscriber_id"])
     return rows.cross_join(tables["as_of"])
+
+
+def _prefixed(tables: Mapping[str, ir.Table], view: str) -> ir.Table:
+    return tables[view].rename({f"{view}_{name}": name for name in tables[view].columns})
 
 
 def _ratio(numerator: ir.Value, denominator: ir.Value) -> ir.Value:
@@ -64,12 +64,18 @@ def _days_since(rows: ir.Table, view: str) -> ir.Value:
     return rows.day.delta(rows[f"{view}_last_day"], unit="day")
 
 
-def _profile_features(rows: ir.Table) -> dict[str, ir.Value]:
+def _person_features(rows: ir.Table) -> dict[str, ir.Value]:
     return {
-        **{name: rows[name] for name in ("subscriber_id", *_AS_DELIVERED)},
-        "plan_price_usd": rows.plan_price_usd_cents / _CENTS_PER_USD,
-        "plan_allowance_mb": rows.plan_allowance_kb / _KB_PER_MB,
+        **{name: rows[name] for name in ("subscriber_id", "status", "plan_code")},
+        "plan_family": rows.plans_family,
+        "plan_price_usd": rows.plans_price_usd_cents / _CENTS_PER_USD,
+        "plan_validity_days": rows.plans_validity_days,
+        "plan_allowance_mb": rows.plans_allowance_kb / _KB_PER_MB,
         "balance_main_acc": rows.balance_usd_cents / _CENTS_PER_USD,
+        "tenure_days": rows.day.delta(rows.activation_date, unit="day"),
+        "days_since_plan": rows.day.delta(rows.plan_start_date, unit="day"),
+        "days_to_expiry": rows.plan_expiry_date.delta(rows.day, unit="day"),
+        **{name: rows[f"profile_{name}"] for name in DNA_DOCS},
     }
 
 
@@ -160,7 +166,7 @@ def _offer_features(rows: ir.Table) -> dict[str, ir.Value]:
 def _subscriber_features(tables: Mapping[str, ir.Table]) -> ir.Table:
     rows = _joined(tables)
     return rows.select(
-        **_profile_features(rows),
+        **_person_features(rows),
         **_usage_features(rows),
         **_app_features(rows),
         **_trend_features(rows),
@@ -169,6 +175,22 @@ def _subscriber_features(tables: Mapping[str, ir.Table]) -> ir.Table:
     )
 
 
+_PERSON_DOCS = {
+    "status": ColumnDoc("text", "active or prospect at the end of the day"),
+    "plan_code": ColumnDoc("text", "current plan"),
+    "plan_family": ColumnDoc("text", "family of the plan; null if the day's catalogue lacks it"),
+    "plan_price_usd": ColumnDoc(
+        "decimal", "list price of the plan on the day; null if not in the catalogue", "usd"
+    ),
+    "plan_validity_days": ColumnDoc("integer", "validity of the plan; null if not in the catalogue", "day"),
+    "plan_allowance_mb": ColumnDoc(
+        "decimal", "data included in the plan; null if not in the catalogue", "MB"
+    ),
+    "balance_main_acc": ColumnDoc("decimal", "main account balance at the end of the day", "usd"),
+    "tenure_days": ColumnDoc("integer", "day - activation; null for prospects", "day"),
+    "days_since_plan": ColumnDoc("integer", "day - start of the plan; null without plan start", "day"),
+    "days_to_expiry": ColumnDoc("integer", "expiry - day, negative once expired; null without expiry", "day"),
+}
 _USAGE_DOCS = {
     "data_local_mb": ColumnDoc("decimal", "sum(data_local_kb) of 30 days / 1024", "MB"),
     "data_roaming_mb": ColumnDoc("decimal", "sum(data_roaming_kb) of 30 days / 1024", "MB"),
@@ -244,26 +266,43 @@ _OFFER_DOCS = {
     ),
 }
 
+_SUBSCRIBERS = TableInput(
+    "feeds/subscribers",
+    {
+        "subscriber_id": "integer",
+        "status": "text",
+        "activation_date": "date",
+        "plan_code": "text",
+        "plan_start_date": "date",
+        "plan_expiry_date": "date",
+        "balance_usd_cents": "integer",
+    },
+)
+_PLANS = TableInput(
+    "feeds/plans",
+    {
+        "plan_code": "text",
+        "family": "text",
+        "price_usd_cents": "integer",
+        "validity_days": "integer",
+        "allowance_kb": "integer",
+    },
+)
+
 SUBSCRIBER_FEATURES = FeatureTable(
     name="etl/subscriber_features",
     description=(
         "All features of each active subscriber and prospect as known at the end of the day, one row each. "
-        "Fresh when profile and all windows of the day are; without it the day has no scores and no corpus "
-        "can use it."
+        "Fresh when the day's CRM snapshot, plan catalogue and windows are in; without it the day has no scores "
+        "and no corpus can use it."
     ),
     owner="team:data-science",
     kind="snapshot",
     keys=("subscriber_id",),
     columns={
         "subscriber_id": SUBSCRIBER_KEY,
-        **{name: PROFILE.columns[name] for name in _AS_DELIVERED},
-        "plan_price_usd": ColumnDoc(
-            "decimal", "list price of the plan on the day; null if not in the catalogue", "usd"
-        ),
-        "plan_allowance_mb": ColumnDoc(
-            "decimal", "data included in the plan; null if not in the catalogue", "MB"
-        ),
-        "balance_main_acc": ColumnDoc("decimal", "main account balance at the end of the day", "usd"),
+        **_PERSON_DOCS,
+        **DNA_DOCS,
         **_USAGE_DOCS,
         **_APP_DOCS,
         **_TREND_DOCS,
@@ -272,7 +311,9 @@ SUBSCRIBER_FEATURES = FeatureTable(
     },
     recipe=DailyRecipe(
         inputs=(
-            PROFILE.read(),
+            _SUBSCRIBERS,
+            _PLANS,
+            PROFILE.read("subscriber_id", *DNA_DOCS, is_required=False),
             USAGE_30D.read(facts=(DAYS_PRESENT, DAYS_PRESENT + _RECENT)),
             TOPUPS_30D.read(facts=(DAYS_PRESENT, DAYS_PRESENT + _RECENT)),
             PURCHASES_30D.read(),
@@ -280,6 +321,6 @@ SUBSCRIBER_FEATURES = FeatureTable(
         ),
         expression=_subscriber_features,
     ),
-    version="1",
+    version="2",
     is_compact=True,
 )

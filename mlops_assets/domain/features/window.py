@@ -1,10 +1,11 @@
-"""Sliding windows that are kept exact by adding the day that enters and subtracting the one that leaves.
+"""Sliding windows that are kept exact by adding the days that enter and subtracting those that leave.
 
 state[D] = state[D-1] + daily[D] - daily[D-days]. All sums are integers (KB, cents, counts), so that sliding
 gives the same state as merging all dailies of the window; `last_day` may be kept beside them because the
 day that leaves is older than any that stays. Shorter windows over the same dailies ride along in the same
-state: one more day leaves, nothing else is read twice. Measured at 300,000 subscribers: sliding by joins
-0.35 CPU s, sliding by union and group-by 0.67, merging 30 dailies 6.
+state: one more day leaves, nothing else is read twice. After days without a state (a feed was late) the window
+jumps: k days enter and k leave. Measured at 300,000 subscribers: sliding by joins 0.35 CPU s, sliding by union
+and group-by 0.67, merging 30 dailies 6.
 
 Belongs here: the recipe `SlidingWindow`. Does not belong here: which columns a window has, or ratios of them.
 """
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 ACTIVE_DAYS, LAST_DAY = "active_days", "last_day"
+# A jump reads twice its days, a merge all of the window; beyond a third of it nothing is gained.
+_LONGEST_JUMP_SHARE = 3
 DAYS_PRESENT = "window_days_present"
 
 
@@ -99,30 +102,33 @@ class SlidingWindow:
         return {self.key: key, **sums, ACTIVE_DAYS: active, LAST_DAY: last}
 
     def expressions(self, table: FeatureTable) -> Mapping[str, ir.Table]:
-        """Return `slide` (previous state, entering and leaving days) and `merge` (all dailies)."""
-        return {
-            "slide": self._slide().select(*table.columns),
-            "merge": self._merge().select(*table.columns),
+        """Return `slide` and `jump` (previous state, entering and leaving days) and `merge` (all dailies)."""
+        statements = {
+            "slide": self._slide(is_jump=False),
+            "jump": self._slide(is_jump=True),
+            "merge": self._merge(),
         }
+        return {name: expression.select(*table.columns) for name, expression in statements.items()}
 
     def plan(self, table: FeatureTable, site: BuildSite) -> BuildPlan | MissingInput:
-        """Slide if the state of the day before holds exactly the current dailies, otherwise merge.
+        """Slide or jump from the last state that holds exactly the current dailies; without one, merge.
 
-        The build key names the dailies of the window only: both ways give the same rows.
+        The build key names the dailies of the window only: all ways give the same rows.
         """
         dailies = site.build_keys(self.source.table, site.day, self.source.days)
         if site.day not in dailies:
             return MissingInput(site.partition(self.source.table, site.day))
-        is_sliding = self._is_previous_current(table, site)
+        previous = self._current_state(table, site)
+        statement = "merge" if previous is None else "slide" if _is_yesterday(previous, site) else "jump"
         present = {
             days_present_fact(self, days): _count_since(dailies, site.day, days) for days in self.lengths
         }
         return BuildPlan(
             build_key=_state_key(table, site, site.day, dailies),
-            statement="slide" if is_sliding else "merge",
-            views=self._slide_views(table, site) if is_sliding else self._merge_views(site, dailies),
+            statement=statement,
+            views=self._slide_views(table, site, previous) if previous else self._merge_views(site, dailies),
             inputs={str(site.partition(self.source.table, day)): key for day, key in dailies.items()},
-            facts={**present, "method": "slide" if is_sliding else "merge"},
+            facts={**present, "method": statement},
         )
 
     def _length(self, name: str) -> int:
@@ -131,26 +137,33 @@ class SlidingWindow:
     def _of_length(self, days: int) -> list[str]:
         return [name for name in self.sums if self._length(name) == days]
 
-    def _is_previous_current(self, table: FeatureTable, site: BuildSite) -> bool:
-        yesterday = site.day - dt.timedelta(days=1)
-        previous = site.manifest(table.name, yesterday)
-        if previous is None:
-            return False
-        dailies = site.build_keys(self.source.table, yesterday, self.source.days)
-        return previous.build_key == _state_key(table, site, yesterday, dailies)
+    def _current_state(self, table: FeatureTable, site: BuildSite) -> dt.date | None:
+        """Return the newest earlier day, within a jump, whose state holds exactly the current dailies."""
+        for back in range(1, max(self.source.days // _LONGEST_JUMP_SHARE, 1) + 1):
+            day = site.day - dt.timedelta(days=back)
+            state = site.manifest(table.name, day)
+            if state is not None:
+                dailies = site.build_keys(self.source.table, day, self.source.days)
+                if state.build_key == _state_key(table, site, day, dailies):
+                    return day
+        return None
 
-    def _slide_views(self, table: FeatureTable, site: BuildSite) -> dict[str, ViewPlan]:
-        source, yesterday = self.source, site.day - dt.timedelta(days=1)
+    def _slide_views(self, table: FeatureTable, site: BuildSite, previous: dt.date) -> dict[str, ViewPlan]:
         views = {
-            "previous": ViewPlan(self.state_columns, (site.partition(table.name, yesterday),)),
-            "entering": ViewPlan(source.columns, (site.partition(source.table, site.day),)),
+            "previous": ViewPlan(self.state_columns, (site.partition(table.name, previous),)),
+            "entering": self._dailies(site, previous, site.day),
         }
         for days in self.lengths:
-            day = site.day - dt.timedelta(days=days)
-            is_there = site.manifest(source.table, day) is not None
-            leaving = (site.partition(source.table, day),) if is_there else ()
-            views[f"leaving_{days}"] = ViewPlan(source.columns, leaving)
+            length = dt.timedelta(days=days)
+            views[f"leaving_{days}"] = self._dailies(site, previous - length, site.day - length)
         return views
+
+    def _dailies(self, site: BuildSite, after: dt.date, last: dt.date) -> ViewPlan:
+        """Return the published dailies of the days after one and up to another; several carry their day."""
+        days = (last - after).days
+        found = site.build_keys(self.source.table, last, days)
+        partitions = tuple(site.partition(self.source.table, day) for day in found)
+        return ViewPlan(self.source.columns, partitions, has_file_day=days > 1)
 
     def _merge_views(self, site: BuildSite, dailies: Mapping[dt.date, str]) -> dict[str, ViewPlan]:
         partitions = tuple(site.partition(self.source.table, day) for day in dailies)
@@ -162,29 +175,49 @@ class SlidingWindow:
         daily = rows.select(*by, self.key, **terms)
         if self.is_one_row_per_key:
             return daily
-        return daily.group_by(*by, self.key).aggregate(**{name: daily[name].sum() for name in names})
+        return daily.group_by(*by, self.key).aggregate(**{name: _whole_sum(daily[name]) for name in names})
 
-    def _slide(self) -> ir.Table:
+    def _slide(self, *, is_jump: bool) -> ir.Table:
         previous = unbound("previous", self.state_columns)
-        entering = _prefixed(
-            self._daily(unbound("entering", self.source.columns), list(self.sums)), "entering"
-        )
+        entering = self._moving("entering", list(self.sums), is_jump=is_jump)
         rows = previous.outer_join(entering, previous[self.key] == entering[f"entering_{self.key}"])
         for days in self.lengths:
             view = f"leaving_{days}"
-            leaving = self._daily(unbound(view, self.source.columns), self._of_length(days))
-            leaving = _prefixed(leaving, view)
+            leaving = self._moving(view, self._of_length(days), is_jump=is_jump)
             rows = rows.left_join(leaving, previous[self.key] == leaving[f"{view}_{self.key}"])
         rows = rows.cross_join(unbound("as_of", {"day": "date"}))
-        is_entering = rows[f"entering_{self.key}"].notnull()
-        is_leaving = rows[f"leaving_{self.source.days}_{self.key}"].notnull()
-        days_with_row = rows[ACTIVE_DAYS].fill_null(0) + is_entering.cast("int64") - is_leaving.cast("int64")
         state = rows.select(
             rows[self.key].coalesce(rows[f"entering_{self.key}"]).name(self.key),
             **{name: self._slid(rows, name) for name in self.sums},
-            **{ACTIVE_DAYS: days_with_row, LAST_DAY: is_entering.ifelse(rows.day, rows[LAST_DAY])},
+            **self._slid_days(rows, is_jump=is_jump),
         )
         return state.filter(state[ACTIVE_DAYS] > 0)
+
+    def _moving(self, view: str, names: list[str], *, is_jump: bool) -> ir.Table:
+        """Return what the days of a view hold, one row a key; over several days with their number and last."""
+        if not is_jump:
+            return _prefixed(self._daily(unbound(view, self.source.columns), names), view)
+        dated = unbound(view, {**self.source.columns, "file_day": "date"})
+        rows = self._daily(dated, names, "file_day")
+        sums = {name: _whole_sum(rows[name]) for name in names}
+        days = {ACTIVE_DAYS: rows.count(), LAST_DAY: rows.file_day.max()}
+        return _prefixed(rows.group_by(self.key).aggregate(**sums, **days), view)
+
+    def _slid_days(self, rows: ir.Table, *, is_jump: bool) -> dict[str, ir.Value]:
+        leaving = f"leaving_{self.source.days}"
+        is_entering = rows[f"entering_{self.key}"].notnull()
+        if is_jump:
+            entered = rows[f"entering_{ACTIVE_DAYS}"].fill_null(0)
+            left = rows[f"{leaving}_{ACTIVE_DAYS}"].fill_null(0)
+            last_entered = rows[f"entering_{LAST_DAY}"]
+        else:
+            entered = is_entering.cast("int64")
+            left = rows[f"{leaving}_{self.key}"].notnull().cast("int64")
+            last_entered = rows.day
+        return {
+            ACTIVE_DAYS: rows[ACTIVE_DAYS].fill_null(0) + entered - left,
+            LAST_DAY: is_entering.ifelse(last_entered, rows[LAST_DAY]),
+        }
 
     def _slid(self, rows: ir.Table, name: str) -> ir.Value:
         entering, leaving = rows[f"entering_{name}"], rows[f"leaving_{self._length(name)}_{name}"]
@@ -201,13 +234,22 @@ class SlidingWindow:
 
     def _summed(self, rows: ir.Table, age_days: ir.Value, name: str) -> ir.Value:
         if self._length(name) == self.source.days:
-            return rows[name].sum()
-        return (age_days < self._length(name)).ifelse(rows[name], 0).sum()
+            return _whole_sum(rows[name])
+        return _whole_sum((age_days < self._length(name)).ifelse(rows[name], 0))
+
+
+def _whole_sum(whole: ir.Value) -> ir.Value:
+    """Sum whole numbers as floats: exact below 2**53, and a fifth less CPU than DuckDB's sums of 128 bits."""
+    return whole.cast("float64").sum().cast("int64")
 
 
 def days_present_fact(window: SlidingWindow, days: int) -> str:
     """Return the manifest fact that counts the delivered days among the last `days`."""
     return DAYS_PRESENT if days == window.source.days else f"{DAYS_PRESENT}_{days}d"
+
+
+def _is_yesterday(day: dt.date, site: BuildSite) -> bool:
+    return (site.day - day).days == 1
 
 
 def _count_since(dailies: Mapping[dt.date, str], day: dt.date, days: int) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,7 @@ OUTPUT_TYPES = {
 # Without `maximum`, a delivered number beyond this is refused as nonsense; sums stay exact below it.
 LARGEST_NUMBER = 1e12
 _TOLERANCE = 1e-9  # relative; what a unit conversion may add to a value at its limit
+_WHITESPACE = " \t\r\n\v\f"
 _TRUE_TEXTS, _FALSE_TEXTS = ["true", "t", "1", "y", "yes"], ["false", "f", "0", "n", "no"]
 
 
@@ -86,11 +88,11 @@ def translate_column(table: Expression, column: ColumnContract, geography: Geogr
     }[column.type]
     value, checks = translate(table, column, geography)
     if column.nullable:
-        absent = _is_absent(table[column.source])
+        absent = _is_absent(table, column)
         checks = [Check(c.reason, c.expected, absent | c.holds, c.is_implied) for c in checks]
     else:
         checks.insert(
-            0, Check(f"{column.name}: missing", "a value", ~_is_absent(table[column.source]), bool(checks))
+            0, Check(f"{column.name}: missing", "a value", ~_is_absent(table, column), bool(checks))
         )
     return TranslatedColumn(column, value, tuple(checks))
 
@@ -120,10 +122,24 @@ def fixed_conversion(source: str, target: str, geography: Geography) -> tuple[fl
     return geography.usd_per_unit * linear_conversion("usd", target)[0], 0.0
 
 
-def _is_absent(source: Expression) -> Expression:
+def _is_absent(table: Expression, column: ColumnContract) -> Expression:
     """Whether nothing was delivered; a blank text is nothing."""
+    source = table[column.source]
     absent = source.isnull()
-    return absent | (source.strip() == "") if source.type().is_string() else absent
+    return absent | (_stripped(source, column) == "") if source.type().is_string() else absent
+
+
+def _stripped(text: Expression, column: ColumnContract) -> Expression:
+    """Strip a text that holds whitespace at all: DuckDB takes 260 ns to strip one, 25 to see that it need not.
+
+    Codes are stripped as they are: the engine does it once a code, not once a row.
+    """
+    import ibis
+
+    if column.code_map or column.values or column.allowed:
+        return text.strip()
+    holds_whitespace = functools.reduce(operator.or_, (text.contains(space) for space in _WHITESPACE))
+    return ibis.ifelse(holds_whitespace, text.strip(), text)
 
 
 # ---------------------------------------------------------------- numbers
@@ -246,7 +262,7 @@ def _translate_text(
 ) -> tuple[Expression, list[Check]]:
     import ibis
 
-    text = table[column.source].cast("string").strip().nullif("")
+    text = _stripped(table[column.source].cast("string"), column).nullif("")
     codes: Mapping[str, str] = geography.plan_codes if column.code_map == "plan" else column.values
     checks = []
     if codes:

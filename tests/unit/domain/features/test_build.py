@@ -13,7 +13,7 @@ from mlops_assets.domain.features.table import BuildPlan, MissingInput
 from mlops_assets.domain.ports import PartitionId
 from tests.unit.domain.features.feed_world import FeedWorld, day_number, deliver_day, random_dna
 
-DNA_STATE = FEATURE_TABLES["etl/dna_state"]
+PROFILE, FEATURES = FEATURE_TABLES["etl/profile"], FEATURE_TABLES["etl/subscriber_features"]
 SUBSCRIBER_TABLES = [name for name in FEATURE_TABLES if "device" not in name]
 
 
@@ -27,10 +27,9 @@ def test_a_day_is_built_once(tmp_path: Path) -> None:
     assert [o.manifest for o in second.values()] == [o.manifest for o in first.values()]
     features = first["etl/subscriber_features"].manifest
     assert features is not None
-    assert set(features.inputs) == {
-        f"etl/{name}[cl {day_number(0)}]"
-        for name in ("profile", "usage_30d", "topups_30d", "purchases_30d", "offers_30d")
-    }
+    tables = ("profile", "usage_30d", "topups_30d", "purchases_30d", "offers_30d")
+    names = ["feeds/subscribers", "feeds/plans", *(f"etl/{table}" for table in tables)]
+    assert set(features.inputs) == {f"{name}[cl {day_number(0)}]" for name in names}
 
 
 def test_a_corrected_feed_makes_what_hangs_on_it_stale(tmp_path: Path) -> None:
@@ -51,7 +50,7 @@ def test_a_missing_input_is_named(tmp_path: Path) -> None:
     assert outcome.status == "missing_input"
     assert outcome.manifest is None
     assert f"feeds/usage[cl {day_number(0)}]" in outcome.detail
-    plan = check_plan(FEATURE_TABLES["etl/profile"], "cl", day_number(0), lake=world.lake)
+    plan = check_plan(FEATURES, "cl", day_number(0), lake=world.lake)
     assert isinstance(plan, MissingInput)
     assert plan.partition == PartitionId("feeds/subscribers", "cl", day_number(0))
 
@@ -71,14 +70,16 @@ def test_an_optional_input_may_be_absent_and_come_later(tmp_path: Path) -> None:
     world = FeedWorld(tmp_path)
     deliver_day(world, day_number(0))
     world.withdraw("feeds/dna", day_number(0))
-    assert world.build(DNA_STATE, day_number(0)).status == "missing_input"
-    profile = FEATURE_TABLES["etl/profile"]
-    assert world.build(profile, day_number(0)).status == "built"
-    assert all(row["region"] is None for row in world.rows("etl/profile", day_number(0)).values())
+    outcomes = world.build_all(day_number(0), SUBSCRIBER_TABLES)
+    assert [name for name, o in outcomes.items() if o.status != "built"] == ["etl/profile"]
+    assert outcomes["etl/profile"].status == "missing_input"
+    before = world.rows("etl/subscriber_features", day_number(0))
     world.deliver("dna", day_number(0), random_dna(1))
-    world.build(DNA_STATE, day_number(0))
-    assert world.build(profile, day_number(0)).status == "built"
-    assert all(row["region"] is not None for row in world.rows("etl/profile", day_number(0)).values())
+    world.build(PROFILE, day_number(0))
+    assert world.build(FEATURES, day_number(0)).status == "built"
+    after = world.rows("etl/subscriber_features", day_number(0))
+    assert {row["region"] for row in before.values()} == {None}
+    assert None not in {row["region"] for row in after.values()}
 
 
 def test_an_unreadable_input_leaves_the_old_partition(tmp_path: Path) -> None:
@@ -105,15 +106,15 @@ def test_dna_is_carried_over_missing_days_on_any_path(tmp_path: Path) -> None:
         daily.deliver("dna", day_number(number), rows)
         late.deliver("dna", day_number(number), rows)
     for number in range(6):
-        outcome = daily.build(DNA_STATE, day_number(number))
+        outcome = daily.build(PROFILE, day_number(number))
         assert outcome.manifest is not None
         assert outcome.manifest.facts["deltas_read"] == (1 if number in deltas else 0)
-    once = late.build(DNA_STATE, day_number(5))
+    once = late.build(PROFILE, day_number(5))
     assert once.manifest is not None
     assert outcome.manifest is not None
     assert once.manifest.build_key == outcome.manifest.build_key
-    rows = daily.rows("etl/dna_state", day_number(5))
-    assert rows == late.rows("etl/dna_state", day_number(5))
+    rows = daily.rows("etl/profile", day_number(5))
+    assert rows == late.rows("etl/profile", day_number(5))
     expected = {
         row["subscriber_id"]: {**row, "dna_changed_day": day_number(number)}
         for number, delta in deltas.items()
@@ -126,18 +127,18 @@ def test_a_corrected_delta_is_not_carried_on(tmp_path: Path) -> None:
     world = FeedWorld(tmp_path)
     for number in range(3):
         world.deliver("dna", day_number(number), random_dna(number, share=1.0 if number == 0 else 0.3))
-        world.build(DNA_STATE, day_number(number))
+        world.build(PROFILE, day_number(number))
     world.deliver("dna", day_number(0), [{"subscriber_id": 99, "region": "west"}])
-    outcome = world.build(DNA_STATE, day_number(2))
+    outcome = world.build(PROFILE, day_number(2))
     assert outcome.status == "built"
     assert outcome.manifest is not None
     assert outcome.manifest.facts["deltas_read"] == 3
-    assert 99 in world.rows("etl/dna_state", day_number(2))
+    assert 99 in world.rows("etl/profile", day_number(2))
 
 
 def test_plan_is_made_without_reading_data(tmp_path: Path) -> None:
     world = FeedWorld(tmp_path)
     deliver_day(world, day_number(0))
-    plan = check_plan(DNA_STATE, "cl", day_number(0), lake=world.lake)
+    plan = check_plan(PROFILE, "cl", day_number(0), lake=world.lake)
     assert isinstance(plan, BuildPlan)
-    assert world.lake.manifest(PartitionId("etl/dna_state", "cl", day_number(0))) is None
+    assert world.lake.manifest(PartitionId("etl/profile", "cl", day_number(0))) is None

@@ -38,11 +38,14 @@ def test_population_is_everyone_who_did_not_leave(world: FeedWorld) -> None:
     assert set(world.rows("etl/churn_events", day)) == left
 
 
-def test_profile_counts_days(world: FeedWorld) -> None:
+def test_attributes_of_the_day(world: FeedWorld) -> None:
     day = day_number(TODAY)
     people = {row["subscriber_id"]: row for row in random_people(0, day, PEOPLE)}
-    for key, row in world.rows("etl/profile", day).items():
+    dna = world.rows("etl/profile", day)
+    for key, row in world.rows("etl/subscriber_features", day).items():
         person = people[key]
+        assert row["balance_main_acc"] == pytest.approx(person["balance_usd_cents"] / 100, rel=1e-6)
+        assert (row["region"], row["device_type"]) == (dna[key]["region"], dna[key]["device_type"])
         if person["status"] == "prospect":
             assert (row["tenure_days"], row["days_since_plan"], row["days_to_expiry"]) == (None, None, None)
             continue
@@ -57,7 +60,6 @@ def test_features_follow_their_formulas(world: FeedWorld) -> None:
     windows = {
         name: world.rows(f"etl/{name}_30d", day) for name in ("usage", "topups", "purchases", "offers")
     }
-    profile = world.rows("etl/profile", day)
     features = world.rows("etl/subscriber_features", day)
     assert any(key not in windows["topups"] for key in features)
     for key, row in features.items():
@@ -70,7 +72,6 @@ def test_features_follow_their_formulas(world: FeedWorld) -> None:
         )
         n_topups, cents = topups.get("n_topups", 0), topups.get("topup_usd_cents", 0)
         expected = {
-            "balance_main_acc": profile[key]["balance_usd_cents"] / 100,
             "data_local_mb": usage.get("data_local_kb", 0) / 1024,
             "phone_calls_month1": calls,
             "avg_phone_calls": calls / days_present,

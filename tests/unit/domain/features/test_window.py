@@ -23,9 +23,9 @@ _COLUMNS = {"subscriber_id": "integer", "amount_usd_cents": "integer"}
 
 
 def small_window(*, is_one_row_per_key: bool) -> FeatureTable:
-    """Return a window of 4 days with a second length of 2 days."""
+    """Return a window of 9 days, which can jump 3, with a second length of 2 days."""
     recipe = SlidingWindow(
-        source=TableInput("feeds/amounts", _COLUMNS, days=4),
+        source=TableInput("feeds/amounts", _COLUMNS, days=9),
         key="subscriber_id",
         sums={
             "amount": WindowSum("amount", "usd_cent", lambda rows: rows.amount_usd_cents),
@@ -46,7 +46,7 @@ Delivery = list[tuple[int, int | None]]
 def expected_state(deliveries: Mapping[int, Delivery], today: int) -> dict[int, dict[str, Any]]:
     """Compute the window in plain Python."""
     state: dict[int, dict[str, Any]] = {}
-    for number in range(today - 3, today + 1):
+    for number in range(today - 8, today + 1):
         for subscriber, amount in deliveries.get(number, []):
             row = state.setdefault(subscriber, {"amount": 0, "recent": 0, "large": 0, "days": set()})
             row["amount"] += amount or 0
@@ -74,10 +74,10 @@ many_rows = st.lists(st.tuples(st.integers(1, 4), st.one_of(st.none(), st.intege
 def test_sliding_equals_merging_and_python(table: FeatureTable, rows: st.SearchStrategy[Delivery]) -> None:
     """Missing days, corrected days and the first days of a feed are all in the histories tried."""
 
-    @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
     @given(
-        history=st.lists(st.one_of(st.none(), rows), min_size=7, max_size=7),
-        corrected=st.tuples(st.integers(0, 6), rows),
+        history=st.lists(st.one_of(st.none(), rows), min_size=13, max_size=13),
+        corrected=st.tuples(st.integers(0, 12), rows),
     )
     def check(history: Sequence[Delivery | None], corrected: tuple[int, Delivery]) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -121,24 +121,32 @@ def deliveries_until(deliveries: Mapping[int, Delivery], number: int) -> dict[in
 
 
 def test_method_follows_the_chain(tmp_path: Path) -> None:
-    """A current state of the day before slides; a corrected or missing one merges."""
-    world = FeedWorld(tmp_path)
-    for number in (0, 1, 2, 4):
+    """A current state slides to the next day and jumps over up to two missing ones; otherwise days are merged."""
+    world, delivered = FeedWorld(tmp_path), (0, 1, 2, 4, 7, 11)
+    for number in delivered:
         deliver(world, number, [(1, number)])
     methods = {}
-    for number in (0, 1, 2, 4):
+    for number in delivered:
         outcome = world.build(ONE, day_number(number))
         assert outcome.manifest is not None
         methods[number] = outcome.manifest.facts["method"]
         if number == 4:
-            assert outcome.manifest.facts["window_days_present"] == 3
+            assert outcome.manifest.facts["window_days_present"] == 4
             assert outcome.manifest.facts["window_days_present_2d"] == 1
-    assert methods == {0: "merge", 1: "slide", 2: "slide", 4: "merge"}
+        assert world.rows(ONE.name, day_number(number))[1] == {
+            "subscriber_id": 1,
+            "amount": sum(n for n in delivered if number - 9 < n <= number),
+            "recent": sum(n for n in delivered if number - 2 < n <= number),
+            "large": sum(n > 5 for n in delivered if number - 9 < n <= number),
+            "active_days": sum(number - 9 < n <= number for n in delivered),
+            "last_day": day_number(number),
+        }
+    assert methods == {0: "merge", 1: "slide", 2: "slide", 4: "jump", 7: "jump", 11: "merge"}
     deliver(world, 1, [(1, 100)])
     outcome = world.build(ONE, day_number(2))
     assert outcome.status == "built"
     assert outcome.manifest is not None
-    assert outcome.manifest.facts["method"] == "merge"
+    assert outcome.manifest.facts["method"] == "jump"  # from day 0, before the correction
     assert world.rows(ONE.name, day_number(2))[1]["amount"] == 102
 
 
@@ -161,7 +169,7 @@ SOURCES = {
 
 
 def test_real_windows_equal_python(tmp_path: Path) -> None:
-    """34 days, one of them missing; the oldest leave the windows, which slide on the last days."""
+    """34 days, one of them missing; the oldest leave the windows, which slide, then jump over a day."""
     import pyarrow.parquet as pq
 
     from mlops_assets.domain.ports import PartitionId
@@ -169,7 +177,9 @@ def test_real_windows_equal_python(tmp_path: Path) -> None:
     world, delivered = FeedWorld(tmp_path), [n for n in range(34) if n != 20]
     for number in delivered:
         deliver_day(world, day_number(number))
-        world.build_all(day_number(number), ["etl/purchases_daily", *(SOURCES if number > 30 else ())])
+        world.build_all(
+            day_number(number), ["etl/purchases_daily", *(SOURCES if number in {30, 31, 33} else ())]
+        )
     for name, source in SOURCES.items():
         dailies = {
             day_number(n): pq.read_table(
@@ -177,13 +187,14 @@ def test_real_windows_equal_python(tmp_path: Path) -> None:
             ).to_pylist()
             for n in delivered
         }
-        assert world.rows(name, day_number(33)) == python_window(
-            FEATURE_TABLES[name], dailies, day_number(33)
-        )
-        manifest = world.lake.manifest(PartitionId(name, "cl", day_number(33)))
-        assert manifest is not None
-        assert manifest.facts["method"] == "slide"
-        assert manifest.facts["window_days_present"] == 29
+        for number, method, days_present in ((31, "slide", 29), (33, "jump", 29)):
+            known = {day: rows for day, rows in dailies.items() if day <= day_number(number)}
+            expected = python_window(FEATURE_TABLES[name], known, day_number(number))
+            assert world.rows(name, day_number(number)) == expected
+            manifest = world.lake.manifest(PartitionId(name, "cl", day_number(number)))
+            assert manifest is not None
+            assert manifest.facts["method"] == method
+            assert manifest.facts["window_days_present"] == days_present
 
 
 def python_window(
