@@ -35,7 +35,7 @@ def train(home: str, configs: str) -> dict[str, float]:
     from mlops_assets.domain.ports import ModelSlot
 
     os.environ["DAGSTER_HOME"] = str(Path(home) / "dagster_home")
-    workspace = Workspace(Path(home), load_project([PROJECT_CONFIGS, Path(configs)], "local"))
+    workspace = Workspace.of_one_process(Path(home), load_project([PROJECT_CONFIGS, Path(configs)], "local"))
     with workspace.open_instance() as instance:
         outcome = Replay(workspace, instance).train("churn_ibm", "all", None)
     champion = workspace.platform.ledger.champion(ModelSlot("churn_ibm", "churn_ibm", "all"))

@@ -193,10 +193,8 @@ def join_as_of(home: str, landing: str, day_count: int, target: str) -> int:
 
     snapshots = [(day, site.lake.path(PartitionId(FEATURE_TABLE, GEOGRAPHY, day))) for day in plan.days]
     dated = " UNION ALL ".join(f"SELECT *, DATE '{day}' AS day FROM '{path}'" for day, path in snapshots)
-    settings = site.config.environment.engine
-    with duckdb.connect(
-        config={"threads": settings.threads, "memory_limit": settings.memory_limit}
-    ) as connection:
+    memory_limit = site.config.environment.engine.memory_limit
+    with duckdb.connect(config={"threads": 1, "memory_limit": memory_limit}) as connection:
         # A table of the engine's own has a known size; without it the engine picks nested loops.
         connection.register("given_labels", labels.table)
         connection.execute("CREATE TEMP TABLE labels AS FROM given_labels")

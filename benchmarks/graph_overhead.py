@@ -26,7 +26,7 @@ def run_graph(landing: str, home: str, days: int) -> list[float]:
     (Path(home) / "landing").symlink_to(landing)
     os.environ["DAGSTER_HOME"] = str(Path(home) / "dagster_home")
     spent: list[float] = []
-    workspace = Workspace(Path(home), one_geography())
+    workspace = Workspace.of_one_process(Path(home), one_geography())
     with workspace.open_instance() as instance:
         replay = Replay(workspace, instance)
         for number in range(1, days + 1):
@@ -46,7 +46,7 @@ def run_direct(landing: str, home: str, days: int) -> list[float]:
     from mlops_assets.domain.feeds.landing import land_feed
 
     config = one_geography()
-    site = open_site(landing, home, config.environment.engine.threads)
+    site = open_site(landing, home, config.environment.executor.cores)
     spent: list[float] = []
     for number in range(1, days + 1):
         start, day = Usage.taken(), day_number(number)

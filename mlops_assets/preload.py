@@ -18,6 +18,7 @@ HEAVY_MODULES = (
     "duckdb",
     "pyarrow.parquet",
     "pandas",
+    "pandera.pandas",
     "sklearn.ensemble",
     "sklearn.linear_model",
     "catboost",

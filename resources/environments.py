@@ -57,7 +57,7 @@ def open_platform(environment: Environment, home: Path) -> Platform:
         landing=LocalLandingZone(home / storage.landing),
         lake=LocalLake(home / storage.lake),
         engine=DuckDbEngine(
-            threads=engine.threads,
+            threads=environment.executor.threads_per_step,
             memory_limit=engine.memory_limit,
             temp_directory=home / storage.temporary,
             allowed_directories=[home / storage.landing, home / storage.lake],

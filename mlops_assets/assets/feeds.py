@@ -23,6 +23,7 @@ from mlops_assets.config.models import ProjectConfig
 from mlops_assets.domain.feeds.contract import FeedContract, Geography
 from mlops_assets.domain.feeds.homologation import HOMOLOGATION_VERSION
 from mlops_assets.domain.feeds.landing import FeedOutcome, land_feed
+from mlops_assets.domain.feeds.schema import SAMPLED_ROWS, find_violations
 from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.ports import Lake, LandingZone, TableEngine
 
@@ -56,22 +57,7 @@ def _build_feed(
         partitions_def=days,
         code_version=stable_hash([contract, HOMOLOGATION_VERSION])[:12],
         metadata={"dagster/column_schema": column_schema(contract)},
-        check_specs=[
-            dg.AssetCheckSpec(
-                names.CHECK_DELIVERY,
-                asset=key,
-                blocking=True,
-                partitions_def=days,
-                description="Presence, size, schema, row count and day of the delivered files. Fails "
-                "hard when no geography delivered.",
-            ),
-            dg.AssetCheckSpec(
-                names.CHECK_CONTRACT,
-                asset=key,
-                partitions_def=days,
-                description="Every delivered row satisfies the contract; those that do not are in quarantine.",
-            ),
-        ],
+        check_specs=_check_specs(key, days),
     )
     def feed_asset(
         context: dg.AssetExecutionContext,
@@ -84,9 +70,38 @@ def _build_feed(
             land_feed(contract, geography, chains[code], day, landing=landing, lake=lake, engine=engine)
             for code, geography in geographies.items()
         ]
-        yield from _report(contract, outcomes, lake, engine)
+        by_geography = {code: contract.for_geography(chain) for code, chain in chains.items()}
+        schema = _schema_check(by_geography, select_published(outcomes), lake, engine)
+        yield from _report(contract, outcomes, schema, lake, engine)
 
     return feed_asset
+
+
+def _check_specs(key: dg.AssetKey, days: dg.PartitionsDefinition | None) -> list[dg.AssetCheckSpec]:
+    return [
+        dg.AssetCheckSpec(
+            names.CHECK_DELIVERY,
+            asset=key,
+            blocking=True,
+            partitions_def=days,
+            description="Presence, size, schema, row count and day of the delivered files. Fails "
+            "hard when no geography delivered.",
+        ),
+        dg.AssetCheckSpec(
+            names.CHECK_CONTRACT,
+            asset=key,
+            partitions_def=days,
+            description="Every delivered row satisfies the contract; those that do not are in quarantine.",
+        ),
+        dg.AssetCheckSpec(
+            names.CHECK_SCHEMA,
+            asset=key,
+            blocking=True,
+            partitions_def=days,
+            description=f"The first {SAMPLED_ROWS} published rows have the contract's columns, types and "
+            "ranges. Fails when what was written is not what was meant: an engine's or our own defect.",
+        ),
+    ]
 
 
 def _description(contract: FeedContract) -> str:
@@ -100,7 +115,11 @@ def _description(contract: FeedContract) -> str:
 
 
 def _report(
-    contract: FeedContract, outcomes: list[FeedOutcome], lake: Lake, engine: TableEngine
+    contract: FeedContract,
+    outcomes: list[FeedOutcome],
+    schema: dg.AssetCheckResult,
+    lake: Lake,
+    engine: TableEngine,
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
     published = select_published(outcomes)
     delivery, conformity = _delivery_check(outcomes), _contract_check(published)
@@ -114,7 +133,7 @@ def _report(
             "preview": preview(lake, engine, published[0].partition, contract),
         },
         data_version=data_version(published),
-        check_results=[delivery, conformity],
+        check_results=[delivery, conformity, schema],
     )
 
 
@@ -147,6 +166,21 @@ def _contract_check(published: list[FeedOutcome]) -> dg.AssetCheckResult:
         passed=not by_reason,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"quarantined_rows": dg.MetadataValue.json(by_reason)} if by_reason else {},
+    )
+
+
+def _schema_check(
+    contracts: Mapping[str, FeedContract], published: list[FeedOutcome], lake: Lake, engine: TableEngine
+) -> dg.AssetCheckResult:
+    violations = {
+        str(o.partition): found
+        for o in published
+        if (found := find_violations(contracts[o.partition.segment], engine, lake.path(o.partition)))
+    }
+    return dg.AssetCheckResult(
+        check_name=names.CHECK_SCHEMA,
+        passed=not violations,
+        metadata={"violations": dg.MetadataValue.json(violations)} if violations else {},
     )
 
 

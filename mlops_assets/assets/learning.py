@@ -27,7 +27,7 @@ Segments = dict[str, UseCase]
 def build_learning_assets(config: ProjectConfig) -> list[dg.AssetsDefinition]:
     """Return corpus, model and champion of every model of every use case."""
     assets = []
-    threads = config.environment.engine.threads
+    threads = config.environment.executor.threads_per_step
     for use_case, segments in sorted(config.use_cases.items()):
         partitions = segment_partitions(config, use_case)
         columns = column_notes(config, next(iter(segments.values())).corpus.table)

@@ -20,7 +20,7 @@ from mlops_assets.domain.ports import Lake, ModelRegistry, ModelSlot, PromotionL
 def build_score_assets(config: ProjectConfig, days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
     """Return one asset per model that is scored daily."""
     return [
-        _build_scores(use_case, model, segments, days, config.environment.engine.threads)
+        _build_scores(use_case, model, segments, days, config.environment.executor.threads_per_step)
         for use_case, segments in sorted(config.use_cases.items())
         for model in next(iter(segments.values())).models
         if _is_scored_daily(next(iter(segments.values())))

@@ -34,7 +34,7 @@ def sandbox_arguments(workspace: Workspace) -> dict[str, Any]:
         "contracts": config.daily_feeds(),
         "geographies": list(config.geographies.values()),
         "geography_chains": {code: config.geography_chain(code) for code in config.geographies},
-        "threads": config.environment.engine.threads,
+        "threads": config.environment.executor.cores,
         "memory_limit": config.environment.engine.memory_limit,
     }
 

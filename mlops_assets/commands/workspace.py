@@ -29,6 +29,13 @@ class Workspace:
     home: Path
     config: ProjectConfig
 
+    @classmethod
+    def of_one_process(cls, home: Path, config: ProjectConfig) -> Workspace:
+        """Return a workspace whose steps run one after another here, each with all cores of the environment."""
+        executor = config.environment.executor.model_copy(update={"kind": "in_process"})
+        environment = config.environment.model_copy(update={"executor": executor})
+        return cls(home, config.model_copy(update={"environment": environment}))
+
     @cached_property
     def platform(self) -> Platform:
         """Return the resources of the environment."""
@@ -60,4 +67,4 @@ class Workspace:
 
 def open_workspace() -> Workspace:
     """Return the workspace that MLOPS_HOME, MLOPS_ENVIRONMENT and MLOPS_CONFIG_PATHS name."""
-    return Workspace(data_root(), load_project())
+    return Workspace.of_one_process(data_root(), load_project())

@@ -81,10 +81,9 @@ class GeographiesFile(Record):
 
 
 class EngineConfig(Record):
-    """The table engine: threads and memory of one process."""
+    """The table engine and the memory of one process; its threads are those of the step (`executor`)."""
 
     kind: Literal["duckdb"] = "duckdb"
-    threads: int = Field(2, ge=1, le=256)
     memory_limit: str = Field("2GB", pattern=r"^[1-9][0-9]*(MB|GB)$")
 
 
@@ -122,10 +121,19 @@ class CalendarConfig(Record):
 
 
 class ExecutorConfig(Record):
-    """How a Dagster run executes its steps."""
+    """How a run executes its steps: in processes of their own, `max_concurrent` at once, or one after another.
+
+    `cores` are the cores that one run may use; the steps that run at once share them.
+    """
 
     kind: Literal["multiprocess", "in_process"] = "multiprocess"
+    cores: int = Field(2, ge=1, le=256)
     max_concurrent: int = Field(2, ge=1, le=64)
+
+    @property
+    def threads_per_step(self) -> int:
+        """Threads that a step's libraries may use; more than the cores in total would slow all of them."""
+        return self.cores if self.kind == "in_process" else max(1, self.cores // self.max_concurrent)
 
 
 class Environment(Record):

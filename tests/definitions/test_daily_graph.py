@@ -88,6 +88,25 @@ def test_blocking_check_stops_what_follows(replay: Replay) -> None:
     assert names.CHECK_DELIVERY in failed
 
 
+def test_a_table_against_its_schema_stops_what_follows(
+    replay: Replay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "mlops_assets.assets.feeds.find_violations",
+        lambda contract, *_: ["amount_usd_cents: dtype('int64')"] if contract.name == "topups" else [],
+    )
+    job = replay.workspace.definitions.resolve_job_def(names.DAILY_JOB)
+    result = job.execute_in_process(
+        partition_key=str(DAYS[0]), instance=replay.instance, raise_on_error=False
+    )
+    assert not result.success
+    built = {e.asset_key.to_user_string() for e in result.get_asset_materialization_events() if e.asset_key}
+    assert "etl/usage_30d" in built
+    assert not built & {"etl/topups_30d", "etl/subscriber_features", "reports/day_log"}
+    failed = {c.check_name for c in result.get_asset_check_evaluations() if not c.passed}
+    assert names.CHECK_SCHEMA in failed
+
+
 def test_late_file_completes_its_day_and_the_days_after(replay: Replay) -> None:
     late = landing(replay, "pe", f"recargas_{DAYS[1]:%Y%m%d}.csv")
     held = late.read_bytes()

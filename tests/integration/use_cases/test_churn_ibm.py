@@ -28,7 +28,7 @@ def test_snapshot_use_case_gets_a_champion(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "landing" / "all").mkdir(parents=True)
     shutil.copy(DATA, tmp_path / "landing" / "all")
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster_home"))
-    workspace = Workspace(tmp_path, load_project([PROJECT_CONFIGS, CONFIGS], "local"))
+    workspace = Workspace.of_one_process(tmp_path, load_project([PROJECT_CONFIGS, CONFIGS], "local"))
     with workspace.open_instance() as instance:
         outcome = Replay(workspace, instance).train("churn_ibm", "all", None)
     assert outcome.succeeded, outcome.text()

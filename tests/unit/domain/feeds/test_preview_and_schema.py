@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from mlops_assets.domain.feeds.homologation import output_types
 from mlops_assets.domain.feeds.preview import MASK, identifying_columns, preview_rows
-from mlops_assets.domain.feeds.schema import pandera_schema
+from mlops_assets.domain.feeds.schema import find_violations, pandera_schema
 from tests.unit.domain.feeds.conftest import World, contract, topup_line, topups_csv, usage_row, usage_table
 
 USAGE, TOPUPS = contract("usage"), contract("topups")
@@ -36,10 +37,35 @@ def test_published_table_meets_its_schema(world: World, name: str) -> None:
     outcome = world.land(feed)
     table = pq.read_table(world.lake.path(outcome.partition))
     assert table.column_names == list(output_types(feed.for_geography(["cl"])))
-    schema = pandera_schema(feed.for_geography(["cl"]))
-    schema.validate(
-        table.slice(0, 100).to_pandas().convert_dtypes(convert_floating=False, convert_string=False)
-    )
+    path = world.lake.path(outcome.partition)
+    assert find_violations(feed.for_geography(["cl"]), world.engine, path) == []
+
+
+def test_violations_name_column_and_rule_but_no_value(world: World) -> None:
+    feed = contract("topups").for_geography(["cl"])
+    world.deliver(TOPUPS, topups_csv())
+    path = world.lake.path(world.land(TOPUPS).partition)
+    table = pq.read_table(path)
+    spoilt = {
+        "topup_id": pa.array(["same"] * table.num_rows),
+        "subscriber_id": table["subscriber_id"].cast(pa.string()),
+        "amount_usd_cents": pa.array([-42] * table.num_rows),
+        "channel": pa.array([None] + ["pigeon"] * (table.num_rows - 1)),
+    }
+    for name, column in spoilt.items():
+        table = table.set_column(table.column_names.index(name), name, column)
+    pq.write_table(table.append_column("surplus", pa.array([1] * table.num_rows)), path)
+    found = find_violations(feed, world.engine, path)
+    assert [line.split("(")[0].strip() for line in found] == [
+        "amount_usd_cents: greater_than_or_equal_to",
+        "channel: isin",
+        "channel: not_nullable",
+        "subscriber_id: dtype",
+        "subscriber_id: greater_than_or_equal_to",
+        "topup_id: multiple_fields_uniqueness",
+        "topups: column_in_schema",
+    ]
+    assert not any(value in " ".join(found) for value in ("-42", "pigeon", "same", "569000"))
 
 
 def test_schema_names_every_column_of_every_feed() -> None:
