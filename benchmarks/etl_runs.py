@@ -142,12 +142,12 @@ def _build_corpus(site: Site, last_day: dt.date) -> int:
 
 def run_pandas(landing: str, target: str, day_count: int) -> None:
     """Make the same tables with pandas and write one Parquet file each."""
-    from benchmarks import pandas_etl
+    from benchmarks import pandas_etl, pandas_feeds
 
     config, last_day = one_geography(), day_number(day_count)
     plan, folder = split_plan(last_day), Path(target)
     folder.mkdir(parents=True)
-    history = pandas_etl.read_history(
+    history = pandas_feeds.read_history(
         Path(landing) / GEOGRAPHY, list(days(1, day_count)), config.geographies[GEOGRAPHY]
     )
     for name, frame in vars(history).items():

@@ -14,6 +14,7 @@ import datetime as dt
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,26 +80,24 @@ def feed_files(subscribers: int, days: int) -> FeedFiles:
     simulated = min(subscribers, _LARGEST_SIMULATION)
     if subscribers % simulated:
         raise ValueError(f"{subscribers} subscribers are not a multiple of {simulated}")
-    base = _simulated(simulated, days)
     if subscribers == simulated:
-        return base
-    landing = work_folder() / f"files_{subscribers}_{days}"
-    if not (landing / _DONE).exists():
-        shutil.rmtree(landing, ignore_errors=True)
-        _multiply(base, landing, copies=subscribers // simulated)
-        (landing / _DONE).touch()
-    return FeedFiles(landing, subscribers, days)
+        return _found_or_made(subscribers, days, lambda landing: _simulate(landing, subscribers, days))
+    return _found_or_made(
+        subscribers,
+        days,
+        lambda landing: _multiply(feed_files(simulated, days), landing, days, subscribers // simulated),
+    )
 
 
-def _simulated(subscribers: int, days: int) -> FeedFiles:
-    """Return simulated files; a longer simulation of the same size serves as well."""
+def _found_or_made(subscribers: int, days: int, make: Callable[[Path], None]) -> FeedFiles:
+    """Return complete files of so many subscribers; those of more days serve as well."""
     for folder in sorted(work_folder().glob(f"files_{subscribers}_*")):
         found = int(folder.name.rsplit("_", 1)[1])
         if found >= days and (folder / _DONE).exists():
             return FeedFiles(folder, subscribers, days)
     landing = work_folder() / f"files_{subscribers}_{days}"
     shutil.rmtree(landing, ignore_errors=True)
-    _simulate(landing, subscribers, days)
+    make(landing)
     (landing / _DONE).touch()
     return FeedFiles(landing, subscribers, days)
 
@@ -126,7 +125,7 @@ def _simulate(landing: Path, subscribers: int, days: int) -> None:
     shutil.rmtree(state)
 
 
-def _multiply(base: FeedFiles, landing: Path, copies: int) -> None:
+def _multiply(base: FeedFiles, landing: Path, days: int, copies: int) -> None:
     import duckdb
 
     config = load_project()
@@ -134,7 +133,7 @@ def _multiply(base: FeedFiles, landing: Path, copies: int) -> None:
     with duckdb.connect(config={"threads": 2, "memory_limit": "2GB"}) as connection:
         for contract in config.daily_feeds():
             of_geography = contract.for_geography(config.geography_chain(GEOGRAPHY))
-            for number in range(1, base.days + 1):
+            for number in range(1, days + 1):
                 name = of_geography.file_name(day_number(number))
                 _multiply_file(
                     connection,

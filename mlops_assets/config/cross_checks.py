@@ -13,6 +13,9 @@ from mlops_assets.config.loader import Findings
 from mlops_assets.config.models import GeographiesFile, ProjectConfig, UseCase
 from mlops_assets.config.yaml_source import YamlSource
 from mlops_assets.domain.errors import ConfigError, PlatformError
+from mlops_assets.domain.features.leakage import check_features, feed_columns
+from mlops_assets.domain.features.table import ColumnDoc
+from mlops_assets.domain.feeds.column_translation import require_conversions
 from mlops_assets.domain.feeds.contract import FeedContract
 from mlops_assets.domain.learning.spec import ColumnLabel, EventLabel, HashSplit, ModelSpec, TimeSplit
 
@@ -91,20 +94,38 @@ def _check_feed(config: ProjectConfig, feed: FeedContract, source: YamlSource, f
                 findings.add(
                     unknown("column", column, known, source.where(("geographies", code, "columns", column)))
                 )
+    _check_units(config, feed, source, findings)
 
 
-def table_columns(config: ProjectConfig, table: str) -> list[str] | None:
-    """Return the columns of a lake table, or None if there is no such table."""
+def _check_units(config: ProjectConfig, feed: FeedContract, source: YamlSource, findings: Findings) -> None:
+    """Every unit that a geography delivers must have a way to the one we keep."""
+    for code, geography in config.geographies.items():
+        chain = config.geography_chain(code)
+        own = next((c for c in chain if c in feed.geographies), "")
+        overridden = feed.geographies[own].columns if own else {}
+        for index, column in enumerate(feed.for_geography(chain).columns):
+            try:
+                require_conversions(column, geography)
+            except ConfigError as error:
+                place: tuple[str | int, ...] = ("columns", index)
+                if column.name in overridden:
+                    place = ("geographies", own, "columns", column.name)
+                what = f"{column.name}: {error.what}"
+                where = source.where(place)
+                findings.add(ConfigError(what, where=where, expected=error.expected, remedy=error.remedy))
+
+
+def table_columns(config: ProjectConfig, table: str) -> dict[str, ColumnDoc] | None:
+    """Return the documented columns of a lake table, or None if there is no such table."""
     from mlops_assets.domain.features.catalogue import FEATURE_TABLES
 
     if table in FEATURE_TABLES:
-        return list(FEATURE_TABLES[table].columns)
+        return dict(FEATURE_TABLES[table].columns)
     feed = config.feeds.get(table.removeprefix("feeds/")) if table.startswith("feeds/") else None
-    return (
-        [c.name for c in feed.columns if not (feed.grain and c.merge is None and c.name not in feed.grain)]
-        if feed
-        else None
-    )
+    if feed is None:
+        return None
+    dropped = {c.name for c in feed.columns if feed.grain and c.merge is None and c.name not in feed.grain}
+    return {name: column for name, column in feed_columns(feed).items() if name not in dropped}
 
 
 def known_tables(config: ProjectConfig) -> list[str]:
@@ -173,7 +194,7 @@ def _check_label(  # noqa: PLR0917 - private, one caller
     use_case: UseCase,
     model: ModelSpec,
     at: Sequence[str | int],
-    columns: Sequence[str],
+    columns: Mapping[str, ColumnDoc],
     source: YamlSource,
     findings: Findings,
 ) -> None:
@@ -216,25 +237,25 @@ def _check_features(
     use_case: UseCase,
     model: ModelSpec,
     at: Sequence[str | int],
-    columns: Sequence[str],
+    columns: Mapping[str, ColumnDoc],
     source: YamlSource,
     findings: Findings,
 ) -> None:
-    hidden = {use_case.corpus.entity_key}
-    if isinstance(model.label, ColumnLabel):
-        hidden.add(model.label.column)
+    table = use_case.corpus.table
+    label_column = model.label.column if isinstance(model.label, ColumnLabel) else None
     for index, feature in enumerate(model.features):
-        where = source.where((*at, "features", index))
-        if feature in hidden:
-            findings.add(
-                ConfigError(
-                    f"feature {feature!r} is the label or the key: it leaks the answer",
-                    where=where,
-                    remedy="remove it from `features`",
-                )
+        try:
+            check_features(
+                [feature],
+                table=table,
+                columns=columns,
+                entity_key=use_case.corpus.entity_key,
+                label_column=label_column,
             )
-        elif feature not in columns:
-            findings.add(unknown("feature", feature, [c for c in columns if c not in hidden], where))
+        except PlatformError as error:
+            what = f"feature {feature!r} of {table}: {error.what}"
+            where = source.where((*at, "features", index))
+            findings.add(ConfigError(what, where=where, expected=error.expected, remedy=error.remedy))
     for index, column in enumerate(model.gate.segment_columns):
         if column not in columns:
             findings.add(

@@ -42,15 +42,15 @@ class Findings:
     lines: list[str] = field(default_factory=list)
 
     def add(self, error: ConfigError | str) -> None:
-        """Note one finding."""
-        self.lines.append(str(error))
+        """Note one finding; what several segments have in common is noted once."""
+        if (line := str(error)) not in self.lines:
+            self.lines.append(line)
 
     def raise_if_any(self) -> None:
         """Raise one ConfigError with all findings, if there are any."""
         if self.lines:
             raise ConfigError(
-                f"{len(self.lines)} problem(s) in the configuration:\n  "
-                + "\n  ".join(dict.fromkeys(self.lines)),
+                f"{len(self.lines)} problem(s) in the configuration:\n  " + "\n  ".join(self.lines),
             )
 
 

@@ -21,14 +21,22 @@ Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 class TimeSplit(Record):
     """Train, validation and holdout by as-of day, oldest first; the holdout is the newest part.
 
-    Parts are purged: the label window of an earlier part ends before the first as-of day of the next.
+    Parts are purged: the label window of an earlier part ends before the first as-of day of the next. While
+    history is short, train may have fewer as-of days than asked for, but not fewer than `train_as_ofs_min`.
     """
 
     kind: Literal["time"] = "time"
     as_of_every_days: int = Field(7, ge=1, le=60)
     train_as_ofs: int = Field(2, ge=1, le=60)
+    train_as_ofs_min: int = Field(1, ge=1, le=60)
     validation_as_ofs: int = Field(1, ge=1, le=20)
     holdout_as_ofs: int = Field(1, ge=1, le=20)
+
+    @model_validator(mode="after")
+    def _min_within_asked(self) -> TimeSplit:
+        if self.train_as_ofs_min > self.train_as_ofs:
+            raise ValueError("`train_as_ofs_min` is more than `train_as_ofs`")
+        return self
 
 
 class HashSplit(Record):

@@ -66,7 +66,7 @@ def plan_time_split(
         first_day: first delivered day.
         last_day: last delivered day; the newest holdout as-of is `last_day - horizon_days`.
         horizon_days: length of the label window in days.
-        split: how many as-of days each part asks for; train may get fewer, but at least one.
+        split: how many as-of days each part asks for; train may get fewer, but at least its minimum.
         min_history_days: age in days since `first_day` of the oldest usable as-of day.
 
     Raises:
@@ -78,7 +78,7 @@ def plan_time_split(
     validation = _days_back(holdout[0] - dt.timedelta(days=gap), split.validation_as_ofs, step)
     train = _days_back(validation[0] - dt.timedelta(days=gap), split.train_as_ofs, step)
     usable = tuple(day for day in train if day >= oldest)
-    if not usable:
+    if len(usable) < split.train_as_ofs_min:
         possible = first_trainable_day(first_day, horizon_days, split, min_history_days)
         raise CorpusError(
             "too little history to train",
@@ -94,7 +94,8 @@ def first_trainable_day(
 ) -> dt.date:
     """Return the earliest last delivered day for which `plan_time_split` succeeds."""
     gap = _gap_days(horizon_days, split.as_of_every_days)
-    spans = (split.validation_as_ofs - 1 + split.holdout_as_ofs - 1) * split.as_of_every_days
+    as_ofs = split.train_as_ofs_min + split.validation_as_ofs + split.holdout_as_ofs
+    spans = (as_ofs - 3) * split.as_of_every_days
     return first_day + dt.timedelta(days=min_history_days + 2 * gap + spans + horizon_days)
 
 

@@ -45,9 +45,26 @@ def test_project_configuration_loads(configs: Path) -> None:
             "use_cases/churn.yaml",
             "- avg_freq",
             "- avg_freqq",
-            ["unknown feature 'avg_freqq'", "did you mean 'avg_freq'"],
+            ["feature 'avg_freqq' of etl/subscriber_features: unknown feature", "did you mean 'avg_freq'"],
         ),
-        ("use_cases/churn.yaml", "- avg_freq", "- subscriber_id", ["leaks the answer", "subscriber_id"]),
+        (
+            "use_cases/churn.yaml",
+            "- avg_freq",
+            "- subscriber_id",
+            ["1 problem", "a key column is not a feature", "use one of"],
+        ),
+        (
+            "feeds/topups.yaml",
+            "unit: usd_cent, source_unit: local_currency",
+            "unit: MB, source_unit: local_currency",
+            ["amount_usd_cents: usd (money) cannot become MB (volume)", "correct the unit"],
+        ),
+        (
+            "feeds/topups.yaml",
+            "amount_usd_cents: {source: MONTO}",
+            "amount_usd_cents: {source: MONTO, source_unit: second}",
+            ["amount_usd_cents: second (duration) cannot become usd_cent (money)"],
+        ),
         (
             "use_cases/churn.yaml",
             "table: etl/churn_events",

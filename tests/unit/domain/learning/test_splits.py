@@ -15,9 +15,12 @@ from mlops_assets.domain.learning.splits import first_trainable_day, hash_split,
 
 FIRST = dt.date(2026, 1, 1)
 time_splits = st.builds(
-    TimeSplit,
+    lambda surplus, fewest, **counts: TimeSplit(
+        train_as_ofs=fewest + surplus, train_as_ofs_min=fewest, **counts
+    ),
+    surplus=st.integers(0, 3),
+    fewest=st.integers(1, 3),
     as_of_every_days=st.integers(1, 20),
-    train_as_ofs=st.integers(1, 6),
     validation_as_ofs=st.integers(1, 4),
     holdout_as_ofs=st.integers(1, 4),
 )
@@ -36,7 +39,7 @@ def test_every_plan_is_purged_complete_and_inside_the_data(
     assert plan.holdout[-1] + horizon == last
     assert plan.train[0] >= FIRST + dt.timedelta(days=min_history_days)
     assert (len(plan.validation), len(plan.holdout)) == (split.validation_as_ofs, split.holdout_as_ofs)
-    assert 1 <= len(plan.train) <= split.train_as_ofs
+    assert split.train_as_ofs_min <= len(plan.train) <= split.train_as_ofs
     assert list(plan.days) == sorted(set(plan.days))
     assert {plan.part_of(day) for day in plan.holdout} == {"holdout"}
 
@@ -48,6 +51,11 @@ def test_the_day_before_the_first_trainable_one_is_refused(
     ready = first_trainable_day(FIRST, horizon_days, split, min_history_days)
     with pytest.raises(CorpusError, match=f"data through {ready}"):
         plan_time_split(FIRST, ready - dt.timedelta(days=1), horizon_days, split, min_history_days)
+
+
+def test_the_fewest_are_not_more_than_those_asked_for() -> None:
+    with pytest.raises(ValueError, match="more than `train_as_ofs`"):
+        TimeSplit(train_as_ofs=2, train_as_ofs_min=3)
 
 
 def test_plan_of_eight_weeks() -> None:
