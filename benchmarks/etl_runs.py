@@ -236,7 +236,7 @@ def _differences(site: Site, ours: ViewSource, theirs: Path) -> dict[str, Any]:
     import duckdb
 
     with duckdb.connect() as connection:
-        frame = connection.execute(f"SUMMARIZE FROM '{theirs}'").fetch_arrow_table().to_pylist()
+        frame = connection.sql(f"SUMMARIZE FROM '{theirs}'").to_arrow_table().to_pylist()
         names = [row["column_name"] for row in frame if row["column_name"] != "file_day"]
         numbers = {
             row["column_name"]
@@ -244,7 +244,7 @@ def _differences(site: Site, ours: ViewSource, theirs: Path) -> dict[str, Any]:
             if row["column_type"] not in ("VARCHAR", "DATE", "TIMESTAMP", "TIMESTAMP_NS")
         }
         sql = f"SELECT count(*) AS rows, {', '.join(_digest(name, name in numbers) for name in names)} FROM "
-        expected = connection.execute(f"{sql} '{theirs}'").fetch_arrow_table().to_pylist()[0]
+        expected = connection.sql(f"{sql} '{theirs}'").to_arrow_table().to_pylist()[0]
     got = site.engine.fetch(f"{sql} ours", {"ours": ours}).to_pylist()[0]
     return {key: [got[key], expected[key]] for key in expected if not _agree(got[key], expected[key])}
 
