@@ -16,7 +16,7 @@ LABELS_PER_CPU_S = 80_000
 
 def history_of(*, quick: bool) -> HistoryRounds:
     """Return the measured rounds that all ETL benchmarks share."""
-    return history_rounds(100_000, 45, 1) if quick else history_rounds(300_000, 60, 1)
+    return history_rounds(100_000, 45, 1) if quick else history_rounds(300_000, 60, 2)
 
 
 def run(*, quick: bool) -> Iterator[Line]:

@@ -21,10 +21,11 @@ import multiprocessing
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -74,23 +75,15 @@ def run_platform(landing: str, home: str, day_count: int) -> dict[str, Any]:
 
     CPU seconds by feed and table, rows of the corpus, peak memory of parent and workers together.
     """
-    last_day, run = day_number(day_count), partial(run_step, landing, home)
-    snapshot_days = [*split_plan(last_day).days, last_day]
-    windows = [name for name in SUBSCRIBER_TABLES if name not in (*_EVERY_DAY, FEATURE_TABLE)]
+    last_day, cores = day_number(day_count), one_geography().environment.executor.max_concurrent
     # Forked with the libraries loaded, as steps are by the executor's warm fork server.
     preload()
-    with ProcessPoolExecutor(
-        one_geography().environment.executor.max_concurrent, mp_context=multiprocessing.get_context("fork")
-    ) as pool:
-        steps = [*pool.map(partial(run, SUBSCRIBER_FEEDS, _EVERY_DAY), [[day] for day in days(1, day_count)])]
-        # A window goes from one snapshot day to the next in one process; snapshots need only their windows.
-        tasks = [pool.submit(run, (), (name,), snapshot_days) for name in windows]
-        steps += [task.result() for task in tasks]
-        steps += [*pool.map(partial(run, (), (FEATURE_TABLE,)), [[day] for day in snapshot_days])]
-    # The workers have ended when the corpus is built.
+    with ProcessPoolExecutor(cores, mp_context=multiprocessing.get_context("fork")) as pool:
+        steps = _run_steps(pool, cores, partial(run_step, landing, home), _history_steps(day_count))
+    # The workers have ended when the corpus is built: it has their cores.
     peaks = {step["process"]: step["peak_bytes"] for step in steps}
     together_bytes, start = peak_bytes() + sum(peaks.values()), Usage.taken()
-    rows = _build_corpus(open_site(landing, home), last_day)
+    rows = _build_corpus(open_site(landing, home, threads=cores), last_day)
     cpu_s: dict[str, float] = defaultdict(float, corpus=Usage.taken().since(start).cpu_s)
     for step in steps:
         for name, spent_s in step["cpu_s"].items():
@@ -99,27 +92,72 @@ def run_platform(landing: str, home: str, day_count: int) -> dict[str, Any]:
 
 
 def preload() -> None:
-    """Import what table work needs."""
-    importlib.import_module("duckdb")
-    importlib.import_module("ibis")
+    """Import what table work needs, as the executor's warm fork server does."""
+    for module in ("duckdb", "ibis.backends.sql.compilers", "pyarrow.parquet"):
+        importlib.import_module(module)
 
 
-def run_step(
-    landing: str,
-    home: str,
-    feeds: tuple[str, ...],
-    tables: tuple[str, ...],
-    days_in_order: Sequence[dt.date],
-) -> dict[str, Any]:
-    """Land feeds and build tables of days in this process; return CPU seconds by name, and its peak so far."""
+@dataclass(frozen=True, order=True)
+class Step:
+    """One day's landing, or one day of one table. The order is that in which ready steps are started."""
+
+    rank: int
+    day: dt.date
+    feeds: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+
+
+def _history_steps(day_count: int) -> dict[Step, list[Step]]:
+    """Return all steps with those that they wait for.
+
+    A window goes from one snapshot day to the next; a snapshot needs only the windows of its day.
+    """
+    last_day = day_number(day_count)
+    windows = [name for name in SUBSCRIBER_TABLES if name not in (*_EVERY_DAY, FEATURE_TABLE)]
+    steps: dict[Step, list[Step]] = {
+        Step(2, day, SUBSCRIBER_FEEDS, _EVERY_DAY): [] for day in days(1, day_count)
+    }
+    landings, previous = list(steps), dict[str, Step]()
+    for day in [*split_plan(last_day).days, last_day]:
+        delivered = [landing for landing in landings if landing.day <= day]
+        of_day = {name: Step(0, day, tables=(name,)) for name in windows}
+        for name, step in of_day.items():
+            steps[step] = [*delivered, *([previous[name]] if name in previous else [])]
+        steps[Step(1, day, tables=(FEATURE_TABLE,))] = list(of_day.values())
+        previous = of_day
+    return steps
+
+
+def _run_steps(
+    pool: ProcessPoolExecutor,
+    most_running: int,
+    run: Callable[[Step], dict[str, Any]],
+    steps: Mapping[Step, Sequence[Step]],
+) -> list[dict[str, Any]]:
+    """Run every step once those are done that it waits for; return what each took."""
+    sorter, ready, done = TopologicalSorter(steps), list[Step](), []
+    running: dict[Future[dict[str, Any]], Step] = {}
+    sorter.prepare()
+    while sorter.is_active():
+        ready = sorted([*ready, *sorter.get_ready()])
+        while ready and len(running) < most_running:
+            step = ready.pop(0)
+            running[pool.submit(run, step)] = step
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            done.append(future.result())
+            sorter.done(running.pop(future))
+    return done
+
+
+def run_step(landing: str, home: str, step: Step) -> dict[str, Any]:
+    """Land feeds and build tables of a day in this process; return CPU seconds by name, and its peak so far."""
     site, cpu_s = _site_of(landing, home), defaultdict(float)
-    for day in days_in_order:
-        for name, work in [(f"feeds/{feed}", partial(site.land, [feed])) for feed in feeds] + [
-            (table, partial(site.build, [table])) for table in tables
-        ]:
-            start = Usage.taken()
-            work(day)
-            cpu_s[name] += Usage.taken().since(start).cpu_s
+    for name, work in [(f"feeds/{feed}", partial(site.land, [feed])) for feed in step.feeds] + [
+        (table, partial(site.build, [table])) for table in step.tables
+    ]:
+        start = Usage.taken()
+        work(step.day)
+        cpu_s[name] += Usage.taken().since(start).cpu_s
     return {"cpu_s": dict(cpu_s), "peak_bytes": peak_bytes(), "process": os.getpid()}
 
 

@@ -14,7 +14,7 @@ import dagster as dg
 from resources.mlflow_store import set_mlflow_defaults
 
 HEAVY_MODULES = (
-    "ibis",
+    "ibis.backends.sql.compilers",
     "duckdb",
     "pyarrow.parquet",
     "pandas",

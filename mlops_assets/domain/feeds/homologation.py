@@ -23,6 +23,7 @@ from mlops_assets.domain.feeds.column_translation import (
     Check,
     Expression,
     TranslatedColumn,
+    add_unit_factors,
     translate_column,
 )
 from mlops_assets.domain.feeds.contract import ColumnContract, FeedContract, Geography
@@ -183,11 +184,11 @@ class CompiledFeed:
 
     @cached_property
     def _table(self) -> Expression:
-        """The raw file joined to its context."""
+        """The raw file with its unit factors, joined to its context."""
         import ibis
 
         raw = ibis.table({**self.source_types, ROW: "int64"}, name=RAW)
-        return raw.cross_join(_context())
+        return add_unit_factors(raw, self.contract, self.geography).cross_join(_context())
 
     def _columns(self, table: Expression, names: Collection[str] = ()) -> dict[str, TranslatedColumn]:
         wanted = [c for c in self.contract.columns if c.name in names or not names]

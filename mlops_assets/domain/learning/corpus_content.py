@@ -100,7 +100,7 @@ def _pieces(block: pa.Array) -> Iterator[bytes]:
     if pa.types.is_string(block.type) or pa.types.is_large_string(block.type):
         text = pc.fill_null(block, "").cast(pa.large_string())
         yield pc.binary_length(text).to_numpy(zero_copy_only=False).astype("<i8").tobytes()
-        yield b"".join(value.encode() for value in text.to_pylist())
+        yield _utf8(text)
         return
     if pa.types.is_date(block.type):
         block = block.cast(pa.int32())
@@ -110,3 +110,12 @@ def _pieces(block: pa.Array) -> Iterator[bytes]:
         block = block.cast(pa.int8())
     values = pc.fill_null(block, pa.scalar(0, block.type)).to_numpy(zero_copy_only=False)
     yield values.astype(values.dtype.newbyteorder("<")).tobytes()
+
+
+def _utf8(text: pa.LargeStringArray) -> bytes:
+    """Return the bytes of all values one after another, as Arrow keeps them. No value is null."""
+    _, offsets_buffer, values_buffer = text.buffers()
+    if values_buffer is None or not len(text):
+        return b""
+    offsets = np.frombuffer(offsets_buffer, "<i8")[text.offset : text.offset + len(text) + 1]
+    return values_buffer.slice(offsets[0], offsets[-1] - offsets[0]).to_pybytes()
