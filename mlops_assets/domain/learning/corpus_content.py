@@ -118,4 +118,4 @@ def _utf8(text: pa.LargeStringArray) -> bytes:
     if values_buffer is None or not len(text):
         return b""
     offsets = np.frombuffer(offsets_buffer, "<i8")[text.offset : text.offset + len(text) + 1]
-    return values_buffer.slice(offsets[0], offsets[-1] - offsets[0]).to_pybytes()
+    return bytes(values_buffer.slice(offsets[0], offsets[-1] - offsets[0]))

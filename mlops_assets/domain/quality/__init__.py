@@ -1,0 +1,1 @@
+"""Data quality: forecast ranges, anomalies, feed health, drift evidence."""
