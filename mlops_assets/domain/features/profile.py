@@ -49,5 +49,6 @@ PROFILE = FeatureTable(
         key="subscriber_id",
         changed_day="dna_changed_day",
     ),
-    version="1",
+    version="2",
+    is_compact=True,
 )
