@@ -14,11 +14,13 @@ from typing import Any, Protocol
 from benchmarks import (
     churn_ibm_auc,
     demo_time,
+    drift_verdicts,
     etl_increment,
     etl_memory,
     etl_ratio,
     graph_overhead,
     load_ratio,
+    subscriber_validation_speed,
 )
 from benchmarks.measuring import BenchmarkFailedError, BenchmarkSkippedError, Line
 from benchmarks.recording import record
@@ -39,6 +41,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "etl_ratio": etl_ratio.run,
     "etl_memory": etl_memory.run,
     "etl_increment": etl_increment.run,
+    "drift_verdicts": drift_verdicts.run,
+    "subscriber_validation_speed": subscriber_validation_speed.run,
 }
 
 

@@ -12,6 +12,8 @@ import click
 
 from mlops_assets.commands.config import config_commands
 from mlops_assets.commands.demo import demo
+from mlops_assets.commands.feeds import feeds_commands
+from mlops_assets.commands.mailbox import mailbox_commands
 from mlops_assets.commands.run import run, train
 from mlops_assets.commands.sandbox import sandbox_commands
 from mlops_assets.domain.errors import PlatformError
@@ -27,7 +29,7 @@ def cli() -> None:
     """
 
 
-for command in (config_commands, sandbox_commands, run, train, demo):
+for command in (config_commands, feeds_commands, sandbox_commands, run, train, demo, mailbox_commands):
     cli.add_command(command)
 
 

@@ -24,6 +24,7 @@ from mlops_assets.config.models import ProjectConfig
 from resources.environments import data_root, open_platform
 from sensors.feed_arrival import build_feed_arrival_sensor
 from sensors.first_champion import build_first_champion_sensors
+from sensors.outbox import build_outbox_sensor
 
 
 def build_defs(
@@ -53,7 +54,11 @@ def _build(config: ProjectConfig, resources: Mapping[str, object] | None) -> dg.
     return dg.Definitions(
         assets=[*feeds, *tables, *learning, *scores, *reports, day_log],
         jobs=build_jobs(config, daily),
-        sensors=[build_feed_arrival_sensor(config), *build_first_champion_sensors(config)],
+        sensors=[
+            build_feed_arrival_sensor(config),
+            *build_first_champion_sensors(config),
+            build_outbox_sensor(),
+        ],
         resources=resources
         if resources is not None
         else open_platform(config.environment, data_root()).as_resources(),

@@ -9,7 +9,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlops_assets.config.models import Environment
+from mlops_assets.config.models import Environment, MailConfig
+from mlops_assets.domain.mail_ports import MailTransport, Outbox
 from mlops_assets.domain.ports import (
     CodeProvenance,
     Lake,
@@ -19,13 +20,20 @@ from mlops_assets.domain.ports import (
     ReportStore,
     TableEngine,
 )
+from mlops_assets.domain.quality.release_ports import FeedReleases
 from resources.duckdb_engine import DuckDbEngine
+from resources.feed_releases import SqliteFeedReleases
 from resources.lake import LocalLake
 from resources.landing_zone import LocalLandingZone
+from resources.mail_outbox import SqliteOutbox
+from resources.mailbox import LocalMailbox
 from resources.mlflow_registry import MlflowRegistry
 from resources.promotion_ledger import SqlitePromotionLedger
 from resources.provenance import GitProvenance
 from resources.report_store import LocalReportStore
+from resources.smtp_transport import SmtpTransport
+
+FEED_RELEASES_NAME = "feed_releases.db"  # beside the promotion ledger: both are decisions to be kept
 
 
 @dataclass(frozen=True)
@@ -37,8 +45,11 @@ class Platform:
     engine: TableEngine
     registry: ModelRegistry
     ledger: PromotionLedger
+    releases: FeedReleases
     reports: ReportStore
     provenance: CodeProvenance
+    outbox: Outbox
+    mail: MailTransport
 
     def as_resources(self) -> dict[str, object]:
         """Return the resources under the names that assets and sensors ask for."""
@@ -67,6 +78,16 @@ def open_platform(environment: Environment, home: Path) -> Platform:
             artifact_root=home / environment.registry.artifacts,
         ),
         ledger=SqlitePromotionLedger(home / environment.ledger.database),
+        releases=SqliteFeedReleases((home / environment.ledger.database).with_name(FEED_RELEASES_NAME)),
         reports=LocalReportStore(home / storage.reports),
         provenance=GitProvenance(),
+        outbox=SqliteOutbox(home / environment.mail.outbox, environment.mail.sender),
+        mail=open_mail(environment.mail, home),
     )
+
+
+def open_mail(settings: MailConfig, home: Path) -> MailTransport:
+    """Return the way out of mails; a password is read when a mail is sent, not here."""
+    if settings.kind == "local":
+        return LocalMailbox(home / settings.mailbox)
+    return SmtpTransport(settings, ca_file=home / settings.ca_file if settings.ca_file else None)

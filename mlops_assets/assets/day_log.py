@@ -14,8 +14,10 @@ from mlops_assets.config import names
 from mlops_assets.config.models import ProjectConfig
 from mlops_assets.config.run_plan import code_identity, day_log_partition, deliveries
 from mlops_assets.domain.feeds.arrival import window_fingerprint
+from mlops_assets.domain.feeds.delivery_record import feed_partition, held_partition
 from mlops_assets.domain.hashing import stable_hash
-from mlops_assets.domain.ports import Lake, LandingZone, PartitionId
+from mlops_assets.domain.ports import Lake, LandingZone
+from mlops_assets.domain.quality.release_ports import FeedReleases
 
 
 def build_day_log_asset(
@@ -38,10 +40,11 @@ def build_day_log_asset(
         context: dg.AssetExecutionContext,
         landing: dg.ResourceParam[LandingZone],
         lake: dg.ResourceParam[Lake],
+        releases: dg.ResourceParam[FeedReleases],
     ) -> dg.MaterializeResult:
         day = dt.date.fromisoformat(context.partition_key)
         # The tag was set before the files were read: what arrives during the run makes the day due again.
-        delivery = context.run.tags.get(names.TAG_DELIVERY) or _delivery(config, landing, day)
+        delivery = context.run.tags.get(names.TAG_DELIVERY) or _delivery(config, landing, releases, day)
         rows = _feed_rows(config, lake, day)
         with lake.write(day_log_partition(day), stable_hash([delivery, rows])) as writer:
             writer.commit(row_count=0, facts={"delivery": delivery, "feeds": rows})
@@ -50,8 +53,8 @@ def build_day_log_asset(
     return day_log
 
 
-def _delivery(config: ProjectConfig, landing: LandingZone, day: dt.date) -> str:
-    found = {d: delivery for d, delivery in deliveries(config, landing).items() if d <= day}
+def _delivery(config: ProjectConfig, landing: LandingZone, releases: FeedReleases, day: dt.date) -> str:
+    found = {d: delivery for d, delivery in deliveries(config, landing, releases).items() if d <= day}
     return window_fingerprint(found, day, code_identity(config))
 
 
@@ -59,12 +62,13 @@ def _feed_rows(config: ProjectConfig, lake: Lake, day: dt.date) -> list[dict[str
     rows: list[dict[str, str | int]] = []
     for geography in sorted(config.geographies):
         for feed in config.daily_feeds():
-            manifest = lake.manifest(PartitionId(f"feeds/{feed.name}", geography, day))
+            manifest = lake.manifest(feed_partition(feed.name, geography, day))
+            held = lake.manifest(held_partition(feed.name, geography, day))
             rows.append(
                 {
                     "geography": geography,
                     "feed": feed.name,
-                    "state": "published" if manifest else "absent",
+                    "state": "held" if held else "published" if manifest else "absent",
                     "rows": manifest.row_count if manifest else 0,
                     "quarantined": sum(manifest.facts["quarantined"].values()) if manifest else 0,
                 }

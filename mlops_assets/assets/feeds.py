@@ -26,6 +26,9 @@ from mlops_assets.domain.feeds.landing import FeedOutcome, land_feed
 from mlops_assets.domain.feeds.schema import SAMPLED_ROWS, find_violations
 from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.ports import Lake, LandingZone, TableEngine
+from mlops_assets.domain.quality.release_ports import FeedReleases
+
+CHECK_HEALTH = "feed_health"
 
 # A snapshot belongs to no geography: it is read in UTC and in the reporting currency.
 ANYWHERE = Geography(code=EVERYWHERE, name="everywhere", timezone="UTC", currency="USD", usd_per_unit=1.0)
@@ -64,10 +67,20 @@ def _build_feed(
         landing: dg.ResourceParam[LandingZone],
         lake: dg.ResourceParam[Lake],
         engine: dg.ResourceParam[TableEngine],
+        releases: dg.ResourceParam[FeedReleases],
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
         day = dt.date.fromisoformat(context.partition_key) if days else None
         outcomes = [
-            land_feed(contract, geography, chains[code], day, landing=landing, lake=lake, engine=engine)
+            land_feed(
+                contract,
+                geography,
+                chains[code],
+                day,
+                landing=landing,
+                lake=lake,
+                engine=engine,
+                releases=releases,
+            )
             for code, geography in geographies.items()
         ]
         by_geography = {code: contract.for_geography(chain) for code, chain in chains.items()}
@@ -78,14 +91,16 @@ def _build_feed(
 
 
 def _check_specs(key: dg.AssetKey, days: dg.PartitionsDefinition | None) -> list[dg.AssetCheckSpec]:
+    judged = [_health_spec(key, days)] if days else []  # a snapshot has no history to be compared with
     return [
+        *judged,
         dg.AssetCheckSpec(
             names.CHECK_DELIVERY,
             asset=key,
             blocking=True,
             partitions_def=days,
-            description="Presence, size, schema, row count and day of the delivered files. Fails "
-            "hard when no geography delivered.",
+            description="Presence, size, schema, row count and day of the delivered files; a file that the feed "
+            "gate holds counts as not delivered. Fails hard when no geography delivered.",
         ),
         dg.AssetCheckSpec(
             names.CHECK_CONTRACT,
@@ -102,6 +117,18 @@ def _check_specs(key: dg.AssetKey, days: dg.PartitionsDefinition | None) -> list
             "ranges. Fails when what was written is not what was meant: an engine's or our own defect.",
         ),
     ]
+
+
+def _health_spec(key: dg.AssetKey, days: dg.PartitionsDefinition) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(
+        CHECK_HEALTH,
+        asset=key,
+        blocking=True,
+        partitions_def=days,
+        description="The deliveries are like the healthy ones before them: rows, units, shares of values. A broken "
+        "one is held until it is delivered again or released (`mlops feeds`); its geography is left out. "
+        "Fails hard when all are held.",
+    )
 
 
 def _description(contract: FeedContract) -> str:
@@ -123,8 +150,9 @@ def _report(
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
     published = select_published(outcomes)
     delivery, conformity = _delivery_check(outcomes), _contract_check(published)
+    health = [_health_check(outcomes)] if outcomes[0].partition.day else []
     if not published:
-        yield delivery
+        yield from (delivery, *health)
         raise dg.Failure(f"no geography delivered an acceptable {contract.name}", allow_retries=False)
     yield dg.MaterializeResult(
         metadata={
@@ -133,7 +161,7 @@ def _report(
             "preview": preview(lake, engine, published[0].partition, contract),
         },
         data_version=data_version(published),
-        check_results=[delivery, conformity, schema],
+        check_results=[delivery, *health, conformity, schema],
     )
 
 
@@ -152,6 +180,25 @@ def _delivery_check(outcomes: list[FeedOutcome]) -> dg.AssetCheckResult:
         }
         if refused
         else {},
+    )
+
+
+def _health_check(outcomes: list[FeedOutcome]) -> dg.AssetCheckResult:
+    held = {o.partition.segment: o for o in outcomes if o.status == "held"}
+    verdicts = {
+        o.partition.segment: o.health.model_dump(mode="json", exclude_defaults=True)
+        for o in outcomes
+        if o.health is not None
+    }
+    lines = [f"- {segment}: {finding}" for segment, o in held.items() for finding in o.findings]
+    metadata: dict[str, dg.MetadataValue] = {"verdicts": dg.MetadataValue.json(verdicts)}
+    if held:
+        metadata["held"] = dg.MetadataValue.md("\n".join(lines))
+    return dg.AssetCheckResult(
+        check_name=CHECK_HEALTH,
+        passed=not held,
+        severity=dg.AssetCheckSeverity.ERROR if len(held) == len(outcomes) else dg.AssetCheckSeverity.WARN,
+        metadata=metadata,
     )
 
 

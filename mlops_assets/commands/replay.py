@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
+from mlops_assets.commands.mailbox import deliver_due_mails
 from mlops_assets.config import names
 from mlops_assets.config.run_plan import day_log_partition, plan_days, plan_training
+from mlops_assets.domain.errors import StorageError
 from mlops_assets.domain.feeds.arrival import DueDay
 from mlops_assets.domain.learning.readiness import TrainingPlan
 from mlops_assets.domain.ports import LedgerEntry, ModelSlot, PartitionId
@@ -49,11 +51,13 @@ class DayResult:
     refused: tuple[Refusal, ...] = ()
     failures: tuple[str, ...] = ()
     decisions: tuple[LedgerEntry, ...] = ()
+    undelivered: tuple[str, ...] = ()
 
     @property
     def findings(self) -> tuple[str, ...]:
-        """Return one line per refusal and failure."""
-        return (*(f"{one.geography}: {one.reason}" for one in self.refused), *self.failures)
+        """Return one line per refusal, failure and mail that could not be delivered."""
+        refused = (f"{one.geography}: {one.reason}" for one in self.refused)
+        return (*refused, *self.failures, *self.undelivered)
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,9 @@ class Replay:
         platform = self.workspace.platform
         due = {
             d.day: d
-            for d in plan_days(self.workspace.config, platform.landing, platform.lake, until=day)
+            for d in plan_days(
+                self.workspace.config, platform.landing, platform.lake, until=day, releases=platform.releases
+            )
             if d.day >= first
         }
         for earlier in sorted(set(due) - {day}):
@@ -140,7 +146,15 @@ class Replay:
             refused=refused,
             failures=(*failures, *not_trained),
             decisions=decisions,
+            undelivered=self._deliver_mails(),
         )
+
+    def _deliver_mails(self) -> tuple[str, ...]:
+        """Return what could not be delivered; mails wait in the outbox and fail no day."""
+        try:
+            return tuple(deliver_due_mails(self.workspace.platform).findings())
+        except StorageError as error:
+            return (f"mails: {error}",)
 
     def _is_built(self, day: dt.date) -> bool:
         return self.workspace.platform.lake.manifest(day_log_partition(day)) is not None

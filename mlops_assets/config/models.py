@@ -7,10 +7,11 @@ Belongs here: one model per kind of file. Does not belong here: types that the d
 from __future__ import annotations
 
 import datetime as dt
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mlops_assets.domain.feeds.contract import (
     CurrencyCode,
@@ -22,6 +23,7 @@ from mlops_assets.domain.feeds.contract import (
 )
 from mlops_assets.domain.learning.spec import CorpusSpec, ModelSpec
 from mlops_assets.domain.model_base import Record
+from mlops_assets.domain.reporting.mail import ADDRESS_PATTERN, MAX_ADDRESS_LENGTH
 
 # Plain names joined by "/": neither absolute nor "..", by construction.
 RelativePath = Annotated[
@@ -30,6 +32,7 @@ RelativePath = Annotated[
         max_length=200, pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(/[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)*$"
     ),
 ]
+MailAddress = Annotated[str, Field(max_length=MAX_ADDRESS_LENGTH, pattern=ADDRESS_PATTERN)]
 Owner = Annotated[str, Field(pattern=r"^(team:[a-z][a-z0-9-]{1,60}|[^@\s]+@[^@\s]+\.[^@\s]+)$")]
 
 
@@ -43,7 +46,7 @@ class UseCase(Record):
     name: Name
     description: str
     owner: Owner
-    recipients: list[str] = []
+    recipients: list[MailAddress] = []
     segment_by: Literal["geography", "none"] = "geography"
     score_daily: bool = True
     corpus: CorpusSpec
@@ -110,6 +113,56 @@ class LedgerConfig(Record):
     database: RelativePath = "ledger/ledger.db"
 
 
+class MailConfig(Record):
+    """How mails leave. `local` writes them into a folder, `smtp` gives them to a server.
+
+    Attributes:
+        kind: `local` or `smtp`.
+        sender: address in From.
+        outbox: file of the mails that wait or were sent, below MLOPS_HOME.
+        mailbox: folder of mails as files, below MLOPS_HOME.
+        host: of the SMTP server.
+        port: of the SMTP server; 587 for `starttls`, 465 for `implicit` as a rule.
+        tls: `starttls` or `implicit`, both verified; `none` only to this machine.
+        ca_file: certificates to trust beside those of the system, PEM, below MLOPS_HOME.
+        username: for the log-in; empty for none.
+        password_variable: name of the environment variable that holds the password, never the password.
+        timeout_s: for each answer of the server, seconds.
+    """
+
+    kind: Literal["local", "smtp"] = "local"
+    sender: MailAddress = "mlops-assets@localhost"
+    outbox: RelativePath = "mail/outbox.db"
+    mailbox: RelativePath = "mail/mailbox"
+    host: str = Field("", pattern=r"^([A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?|::1)?$", max_length=253)
+    port: int = Field(587, ge=1, le=65535)
+    tls: Literal["starttls", "implicit", "none"] = "starttls"
+    ca_file: RelativePath | None = None
+    username: str = ""
+    password_variable: str = Field("", pattern=r"^([A-Z][A-Z0-9_]*)?$")
+    timeout_s: float = Field(20.0, gt=0.0, le=40.0)  # a dozen answers, within the outbox's claim
+
+    @model_validator(mode="after")
+    def _reaches_a_server_safely(self) -> MailConfig:
+        if self.kind == "smtp" and not self.host:
+            raise ValueError("`host` is missing: kind `smtp` needs a server")
+        if bool(self.username) != bool(self.password_variable):
+            raise ValueError("`username` and `password_variable` go together")
+        if self.kind == "smtp" and self.tls == "none" and not is_loopback(self.host):
+            raise ValueError(
+                f"`tls: none` would send mails in clear to {self.host}; use starttls or implicit"
+            )
+        return self
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, by name or by number; nothing is looked up."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 class CalendarConfig(Record):
     """The days the platform knows: from the first day of data to some days after today.
 
@@ -146,6 +199,7 @@ class Environment(Record):
     storage: StorageConfig = StorageConfig()
     registry: RegistryConfig = RegistryConfig()
     ledger: LedgerConfig = LedgerConfig()
+    mail: MailConfig = MailConfig()
     executor: ExecutorConfig = ExecutorConfig()
 
 

@@ -13,6 +13,7 @@ SNAPSHOT_JOB = "snapshot_graph"
 
 FEED_ARRIVAL_SENSOR = "feed_arrival"
 FIRST_CHAMPION_SENSOR = "first_champion"
+OUTBOX_SENSOR = "outbox"
 
 TAG_REASON = "mlops/reason"
 TAG_AS_OF_DAY = "mlops/as_of_day"

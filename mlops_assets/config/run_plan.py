@@ -14,6 +14,7 @@ from mlops_assets.domain.feeds.arrival import DayDelivery, DueDay, plan_due_days
 from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.learning.readiness import TrainingPlan, plan_first_training
 from mlops_assets.domain.ports import Lake, LandingZone, ModelSlot, PartitionId, PromotionLedger
+from mlops_assets.domain.quality.release_ports import FeedReleases
 
 DAY_LOG_TABLE = "reports/day_log"
 DAY_LOG_SEGMENT = "all"
@@ -33,21 +34,29 @@ def code_identity(config: ProjectConfig) -> str:
     return stable_hash([config.feeds, config.geographies, tables, HOMOLOGATION_VERSION])[:16]
 
 
-def deliveries(config: ProjectConfig, landing: LandingZone) -> dict[dt.date, DayDelivery]:
-    """Return what lies in the landing zone, by day."""
+def deliveries(
+    config: ProjectConfig, landing: LandingZone, releases: FeedReleases | None = None
+) -> dict[dt.date, DayDelivery]:
+    """Return what lies in the landing zone, by day, and what of it was held and then released."""
     chains = {code: config.geography_chain(code) for code in config.geographies}
-    return read_deliveries(landing, config.daily_feeds(), chains)
+    released = releases.history() if releases is not None else []
+    return read_deliveries(landing, config.daily_feeds(), chains, released)
 
 
 def plan_days(
-    config: ProjectConfig, landing: LandingZone, lake: Lake, until: dt.date | None = None
+    config: ProjectConfig,
+    landing: LandingZone,
+    lake: Lake,
+    until: dt.date | None = None,
+    releases: FeedReleases | None = None,
 ) -> list[DueDay]:
     """Return the days that have something new to build, oldest first.
 
-    `until` leaves out what was delivered for later days: a replay sees each day as it was. The last day then
-    counts as complete, because the caller asks for it.
+    The release of a held delivery makes its day new, like a file that was delivered again; whoever plans days
+    passes the same `releases`. `until` leaves out what was delivered for later days: a replay sees each day as
+    it was. The last day then counts as complete, because the caller asks for it.
     """
-    found = deliveries(config, landing)
+    found = deliveries(config, landing, releases)
     if until is not None:
         found = {day: delivery for day, delivery in found.items() if day <= until}
     expected = [f"{code}/{feed.name}" for code in config.geographies for feed in config.daily_feeds()]

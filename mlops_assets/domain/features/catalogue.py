@@ -8,6 +8,7 @@ from __future__ import annotations
 from mlops_assets.domain.features.churn import CHURN_EVENTS
 from mlops_assets.domain.features.devices import DEVICE_7D, DEVICE_FEATURES
 from mlops_assets.domain.features.offers import OFFERS_30D
+from mlops_assets.domain.features.plan_usage import PLAN_USAGE_DAILY
 from mlops_assets.domain.features.profile import PROFILE
 from mlops_assets.domain.features.purchases import PURCHASES_30D, PURCHASES_DAILY
 from mlops_assets.domain.features.subscriber_features import SUBSCRIBER_FEATURES
@@ -19,6 +20,7 @@ FEATURE_TABLES: dict[str, FeatureTable] = {
     table.name: table
     for table in (
         USAGE_30D,
+        PLAN_USAGE_DAILY,
         TOPUPS_30D,
         PURCHASES_DAILY,
         PURCHASES_30D,

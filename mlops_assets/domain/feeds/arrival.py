@@ -16,6 +16,7 @@ from typing import Protocol
 from mlops_assets.domain.feeds.contract import FeedContract
 from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.ports import LandedFile
+from mlops_assets.domain.quality.release_ports import FeedRelease
 
 DAY_GROUP = r"(?P<day>\d{8})"
 # Windows reach this far: a corrected file changes the tables of its day and of the days after it.
@@ -30,7 +31,7 @@ class Deliveries(Protocol):
 
 @dataclass(frozen=True)
 class DayDelivery:
-    """What has been delivered for one day: `geography/feed` to the identity of its file."""
+    """What has been delivered for one day: `geography/feed` to the identity of its file and its releases."""
 
     day: dt.date
     files: Mapping[str, str]
@@ -51,7 +52,10 @@ class DueDay:
 
 
 def read_deliveries(
-    landing: Deliveries, contracts: Sequence[FeedContract], chains: Mapping[str, list[str]]
+    landing: Deliveries,
+    contracts: Sequence[FeedContract],
+    chains: Mapping[str, list[str]],
+    releases: Iterable[FeedRelease] = (),
 ) -> dict[dt.date, DayDelivery]:
     """List what has been delivered, by day in the file name.
 
@@ -59,7 +63,12 @@ def read_deliveries(
         landing: the landing zone.
         contracts: daily feeds.
         chains: geography code to itself and the geographies it is like.
+        releases: held deliveries that a person has released; each makes its day another one.
     """
+    released: dict[tuple[str, str, dt.date], str] = {}
+    for release in releases:
+        at = (release.geography, release.feed, release.day)
+        released[at] = f"{released.get(at, '')}-{release.raw_sha256[:16]}"
     by_day: dict[dt.date, dict[str, str]] = {}
     for code, chain in chains.items():
         files = landing.list(code)
@@ -68,7 +77,7 @@ def read_deliveries(
             for file in files:
                 if (match := pattern.fullmatch(file.path.name)) and (day := _day(match["day"])):
                     by_day.setdefault(day, {})[f"{code}/{contract.name}"] = (
-                        f"{file.size_bytes}-{file.modified_ns}"
+                        f"{file.size_bytes}-{file.modified_ns}{released.get((code, contract.name, day), '')}"
                     )
     return {day: DayDelivery(day, files) for day, files in sorted(by_day.items())}
 
@@ -123,5 +132,5 @@ def plan_due_days(
 
 
 def _reason(missing: Sequence[str], *, was_built: bool) -> str:
-    change = "a file of the day or its window was delivered again" if was_built else "new day"
+    change = "a file of the day or its window was delivered again or released" if was_built else "new day"
     return f"{change}; still missing: {', '.join(missing)}" if missing else change

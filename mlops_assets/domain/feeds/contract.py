@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from mlops_assets.domain.feeds.units import UNITS
 from mlops_assets.domain.model_base import Record
+from mlops_assets.domain.quality.gate_spec import GateSpec
 
 ColumnType = Literal["integer", "decimal", "text", "boolean", "date", "timestamp"]
 Merge = Literal["sum", "max", "min", "mean", "count"]
@@ -102,7 +103,8 @@ class FeedContract(Record):
     several with the same key the one with the greatest `latest_by` stays. `day_column` must fall on the
     file's day, or up to `late_days_max` days before; a file with a larger share of other days than
     `off_day_share_max` is refused. Above `quarantine_share_max` bad rows, the file is refused as a whole.
-    `grain` (with `merge` on the other columns) makes the feed a daily partial.
+    `grain` (with `merge` on the other columns) makes the feed a daily partial. `gate` says when a file that
+    satisfies all this is held, because its history says that it is wrong.
     """
 
     name: Name
@@ -122,6 +124,7 @@ class FeedContract(Record):
     off_day_share_max: float = Field(0.05, ge=0.0, le=1.0)
     quarantine_share_max: float = Field(0.2, ge=0.0, le=1.0)
     grain: list[Name] = []
+    gate: GateSpec = GateSpec()
     columns: list[ColumnContract] = Field(min_length=1)
     geographies: dict[GeographyCode, FeedOverride] = {}
 
@@ -145,6 +148,8 @@ class FeedContract(Record):
                 raise ValueError(f"`{field}` names the unknown column {column!r}")
         if (self.cadence == "daily") != ("{day}" in self.file_pattern):
             raise ValueError("daily feeds, and only they, have {day} in `file_pattern`")
+        if missing := sorted(set(self.gate.ignored_columns) - set(names)):
+            raise ValueError(f"`gate.ignored_columns` names unknown columns {missing}")
         self._check_merges()
         return self
 

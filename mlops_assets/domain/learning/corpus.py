@@ -19,15 +19,23 @@ from mlops_assets.domain.features.leakage import check_features, suggest
 from mlops_assets.domain.features.table import ColumnDoc
 from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.learning.corpus_content import PartContent, content_sha256, count_parts
-from mlops_assets.domain.learning.corpus_expression import CorpusShape, compile_corpus, compile_label_list
+from mlops_assets.domain.learning.corpus_expression import (
+    CorpusShape,
+    compile_corpus,
+    compile_label_list,
+    compile_removed,
+)
 from mlops_assets.domain.learning.spec import ColumnLabel, CorpusSpec, EventLabel, HashSplit, ModelSpec
 from mlops_assets.domain.learning.splits import PARTS, SplitPlan, hash_split, plan_time_split
 from mlops_assets.domain.ports import Lake, Manifest, PartitionId, TableEngine, ViewSource
+from mlops_assets.domain.quality.subscriber_tables import ANOMALIES
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_CODE_VERSION = "1"
+_CODE_VERSION = "2"
+# Days of these entities that were anomalous at the removal level are left out.
+_ANOMALIES = {"subscriber_id": ANOMALIES}
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,7 @@ class _Sources:
     inputs: Mapping[str, str]
     population_rows: int
     plan: SplitPlan | None
+    judged_days: int = 0
 
 
 def build_corpus(
@@ -86,6 +95,9 @@ def build_corpus(
     engine: TableEngine,
 ) -> CorpusOutcome:
     """Publish the corpus as of a day, or find it published.
+
+    Rows whose entity was anomalous at the removal level on the as-of day are left out and counted by reason;
+    an as-of day that was not judged loses no row, and `anomaly_days_judged` says how many were.
 
     Args:
         request: use case, model, segment and their specifications.
@@ -115,6 +127,7 @@ def build_corpus(
         parts = count_parts(target, is_binary=request.model.task == "binary")
         _check_parts(request, parts)
         facts = _facts(request, sources, parts, rows) | {"content_sha256": content_sha256(target)}
+        facts["anomalies_removed"] = _count_removed(shape, views, engine)
         manifest = writer.commit(row_count=rows, inputs=sources.inputs, facts=facts)
     return _outcome("built", request, manifest, sources.plan)
 
@@ -202,14 +215,35 @@ def _resolve_days(request: CorpusRequest, label: EventLabel, plan: SplitPlan, la
     events = [PartitionId(label.table, request.segment, day) for day in event_days]
     manifests = {partition: _published(lake, partition) for partition in snapshots}
     manifests |= {partition: _published(lake, partition, is_label=True) for partition in events}
+    anomalies = _find_anomalies(request, plan, lake)
     views = {
         "population": ViewSource(files=[lake.path(p) for p in snapshots], file_days=plan.days),
         "events": ViewSource(files=[lake.path(p) for p in events], file_days=event_days),
         "label_windows": ViewSource(table=_label_windows(windows)),
         "parts": ViewSource(table=_time_parts(plan)),
     }
-    inputs = {str(partition): manifest.build_key for partition, manifest in manifests.items()}
-    return _Sources(views, inputs, sum(manifests[p].row_count for p in snapshots), plan)
+    if anomalies:
+        days = [partition.day for partition in anomalies if partition.day is not None]
+        views["anomalies"] = ViewSource(files=[lake.path(p) for p in anomalies], file_days=days)
+    inputs = {str(partition): manifest.build_key for partition, manifest in (manifests | anomalies).items()}
+    rows = sum(manifests[p].row_count for p in snapshots)
+    return _Sources(views, inputs, rows, plan, judged_days=len(anomalies))
+
+
+def _find_anomalies(request: CorpusRequest, plan: SplitPlan, lake: Lake) -> dict[PartitionId, Manifest]:
+    """Return the published anomalies of the as-of days; a day without any was not judged."""
+    table = _ANOMALIES.get(request.corpus.entity_key)
+    partitions = [PartitionId(table, request.segment, day) for day in plan.days] if table else []
+    found = ((partition, lake.manifest(partition)) for partition in partitions)
+    return {partition: manifest for partition, manifest in found if manifest is not None}
+
+
+def _count_removed(
+    shape: CorpusShape, views: Mapping[str, ViewSource], engine: TableEngine
+) -> dict[str, int]:
+    if not shape.has_anomalies:
+        return {}
+    return {row["reason"]: row["rows"] for row in engine.fetch(compile_removed(shape), views).to_pylist()}
 
 
 def _published(lake: Lake, partition: PartitionId, *, is_label: bool = False) -> Manifest:
@@ -273,7 +307,8 @@ def _shape(request: CorpusRequest, sources: _Sources) -> CorpusShape:
     event_schema = pq.read_schema(events[0]) if events else None
     if event_schema is not None and isinstance(request.model.label, EventLabel):
         _require(request.model.label.table, [request.corpus.entity_key], event_schema.names)
-    return CorpusShape(request.corpus, request.model, tuple(features), schema, event_schema)
+    has_anomalies = "anomalies" in sources.views
+    return CorpusShape(request.corpus, request.model, tuple(features), schema, event_schema, has_anomalies)
 
 
 def _check_stored(request: CorpusRequest, schema: pa.Schema) -> None:
@@ -343,6 +378,7 @@ def _facts(
         "parts": {name: content.to_facts() for name, content in parts.items()},
         "population_rows": sources.population_rows,
         "left_out_rows": sources.population_rows - rows,
+        "anomaly_days_judged": sources.judged_days,
         "features": list(request.model.features),
         "label": request.model.label.model_dump(mode="json"),
         "trained_through_day": plan.trained_through_day.isoformat() if plan else None,

@@ -26,6 +26,7 @@ class CorpusShape:
         columns: features and segment columns, in the corpus's order.
         population_schema: stored columns of the corpus table.
         event_schema: stored columns of the label table, or None if the label is a column.
+        has_anomalies: there is a view `anomalies` with rows to be left out, by key and file day.
     """
 
     corpus: CorpusSpec
@@ -33,6 +34,7 @@ class CorpusShape:
     columns: tuple[str, ...]
     population_schema: pa.Schema
     event_schema: pa.Schema | None
+    has_anomalies: bool = False
 
 
 def compile_corpus(shape: CorpusShape, dialect: str = "duckdb") -> str:
@@ -55,6 +57,32 @@ def compile_label_list(shape: CorpusShape, dialect: str = "duckdb") -> str:
     """Return the SQL that lists `entity_key` and `label` of a snapshot, for the hash split."""
     rows = _sampled(_labelled(shape), shape.corpus)
     return compile_sql(rows.select("label", entity_key=shape.corpus.entity_key), dialect)
+
+
+def compile_removed(shape: CorpusShape, dialect: str = "duckdb") -> str:
+    """Return the SQL that counts by reason the rows of the population that are left out as anomalous."""
+    rows, removed = _population(shape), _removed(shape)
+    joined = rows.join(removed, _same_entity_and_day(shape, rows.file_day, rows, removed))
+    counted = joined.group_by("reason").aggregate(rows=joined.count())
+    return compile_sql(counted.order_by("reason"), dialect)
+
+
+def _removed(shape: CorpusShape) -> ir.Table:
+    import ibis
+
+    key = shape.corpus.entity_key
+    key_type = ibis.Schema.from_pyarrow(shape.population_schema)[key]
+    types = {key: key_type, "reason": "string", "is_removed": "boolean", "file_day": "date"}
+    anomalies = ibis.table(types, name="anomalies")
+    return anomalies.filter(anomalies.is_removed).select(
+        removed_key=key, removed_day="file_day", reason="reason"
+    )
+
+
+def _same_entity_and_day(
+    shape: CorpusShape, day: ir.Value, rows: ir.Table, removed: ir.Table
+) -> list[ir.Value]:
+    return [rows[shape.corpus.entity_key] == removed.removed_key, day == removed.removed_day]
 
 
 def _labelled(shape: CorpusShape) -> ir.Table:
@@ -100,6 +128,9 @@ def _with_event_label(shape: CorpusShape) -> ir.Table:
 
     key = shape.corpus.entity_key
     rows = _population(shape).rename(as_of_day="file_day")
+    if shape.has_anomalies:
+        removed = _removed(shape)
+        rows = rows.anti_join(removed, _same_entity_and_day(shape, rows.as_of_day, rows, removed))
     key_type = ibis.Schema.from_pyarrow(shape.event_schema)[key]
     events = ibis.table({key: key_type, "file_day": "date"}, name="events")
     windows = ibis.table({"event_day": "date", "as_of_day": "date"}, name="label_windows")

@@ -15,11 +15,13 @@ import pytest
 from mlops_assets.domain.errors import ConfigError, CorpusError, LeakageError, TableInputError
 from mlops_assets.domain.features.catalogue import FEATURE_TABLES
 from mlops_assets.domain.features.table import empty_arrow
+from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.learning.corpus import CorpusOutcome, CorpusRequest, build_corpus
 from mlops_assets.domain.learning.corpus_content import content_sha256
 from mlops_assets.domain.learning.corpus_reader import load_corpus
 from mlops_assets.domain.learning.spec import CorpusSpec, ModelSpec
 from mlops_assets.domain.ports import PartitionId
+from mlops_assets.domain.quality.subscriber_tables import ANOMALIES
 from tests.unit.domain.features.feed_world import FeedWorld, day_number
 
 FEATURES = ["data_local_mb", "plan_family", "n_topups", "last_activity_days"]
@@ -372,3 +374,68 @@ def test_labels_reach_no_further_than_the_horizon(world: FeedWorld) -> None:
     labels = {(row["as_of_day"], row["subscriber_id"]): row["label"] for row in rows}
     assert [labels[day_number(n), 1] for n in (7, 12, 17, 22)] == [0, 1, 0, 0]
     assert isinstance(rows[0]["as_of_day"], dt.date)
+
+
+def judge(world: FeedWorld, number: int, removed: dict[int, str], kept: tuple[int, ...] = ()) -> None:
+    """Publish a day's anomalies: those removed with their reason, and those only outside their range."""
+    import pyarrow as pa
+
+    partition = PartitionId(ANOMALIES, "cl", day_number(number))
+    rows = [{"subscriber_id": i, "reason": reason, "is_removed": True} for i, reason in removed.items()]
+    rows += [{"subscriber_id": i, "reason": "above", "is_removed": False} for i in kept]
+    schema = empty_arrow({"subscriber_id": "integer", "reason": "text", "is_removed": "boolean"}).schema
+    with world.lake.write(partition, stable_hash([number, rows])) as writer:
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), writer.file("data"))
+        writer.commit(row_count=len(rows))
+
+
+def test_an_anomalous_day_of_a_subscriber_never_enters(world: FeedWorld) -> None:
+    """The subscriber stays on other days, and values outside the published range only stay too."""
+    whole = pq.read_table(world.lake.path(build(world, request()).partition)).to_pylist()
+    judge(world, 12, {1: "far_above", 2: "far_above", 5: "far_below"}, kept=(3,))  # 5 is a prospect
+    judge(world, 17, {1: "far_below"})
+    judge(world, 13, {4: "far_above"})  # no as-of day
+    outcome = build(world, request())
+    rows = pq.read_table(world.lake.path(outcome.partition)).to_pylist()
+    gone = {(day_number(12), 1), (day_number(12), 2), (day_number(17), 1)}
+    assert rows == [row for row in whole if (row["as_of_day"], row["subscriber_id"]) not in gone]
+    assert outcome.manifest.facts["anomalies_removed"] == {"far_above": 2, "far_below": 1}
+    assert outcome.manifest.facts["anomaly_days_judged"] == 2
+    assert outcome.manifest.facts["left_out_rows"] == 4 * 8 + 3
+    assert f"{ANOMALIES}[cl {day_number(12)}]" in outcome.manifest.inputs
+    assert len(outcome.manifest.inputs) == 4 + 20 + 2
+
+
+def test_days_that_were_not_judged_lose_nothing_and_say_so(world: FeedWorld) -> None:
+    outcome = build(world, request())
+    assert outcome.manifest.facts["anomalies_removed"] == {}
+    assert outcome.manifest.facts["anomaly_days_judged"] == 0
+    judge(world, 12, {})
+    judged = build(world, request())
+    assert judged.status == "built"
+    assert judged.content_sha256 == outcome.content_sha256
+    assert judged.manifest.facts["anomaly_days_judged"] == 1
+    assert build(world, request()).status == "reused"
+
+
+def test_new_anomalies_make_a_new_corpus_and_the_same_ones_the_same(world: FeedWorld) -> None:
+    first = build(world, request())
+    judge(world, 22, {1: "far_above"})
+    second = build(world, request())
+    assert second.content_sha256 != first.content_sha256
+    second_bytes = world.lake.path(second.partition).read_bytes()
+    world.lake.remove(PartitionId(ANOMALIES, "cl", day_number(22)))
+    assert build(world, request()).content_sha256 == first.content_sha256
+    judge(world, 22, {1: "far_above"})
+    assert build(world, request()).content_sha256 == second.content_sha256
+    assert world.lake.path(second.partition).read_bytes() == second_bytes
+
+
+def test_anomalies_are_left_out_before_entities_are_sampled(world: FeedWorld) -> None:
+    judge(world, 12, dict.fromkeys(range(1, 5), "far_above"))
+    outcome = build(world, request({"max_rows_per_as_of": 28}))
+    rows = pq.read_table(world.lake.path(outcome.partition)).to_pylist()
+    assert [sum(row["as_of_day"] == day_number(number) for row in rows) for number in (7, 12, 17, 22)] == [
+        28
+    ] * 4
+    assert not {1, 2, 3, 4} & {row["subscriber_id"] for row in rows if row["as_of_day"] == day_number(12)}

@@ -1,0 +1,50 @@
+"""Single odd days in a history, moved to where they no longer bend a fit.
+
+Belongs here: clipping of training values. Does not belong here: what an anomaly is (series_judgement); scores
+always come from the values as they were.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mlops_assets.domain.quality.forecasters.protocol import FloatArray, ForecastCalendar
+
+_SPREADS = 5.0  # robust standard deviations: a normal day is beyond them once in a million
+_MAD_TO_SD = 1.4826
+_LEAST_SD = 0.01
+_WEEK = 7
+
+
+def soften_outliers(z: FloatArray, calendar: ForecastCalendar) -> FloatArray:
+    """Return a history with values clipped to five robust standard deviations around their expectation.
+
+    Expectation: the median of the series, plus the median deviation of the weekday from it, plus that of all
+    series on the day (a festival is no oddity of one series). A lasting shift moves the medians within
+    weeks and is then no outlier.
+
+    Args:
+        z: float64 [days x series], NaN where unknown.
+        calendar: its days.
+    """
+    if not z.size:
+        return z
+    weekdays = calendar.weekdays[: len(z)]
+    residuals = z - _median(z)
+    for weekday in range(_WEEK):
+        residuals[weekdays == weekday] -= _median(residuals[weekdays == weekday])
+    common = _median(residuals.T).T if z.shape[1] > _WEEK else np.zeros((len(z), 1))
+    residuals -= common
+    limit = _SPREADS * np.maximum(_MAD_TO_SD * _median(np.abs(residuals)), _LEAST_SD)
+    softened: FloatArray = z - residuals + np.clip(residuals, -limit, limit)
+    return softened
+
+
+def _median(values: FloatArray) -> FloatArray:
+    """Return the median over days [1 x series], 0.0 where nothing is known."""
+    if np.isfinite(values).all():
+        whole: FloatArray = np.median(values, axis=0, keepdims=True)
+        return whole
+    is_unknown = np.isnan(values).all(axis=0, keepdims=True)
+    found: FloatArray = np.nanmedian(np.where(is_unknown, 0.0, values), axis=0, keepdims=True)
+    return found

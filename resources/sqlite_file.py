@@ -1,0 +1,151 @@
+"""One SQLite file of ours: created whole, opened only if it is what it should be, complaints explained.
+
+Belongs here: creating, opening, transactions, what SQLite's errors mean. Does not belong here: any table.
+
+The write-ahead log lets people read while a process writes. `synchronous=FULL` makes each commit durable, as it
+would not be with the log's usual `NORMAL`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mlops_assets.domain.errors import StorageError
+from resources.atomic_files import publish, temporary_path
+from resources.file_lock import exclusive_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_FACTS = {
+    sqlite3.SQLITE_BUSY: ("stayed locked", "see which process holds the file, then run again"),
+    sqlite3.SQLITE_LOCKED: ("stayed locked", "see which process holds the file, then run again"),
+    sqlite3.SQLITE_FULL: ("has no room: the disk is full", "free space and run again"),
+}
+_NO_ACCESS = ("cannot be accessed", "check disk, owner and permissions of file and folder")
+for _code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PERM):
+    _FACTS[_code] = _NO_ACCESS
+
+
+@dataclass(frozen=True)
+class SqliteFile:
+    """A database file of one purpose; safe for any number of threads and processes.
+
+    Attributes:
+        path: the file; created by `create_if_missing`.
+        title: what it is, in messages, such as `the mail outbox`.
+        application_id: number that tells it from any other SQLite file.
+        schema_version: of `schema`.
+        schema: statements that make the empty tables.
+        remedy: what to do when the file is damaged.
+        busy_timeout_s: how long to wait for another writer, seconds.
+    """
+
+    path: Path
+    title: str
+    application_id: int
+    schema_version: int
+    schema: str
+    remedy: str
+    busy_timeout_s: float = 60.0
+
+    def create_if_missing(self) -> None:
+        """Build the empty file aside and move it in place, so that an existing file is always whole.
+
+        Raises:
+            StorageError: the folder cannot be written, or another process holds the lock.
+        """
+        if self.path.exists():
+            return
+        with exclusive_lock(self.path.with_name(f"{self.path.name}.lock"), self.busy_timeout_s):
+            if self.path.exists():
+                return
+            temporary = temporary_path(self.path)
+            connection = sqlite3.connect(temporary)
+            try:
+                connection.executescript(self.schema)
+                connection.execute(f"PRAGMA application_id = {self.application_id:d}")
+                connection.execute(f"PRAGMA user_version = {self.schema_version:d}")
+                connection.execute("PRAGMA journal_mode = WAL")
+            finally:
+                connection.close()  # writes the log back into the file
+            publish(temporary, self.path)
+
+    @contextmanager
+    def opened(self) -> Iterator[sqlite3.Connection]:
+        """Open the existing file and check that it is ours; rows come by column name.
+
+        Raises:
+            StorageError: it is locked, full, damaged, another file or of another release.
+        """
+        connection: sqlite3.Connection | None = None
+        address = f"{self.path.absolute().as_uri()}?mode=rw"
+        try:
+            connection = sqlite3.connect(address, uri=True, timeout=self.busy_timeout_s, isolation_level=None)
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA synchronous = FULL")
+            self._require_ours(connection)
+            yield connection
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+        finally:
+            if connection is not None:
+                connection.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Open the file in a transaction that holds the write lock; all of the block is kept, or nothing.
+
+        Raises:
+            StorageError: as `opened`.
+        """
+        with self.opened() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.rollback()
+                raise
+            connection.commit()
+
+    def _require_ours(self, connection: sqlite3.Connection) -> None:
+        (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+        (schema_version,) = connection.execute("PRAGMA user_version").fetchone()
+        if application_id != self.application_id:
+            raise self._damaged(f"it is empty or not {self.title}")
+        if schema_version != self.schema_version:
+            error = StorageError(
+                f"{self.title} has schema version {schema_version}",
+                where=str(self.path),
+                expected=f"schema version {self.schema_version}",
+                remedy="use the release of mlops-assets that wrote the file, or a newer one",
+            )
+            error.is_retryable = False
+            raise error
+
+    def _explained(self, error: sqlite3.Error) -> StorageError:
+        """Say what a complaint of SQLite means and what to do; anything unknown counts as damage."""
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+        if code not in _FACTS:
+            return self._damaged(f"SQLite reports: {error}")
+        fact, remedy = _FACTS[code]
+        return StorageError(
+            f"{self.title} {fact} ({error})",
+            where=str(self.path),
+            expected=f"a writable file, free within {self.busy_timeout_s:g} s",
+            remedy=f"{remedy}; nothing was recorded",
+        )
+
+    def _damaged(self, fact: str) -> StorageError:
+        error = StorageError(
+            f"{self.title} cannot be used: {fact}",
+            where=str(self.path),
+            expected="the file as this product wrote it",
+            remedy=self.remedy,
+        )
+        error.is_retryable = False
+        return error
