@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
+from mlops_assets.assets.execution import retry_if_worthwhile
 from mlops_assets.assets.presentation import (
     column_schema,
     data_version,
@@ -20,6 +21,7 @@ from mlops_assets.assets.presentation import (
 from mlops_assets.config import names
 from mlops_assets.config.loader import EVERYWHERE
 from mlops_assets.config.models import ProjectConfig
+from mlops_assets.config.run_plan import required_feeds
 from mlops_assets.domain.feeds.contract import FeedContract, Geography
 from mlops_assets.domain.feeds.homologation import HOMOLOGATION_VERSION
 from mlops_assets.domain.feeds.landing import FeedOutcome, land_feed
@@ -47,6 +49,7 @@ def _build_feed(
         else {EVERYWHERE: [EVERYWHERE]}
     )
     geographies: Mapping[str, Geography] = config.geographies if days else {EVERYWHERE: ANYWHERE}
+    is_required = days is None or contract.name in required_feeds(config)
 
     @dg.asset(
         key=key,
@@ -55,10 +58,11 @@ def _build_feed(
         owners=[contract.owner],
         kinds={"duckdb", contract.format},
         partitions_def=days,
-        code_version=stable_hash([contract, HOMOLOGATION_VERSION])[:12],
+        code_version=stable_hash([contract, list(geographies.values()), HOMOLOGATION_VERSION])[:12],
         metadata={"dagster/column_schema": column_schema(contract)},
         check_specs=_check_specs(key, days),
     )
+    @retry_if_worthwhile
     def feed_asset(
         context: dg.AssetExecutionContext,
         landing: dg.ResourceParam[LandingZone],
@@ -72,7 +76,7 @@ def _build_feed(
         ]
         by_geography = {code: contract.for_geography(chain) for code, chain in chains.items()}
         schema = _schema_check(by_geography, select_published(outcomes), lake, engine)
-        yield from _report(contract, outcomes, schema, lake, engine)
+        yield from _report(contract, outcomes, schema, lake, engine, is_required=is_required)
 
     return feed_asset
 
@@ -85,7 +89,7 @@ def _check_specs(key: dg.AssetKey, days: dg.PartitionsDefinition | None) -> list
             blocking=True,
             partitions_def=days,
             description="Presence, size, schema, row count and day of the delivered files. Fails "
-            "hard when no geography delivered.",
+            "hard when no geography delivered a feed that tables of the day need.",
         ),
         dg.AssetCheckSpec(
             names.CHECK_CONTRACT,
@@ -120,9 +124,21 @@ def _report(
     schema: dg.AssetCheckResult,
     lake: Lake,
     engine: TableEngine,
+    *,
+    is_required: bool,
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
     published = select_published(outcomes)
-    delivery, conformity = _delivery_check(outcomes), _contract_check(published)
+    delivery, conformity = (
+        _delivery_check(outcomes, is_required=is_required),
+        _contract_check(published),
+    )
+    if not published and not is_required:
+        # Tables carry on without it; they ask the lake, and find no partition.
+        yield dg.MaterializeResult(
+            metadata={"dagster/row_count": 0, "deliveries": outcome_table(outcomes, _describe)},
+            check_results=[delivery, conformity, schema],
+        )
+        return
     if not published:
         yield delivery
         raise dg.Failure(f"no geography delivered an acceptable {contract.name}", allow_retries=False)
@@ -137,15 +153,15 @@ def _report(
     )
 
 
-def _delivery_check(outcomes: list[FeedOutcome]) -> dg.AssetCheckResult:
+def _delivery_check(outcomes: list[FeedOutcome], *, is_required: bool) -> dg.AssetCheckResult:
     wrong = [o for o in outcomes if o not in select_published(outcomes)]
     refused = {o.partition.segment: list(o.findings) for o in wrong}
     lines = [f"- {segment}: {finding}" for segment, found in refused.items() for finding in found]
-    all_wrong = len(wrong) == len(outcomes)
+    stops_all = is_required and len(wrong) == len(outcomes)
     return dg.AssetCheckResult(
         check_name=names.CHECK_DELIVERY,
         passed=not wrong,
-        severity=dg.AssetCheckSeverity.ERROR if all_wrong else dg.AssetCheckSeverity.WARN,
+        severity=dg.AssetCheckSeverity.ERROR if stops_all else dg.AssetCheckSeverity.WARN,
         metadata={
             "findings": dg.MetadataValue.md("\n".join(lines)),
             names.REFUSED_METADATA: dg.MetadataValue.json(refused),

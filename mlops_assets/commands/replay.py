@@ -88,6 +88,7 @@ class Replay:
     workspace: Workspace
     instance: dg.DagsterInstance
     _jobs: dict[str, dg.JobDefinition] = field(default_factory=dict)
+    _failed: dict[dt.date, str] = field(default_factory=dict)
 
     def run(
         self,
@@ -113,8 +114,11 @@ class Replay:
         platform = self.workspace.platform
         due = {
             d.day: d
-            for d in plan_days(self.workspace.config, platform.landing, platform.lake, until=day)
-            if d.day >= first
+            for d in plan_days(
+                self.workspace.config, platform.landing, platform.lake, platform.ledger, until=day
+            )
+            # What failed is tried again by the next command, not before each of the days to come.
+            if d.day >= first and self._failed.get(d.day) != d.fingerprint
         }
         for earlier in sorted(set(due) - {day}):
             yield self._run_day(earlier, due[earlier])
@@ -129,8 +133,12 @@ class Replay:
             tags = {names.TAG_REASON: due.reason, names.TAG_DELIVERY: due.fingerprint}
             succeeded, refused, failures = self._execute(names.DAILY_JOB, day.isoformat(), tags)
             status = ("incomplete" if refused else "built") if succeeded else "failed"
+            if not succeeded:
+                self._failed[day] = due.fingerprint
         elif not self._is_built(day):
             status, failures = "failed", (f"nothing was delivered for {day}",)
+        elif refused := tuple(self._absent(day)):
+            status = "incomplete"
         not_trained, decisions = self._train_due(day) if trains else ((), ())
         return DayResult(
             day=day,
@@ -145,9 +153,18 @@ class Replay:
     def _is_built(self, day: dt.date) -> bool:
         return self.workspace.platform.lake.manifest(day_log_partition(day)) is not None
 
+    def _absent(self, day: dt.date) -> Iterator[Refusal]:
+        """Yield what a day was built without."""
+        manifest = self.workspace.platform.lake.manifest(day_log_partition(day))
+        for row in manifest.facts["feeds"] if manifest else ():
+            if row["state"] == "absent":
+                yield Refusal(row["feed"], row["geography"], f"{row['feed']} of {day} is still missing")
+
     def _train_due(self, day: dt.date) -> tuple[tuple[str, ...], tuple[LedgerEntry, ...]]:
         platform = self.workspace.platform
-        plans = plan_training(self.workspace.config, platform.lake, platform.ledger, until=day)
+        plans = plan_training(
+            self.workspace.config, platform.landing, platform.lake, platform.ledger, until=day
+        )
         outcomes = [
             self.train(use_case, segment, due[0].as_of_day, due[0].reason)
             for use_case, segment, due in _by_segment(plans)

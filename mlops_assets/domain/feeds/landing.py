@@ -10,13 +10,14 @@ import datetime as dt
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mlops_assets.domain.errors import EngineError, FeedMissingError, StorageError, TableInputError
+from mlops_assets.domain.errors import EngineError, FeedMissingError
 from mlops_assets.domain.feeds.contract import FeedContract, Geography
 from mlops_assets.domain.feeds.file_homologation import RefusedRowsError, RowCounts, homologate_file
 from mlops_assets.domain.feeds.homologation import homologation_key
 from mlops_assets.domain.feeds.metadata import FeedFindingsError, Finding, MetadataReport, validate_metadata
 from mlops_assets.domain.hashing import file_sha256, stable_hash
 from mlops_assets.domain.ports import Lake, LandedFile, LandingZone, Manifest, PartitionId, TableEngine
+from mlops_assets.domain.published import find_current, read_manifest
 
 Status = Literal["landed", "reused", "refused", "missing"]
 _DELIVERY_FAULTS = {"truncated_file", "ragged_row", "encoding", "csv"}
@@ -99,16 +100,14 @@ class _Delivery:
             validate_metadata(self.contract, self.geography, self.day, None)
         except FeedMissingError as error:
             finding = str(error)
-        return FeedOutcome("missing", self.partition, findings=(finding,), manifest=_published(self))
+        published = read_manifest(self.lake, self.partition)
+        return FeedOutcome("missing", self.partition, findings=(finding,), manifest=published)
 
     def land(self, file: LandedFile) -> FeedOutcome:
         sha256 = file_sha256(file.path)
         key = stable_hash([sha256, homologation_key(self.contract, self.geography)])
-        published = _published(self)
-        if published is not None and published.build_key == key and self._is_intact(published):
-            return FeedOutcome(
-                "reused", self.partition, key, sha256, _recorded(published), manifest=published
-            )
+        if current := find_current(self.lake, self.partition, key):
+            return FeedOutcome("reused", self.partition, key, sha256, _recorded(current), manifest=current)
         counts, findings = RowCounts(), []
         try:
             report = validate_metadata(self.contract, self.geography, self.day, file)
@@ -123,16 +122,9 @@ class _Delivery:
             findings = [_engine_finding(file, error)]
         if findings:
             texts = tuple(str(finding) for finding in findings)
+            published = read_manifest(self.lake, self.partition)
             return FeedOutcome("refused", self.partition, key, sha256, counts, texts, published)
         return FeedOutcome("landed", self.partition, key, sha256, counts, manifest=manifest)
-
-    def _is_intact(self, published: Manifest) -> bool:
-        try:
-            for role in published.files:
-                self.lake.path(self.partition, role)
-        except (StorageError, TableInputError):
-            return False
-        return True
 
     def _publish(self, report: MetadataReport, key: str, sha256: str) -> tuple[Manifest, RowCounts]:
         with self.lake.write(self.partition, key) as writer:
@@ -152,14 +144,6 @@ class _Delivery:
                 row_count=row_count, inputs={f"raw/{report.file.path.name}": sha256}, facts=facts
             )
         return manifest, counts
-
-
-def _published(delivery: _Delivery) -> Manifest | None:
-    """Return what is published; an unreadable manifest counts as nothing, it is built anew."""
-    try:
-        return delivery.lake.manifest(delivery.partition)
-    except StorageError:
-        return None
 
 
 def _recorded(manifest: Manifest) -> RowCounts:
