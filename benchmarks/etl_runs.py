@@ -40,6 +40,7 @@ from benchmarks.operator_data import (
     work_folder,
 )
 from benchmarks.subscriber_etl import SUBSCRIBER_TABLES, Site, days, open_site
+from mlops_assets.domain.learning.lake_tables import corpus_table
 from mlops_assets.domain.learning.spec import EventLabel, ModelSpec, TimeSplit
 from mlops_assets.domain.learning.splits import SplitPlan, plan_time_split
 from mlops_assets.domain.ports import PartitionId, ViewSource
@@ -246,7 +247,7 @@ def join_as_of(home: str, landing: str, day_count: int, target: str) -> int:
 
 def _labels_view(site: Site, plan: SplitPlan) -> ViewSource:
     """Return subscriber, as-of day, part and label of the platform's corpus."""
-    corpus = site.lake.path(PartitionId(f"corpus/{USE_CASE}/{MODEL}", GEOGRAPHY))
+    corpus = site.lake.path(PartitionId(corpus_table(USE_CASE, MODEL), GEOGRAPHY))
     sql = "SELECT subscriber_id, as_of_day, split, label FROM corpus"
     if not plan.days:
         raise BenchmarkFailedError("no as-of day")
@@ -262,7 +263,7 @@ def compare(landing: str, home: str, target: str, day_count: int) -> dict[str, A
         if table == FEATURE_TABLE:
             partitions = [PartitionId(table, GEOGRAPHY, last_day)]
         if table == "corpus":
-            partitions = [PartitionId(f"corpus/{USE_CASE}/{MODEL}", GEOGRAPHY)]
+            partitions = [PartitionId(corpus_table(USE_CASE, MODEL), GEOGRAPHY)]
         ours = ViewSource(files=[site.lake.path(p) for p in partitions])
         found = _differences(site, ours, Path(target) / f"{name}.parquet")
         if found:

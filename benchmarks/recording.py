@@ -23,7 +23,7 @@ _HEADINGS = ("benchmark", "part", "value", "peer", "ratio", "goal", "holds", "si
 
 
 def record(lines: Iterable[Mapping[str, Any]]) -> None:
-    """Replace the recorded lines of the same benchmark and part, keep the others, write both files."""
+    """Replace the recorded lines of the same benchmark, part and kind (quick or not), write both files."""
     stamped = {"date": dt.datetime.now(dt.UTC).date().isoformat(), "machine": describe_machine()}
     known = {_key(line): line for line in _recorded()}
     known |= {_key(line): {**line, **stamped} for line in lines}
@@ -45,8 +45,14 @@ def _processor() -> str:
 
 
 def render(lines: Iterable[Mapping[str, Any]]) -> str:
-    """Return the page: one row a line, with its peer, ratio, goal and whether it holds."""
-    rows = [list(_cells(line)) for line in lines]
+    """Return the page: one row a line, with its peer, ratio, goal and whether it holds.
+
+    A quick line is shown only where there is none of full size.
+    """
+    shown: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for line in sorted(lines, key=_key, reverse=True):  # full size after quick
+        shown[_key(line)[:2]] = line
+    rows = [list(_cells(shown[key])) for key in sorted(shown)]
     table = [_row(_HEADINGS), _row(["---"] * len(_HEADINGS)), *map(_row, rows)]
     return (
         "# Benchmarks\n\nWritten by `make bench`; every figure was measured beside its peer in one run. CPU "
@@ -75,5 +81,5 @@ def _recorded() -> list[dict[str, Any]]:
     return json.loads(RESULTS.read_text()) if RESULTS.exists() else []
 
 
-def _key(line: Mapping[str, Any]) -> tuple[str, str]:
-    return line["name"], line.get("part", "")
+def _key(line: Mapping[str, Any]) -> tuple[str, str, bool]:
+    return line["name"], line.get("part", ""), bool(line.get("quick"))

@@ -48,7 +48,7 @@ def _build(config: ProjectConfig, resources: Mapping[str, object] | None) -> dg.
     days = daily_partitions(config.environment.calendar)
     feeds, tables = build_feed_assets(config, days), build_table_assets(config, days)
     scores = build_score_assets(config, days)
-    day_log = build_day_log_asset(config, days, [asset.key for asset in tables])
+    day_log = build_day_log_asset(config, days, [asset.key for asset in (*tables, *scores)])
     learning, reports = build_learning_assets(config), build_report_assets(config)
     daily = [asset.key for asset in (*feeds, *tables, *scores, day_log) if asset.partitions_def is days]
     return dg.Definitions(

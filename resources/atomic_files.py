@@ -53,6 +53,22 @@ def write_atomic(path: Path, content: bytes) -> None:
         publish(temporary, path)
 
 
+def reserve(final: Path) -> bool:
+    """Create `final` empty, for `publish` to put a file there; False if the name is taken.
+
+    Of several processes that ask for one name, exactly one gets it.
+
+    Raises:
+        StorageError: the disk is full or the folder cannot be written.
+    """
+    with _explained(final):
+        try:
+            final.open("xb").close()
+        except FileExistsError:
+            return False
+    return True
+
+
 def publish(temporary: Path, final: Path) -> None:
     """Move a completely written file to its final name, durably.
 

@@ -36,6 +36,7 @@ _DAMAGED_FILE = re.compile(
     r"|corrupted|Out of buffer|ecompression failure",
     re.IGNORECASE,
 )
+_MISSING_FILE = re.compile(r"No such file or directory|No files found")
 _QUOTED_PATH = re.compile(r"""['"](/.+)['"]""")
 _QUOTED = re.compile(r"'[^']*'|\d{5,}")
 # DuckDB aborts when a connection that was opened before a fork is closed in the child: keep them alive.
@@ -174,13 +175,21 @@ def _explained(error: duckdb.Error, views: Mapping[str, ViewSource]) -> EngineEr
             expected="a complete Parquet file with its footer",
             remedy="have the file delivered again",
         )
+    if isinstance(error, duckdb.IOException) and _MISSING_FILE.search(text):
+        return EngineError(
+            "a file or folder that a statement names is not there",
+            kind="missing_file",
+            where=_quoted_path(text),
+            expected="the file, or the folder to write to, under this name",
+            remedy="build the partition again that it belongs to, then run again",
+        )
     kinds: dict[type[duckdb.Error], tuple[str, str]] = {
         duckdb.OutOfMemoryException: (
             "memory",
             "raise `memory_limit` in the environment file, or free disk for spilling",
         ),
         duckdb.PermissionException: ("forbidden_path", "add the folder to the engine's allowed directories"),
-        duckdb.IOException: ("disk", "check that the file exists, and the disk's space and permissions"),
+        duckdb.IOException: ("disk", "check the disk's space and permissions"),
     }
     kind, remedy = next((found for cls, found in kinds.items() if isinstance(error, cls)), ("statement", ""))
     return EngineError(f"the engine refused a statement: {_masked(text)}", kind=kind, remedy=remedy)

@@ -19,12 +19,20 @@ from typing import Any
 from mlops_assets.domain.errors import StorageError, TableInputError
 from mlops_assets.domain.hashing import canonical_json
 from mlops_assets.domain.ports import Manifest, PartitionId
-from resources.atomic_files import make_folder, publish, sweep_leftovers, temporary_path, write_atomic
+from resources.atomic_files import (
+    make_folder,
+    publish,
+    reserve,
+    sweep_leftovers,
+    temporary_path,
+    write_atomic,
+)
 
 MANIFEST_NAME = "manifest.json"
 WITHOUT_DAY = "all"
 _TABLE = re.compile(r"[a-z][a-z0-9_]{0,62}(/[a-z][a-z0-9_]{0,62}){0,3}", re.ASCII)
 _SEGMENT = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9_.=-]{0,62}", re.ASCII)
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _ROLE = re.compile(r"[a-z][a-z0-9_]{0,30}", re.ASCII)
 _SUFFIX = re.compile(r"(\.[a-z0-9]{1,10})?", re.ASCII)
 _BUILD_KEY = re.compile(r"[0-9a-f]{12,128}", re.ASCII)
@@ -93,7 +101,7 @@ class LocalLake:
         """Return the published days in order."""
         folder = self._table_folder(table, segment)
         names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-        days = [dt.date.fromisoformat(name) for name in sorted(names) if name[:1].isdigit()]
+        days = [day for name in sorted(names) if (day := _as_day(name)) is not None]
         return [day for day in days if (folder / day.isoformat() / MANIFEST_NAME).is_file()]
 
     def remove(self, partition: PartitionId) -> None:
@@ -154,8 +162,8 @@ class LocalPartitionWriter:
         """
         files, sizes = {}, {}
         for role, temporary in self._temporary.items():
-            final = self._final_path(role, temporary)
             sizes[role] = _written_size(temporary, role)
+            final = self._reserve(role, temporary.suffix)
             publish(temporary, final)
             files[role] = final.name
         self._temporary = {}
@@ -187,11 +195,11 @@ class LocalPartitionWriter:
         make_folder(self._folder)
         return temporary_path(self._folder / f"{role}{suffix}")
 
-    def _final_path(self, role: str, temporary: Path) -> Path:
-        """Return a name that no published file has: data files are never replaced, only superseded."""
-        stem, suffix = f"{role}-{self._build_key[:12]}", temporary.suffix
+    def _reserve(self, role: str, suffix: str) -> Path:
+        """Take a name that no other writer has: data files are never replaced, only superseded."""
+        stem = f"{role}-{self._build_key[:12]}"
         final, number = self._folder / f"{stem}{suffix}", 1
-        while final.exists():
+        while not reserve(final):
             number += 1
             final = self._folder / f"{stem}-{number}{suffix}"
         return final
@@ -206,6 +214,16 @@ class LocalPartitionWriter:
             is_candidate = path.name not in {*keep, MANIFEST_NAME} and not path.name.startswith(".")
             if is_candidate and path.stat().st_mtime < limit_s:
                 path.unlink(missing_ok=True)
+
+
+def _as_day(name: str) -> dt.date | None:
+    """Return the day a folder is named by; None for others, such as a copy that somebody laid beside it."""
+    if not _DAY.fullmatch(name):
+        return None
+    try:
+        return dt.date.fromisoformat(name)
+    except ValueError:
+        return None
 
 
 def _superseded(manifest_path: Path) -> tuple[list[str], float]:
@@ -228,6 +246,7 @@ def _written_size(temporary: Path, role: str) -> int:
             where=str(temporary.parent),
             expected="a written file before commit",
             remedy="write every file that `PartitionWriter.file` returned",
+            is_retryable=False,
         ) from error
 
 
@@ -249,6 +268,7 @@ def _unreadable(path: Path) -> StorageError:
         where=str(path),
         expected=f"JSON of format {_FORMAT_VERSION}",
         remedy="delete this manifest and build the partition again",
+        is_retryable=False,
     )
 
 
@@ -273,7 +293,8 @@ def _checked(path: Path, size_bytes: int) -> Path:
             "a published file is gone" if found is None else f"a published file has {found} bytes",
             where=str(path),
             expected=f"{size_bytes} bytes, as published",
-            remedy="restore it, or delete the manifest beside it and build the partition again",
+            remedy="restore it, or build the partition again",
+            is_retryable=False,
         )
     return path
 
@@ -284,4 +305,5 @@ def _require(pattern: re.Pattern[str], value: str, name: str) -> None:
             f"{value!r} is not allowed as {name}",
             expected=f"a name like {pattern.pattern}",
             remedy="use letters, digits and _; no absolute path, `..`, backslash or control character",
+            is_retryable=False,
         )

@@ -33,6 +33,7 @@ class LocalLandingZone:
                 f"{file_name!r} is not allowed as file name",
                 expected="letters, digits, `_`, `-` and `.`",
                 remedy="correct `file_pattern` in the feed's YAML",
+                is_retryable=False,
             )
         return None if _is_unfinished(file_name) else _landed(self._folder(geography) / file_name)
 
@@ -45,7 +46,11 @@ class LocalLandingZone:
 
     def _folder(self, geography: str) -> Path:
         if not _GEOGRAPHY.fullmatch(geography):
-            raise StorageError(f"{geography!r} is not allowed as geography", expected="a code such as `cl`")
+            raise StorageError(
+                f"{geography!r} is not allowed as geography",
+                expected="a code such as `cl`",
+                is_retryable=False,
+            )
         return self.root / geography
 
 

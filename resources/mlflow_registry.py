@@ -138,6 +138,7 @@ class MlflowRegistry:
                 where=str(target),
                 expected="an absent or empty folder",
                 remedy="name another folder or empty this one",
+                is_retryable=False,
             )
         make_folder(target.parent)
         staging = temporary_path(target)

@@ -243,14 +243,13 @@ class SqlitePromotionLedger:
         if application_id != _APPLICATION_ID:
             raise self._damaged("it is empty or not a promotion ledger")
         if schema_version != _SCHEMA_VERSION:
-            error = StorageError(
+            raise StorageError(
                 f"the promotion ledger has schema version {schema_version}",
                 where=str(self.path),
                 expected=f"schema version {_SCHEMA_VERSION}",
                 remedy="use the release of mlops-assets that wrote the ledger, or a newer one",
+                is_retryable=False,
             )
-            error.is_retryable = False
-            raise error
 
     def _explained(self, error: sqlite3.Error) -> StorageError:
         """Say what a complaint of SQLite means and what to do; anything unknown counts as damage."""
@@ -259,12 +258,7 @@ class SqlitePromotionLedger:
             fact, remedy = "stayed locked", "see which process holds the file, then run again"
         elif code == sqlite3.SQLITE_FULL:
             fact, remedy = "has no room: the disk is full", "free space and run again"
-        elif code in {
-            sqlite3.SQLITE_CANTOPEN,
-            sqlite3.SQLITE_READONLY,
-            sqlite3.SQLITE_IOERR,
-            sqlite3.SQLITE_PERM,
-        }:
+        elif code in _NO_ACCESS:
             fact, remedy = (
                 "cannot be accessed",
                 "check disk, owner and permissions of file and folder",
@@ -279,14 +273,13 @@ class SqlitePromotionLedger:
         )
 
     def _damaged(self, fact: str) -> StorageError:
-        error = StorageError(
+        return StorageError(
             f"the promotion ledger cannot be trusted: {fact}",
             where=str(self.path),
             expected="an unchanged, append-only ledger",
             remedy="put the latest good copy of this file back; nothing is promoted or served until then",
+            is_retryable=False,
         )
-        error.is_retryable = False
-        return error
 
 
 @contextmanager

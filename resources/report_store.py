@@ -57,6 +57,7 @@ class LocalReportStore:
                 where=str(path),
                 expected="a report that `list` shows",
                 remedy="run the step that writes it",
+                is_retryable=False,
             ) from error
 
 
@@ -79,11 +80,10 @@ def _checked_parts(relative_path: str) -> tuple[str, ...]:
 
 
 def _refused(relative_path: str, fact: str) -> StorageError:
-    error = StorageError(
+    return StorageError(
         f"a report cannot have this path: {fact}",
         where=repr(relative_path),
         expected="a relative path with `/`, such as churn/cl/model_card.html",
         remedy="correct the path; nothing was written",
+        is_retryable=False,
     )
-    error.is_retryable = False
-    return error

@@ -12,7 +12,7 @@ from mlops_assets.config import names
 from mlops_assets.config.models import ProjectConfig
 from mlops_assets.config.run_plan import plan_training
 from mlops_assets.domain.learning.readiness import TrainingPlan
-from mlops_assets.domain.ports import Lake, PromotionLedger
+from mlops_assets.domain.ports import Lake, LandingZone, PromotionLedger
 
 
 def build_first_champion_sensors(config: ProjectConfig) -> list[dg.SensorDefinition]:
@@ -30,10 +30,13 @@ def _build_sensor(config: ProjectConfig, use_case: str) -> dg.SensorDefinition:
     )
     def first_champion(
         context: dg.SensorEvaluationContext,  # noqa: ARG001 - Dagster passes it
+        landing: dg.ResourceParam[LandingZone],
         lake: dg.ResourceParam[Lake],
         ledger: dg.ResourceParam[PromotionLedger],
     ) -> dg.SensorResult | dg.SkipReason:
-        plans = [plan for plan in plan_training(config, lake, ledger) if plan.slot.use_case == use_case]
+        plans = [
+            plan for plan in plan_training(config, landing, lake, ledger) if plan.slot.use_case == use_case
+        ]
         requests = list(_requests(plans))
         if not requests:
             return dg.SkipReason("; ".join(f"{p.slot.model} {p.slot.segment}: {p.reason}" for p in plans))

@@ -9,21 +9,22 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from mlops_assets.assets.execution import retry_if_worthwhile
 from mlops_assets.assets.presentation import record_table
 from mlops_assets.config import names
 from mlops_assets.config.models import ProjectConfig
-from mlops_assets.config.run_plan import code_identity, day_log_partition, deliveries
+from mlops_assets.config.run_plan import day_identities, day_log_partition, deliveries
 from mlops_assets.domain.feeds.arrival import window_fingerprint
 from mlops_assets.domain.feeds.delivery_record import feed_partition, held_partition
 from mlops_assets.domain.hashing import stable_hash
-from mlops_assets.domain.ports import Lake, LandingZone
+from mlops_assets.domain.ports import Lake, LandingZone, PromotionLedger
 from mlops_assets.domain.quality.release_ports import FeedReleases
 
 
 def build_day_log_asset(
     config: ProjectConfig, days: dg.PartitionsDefinition, upstream: Sequence[dg.AssetKey]
 ) -> dg.AssetsDefinition:
-    """Return the asset that closes a day once all its tables are built."""
+    """Return the asset that closes a day once all its tables are built and all its scores are made."""
 
     @dg.asset(
         key=names.table_key("reports/day_log"),
@@ -36,15 +37,18 @@ def build_day_log_asset(
         partitions_def=days,
         deps=upstream,
     )
+    @retry_if_worthwhile
     def day_log(
         context: dg.AssetExecutionContext,
         landing: dg.ResourceParam[LandingZone],
         lake: dg.ResourceParam[Lake],
+        ledger: dg.ResourceParam[PromotionLedger],
         releases: dg.ResourceParam[FeedReleases],
     ) -> dg.MaterializeResult:
         day = dt.date.fromisoformat(context.partition_key)
         # The tag was set before the files were read: what arrives during the run makes the day due again.
-        delivery = context.run.tags.get(names.TAG_DELIVERY) or _delivery(config, landing, releases, day)
+        delivery = context.run.tags.get(names.TAG_DELIVERY)
+        delivery = delivery or _delivery(config, landing, ledger, releases, day)
         rows = _feed_rows(config, lake, day)
         with lake.write(day_log_partition(day), stable_hash([delivery, rows])) as writer:
             writer.commit(row_count=0, facts={"delivery": delivery, "feeds": rows})
@@ -53,9 +57,15 @@ def build_day_log_asset(
     return day_log
 
 
-def _delivery(config: ProjectConfig, landing: LandingZone, releases: FeedReleases, day: dt.date) -> str:
+def _delivery(
+    config: ProjectConfig,
+    landing: LandingZone,
+    ledger: PromotionLedger,
+    releases: FeedReleases,
+    day: dt.date,
+) -> str:
     found = {d: delivery for d, delivery in deliveries(config, landing, releases).items() if d <= day}
-    return window_fingerprint(found, day, code_identity(config))
+    return window_fingerprint(found, day, day_identities(config, ledger, [day]))
 
 
 def _feed_rows(config: ProjectConfig, lake: Lake, day: dt.date) -> list[dict[str, str | int]]:

@@ -1,13 +1,60 @@
 """How a run executes its steps.
 
-Belongs here: the executor. Does not belong here: what is loaded before steps fork (preload).
+Belongs here: the executor, and which failed steps are tried again. Does not belong here: what is loaded before
+steps fork (preload).
 """
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import dagster as dg
 
 from mlops_assets.config.models import ExecutorConfig
+from mlops_assets.domain.errors import PlatformError
 
 PRELOAD_MODULE = "mlops_assets.preload"
+RETRIES = 2
+RETRY_AFTER_S = 10.0
+Compute = TypeVar("Compute", bound=Callable[..., Any])
+
+
+def retry_if_worthwhile(compute: Compute) -> Compute:
+    """Decorate an asset's function: its step is repeated if the error says that another try may succeed.
+
+    A full disk or a lock may pass; a bad file or a wrong setting stays what it is, and fails at once.
+
+    Args:
+        compute: takes the context first; below `@dg.asset`.
+    """
+    if inspect.isgeneratorfunction(compute):
+
+        @functools.wraps(compute)
+        def generate(context: dg.AssetExecutionContext, *args: Any, **kwargs: Any) -> Iterator[Any]:
+            with _retried(context):
+                yield from compute(context, *args, **kwargs)
+
+        return generate  # type: ignore[return-value]  # the signature is that of the wrapped function
+
+    @functools.wraps(compute)
+    def call(context: dg.AssetExecutionContext, *args: Any, **kwargs: Any) -> Any:
+        with _retried(context):
+            return compute(context, *args, **kwargs)
+
+    return call  # type: ignore[return-value]  # the signature is that of the wrapped function
+
+
+@contextmanager
+def _retried(context: dg.AssetExecutionContext) -> Iterator[None]:
+    try:
+        yield
+    except PlatformError as error:
+        # The last try raises the error itself: Dagster would only say that there were too many.
+        if not error.is_retryable or context.retry_number >= RETRIES:
+            raise
+        raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_AFTER_S) from error
 
 
 def build_executor(settings: ExecutorConfig) -> dg.ExecutorDefinition:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
+from mlops_assets.assets.execution import retry_if_worthwhile
 from mlops_assets.assets.presentation import (
     column_schema,
     data_version,
@@ -20,6 +21,7 @@ from mlops_assets.assets.presentation import (
 from mlops_assets.config import names
 from mlops_assets.config.loader import EVERYWHERE
 from mlops_assets.config.models import ProjectConfig
+from mlops_assets.config.run_plan import required_feeds
 from mlops_assets.domain.feeds.contract import FeedContract, Geography
 from mlops_assets.domain.feeds.homologation import HOMOLOGATION_VERSION
 from mlops_assets.domain.feeds.landing import FeedOutcome, land_feed
@@ -50,6 +52,7 @@ def _build_feed(
         else {EVERYWHERE: [EVERYWHERE]}
     )
     geographies: Mapping[str, Geography] = config.geographies if days else {EVERYWHERE: ANYWHERE}
+    is_required = days is None or contract.name in required_feeds(config)
 
     @dg.asset(
         key=key,
@@ -58,10 +61,11 @@ def _build_feed(
         owners=[contract.owner],
         kinds={"duckdb", contract.format},
         partitions_def=days,
-        code_version=stable_hash([contract, HOMOLOGATION_VERSION])[:12],
+        code_version=stable_hash([contract, list(geographies.values()), HOMOLOGATION_VERSION])[:12],
         metadata={"dagster/column_schema": column_schema(contract)},
         check_specs=_check_specs(key, days),
     )
+    @retry_if_worthwhile
     def feed_asset(
         context: dg.AssetExecutionContext,
         landing: dg.ResourceParam[LandingZone],
@@ -85,7 +89,7 @@ def _build_feed(
         ]
         by_geography = {code: contract.for_geography(chain) for code, chain in chains.items()}
         schema = _schema_check(by_geography, select_published(outcomes), lake, engine)
-        yield from _report(contract, outcomes, schema, lake, engine)
+        yield from _report(contract, outcomes, schema, lake, engine, is_required=is_required)
 
     return feed_asset
 
@@ -100,7 +104,8 @@ def _check_specs(key: dg.AssetKey, days: dg.PartitionsDefinition | None) -> list
             blocking=True,
             partitions_def=days,
             description="Presence, size, schema, row count and day of the delivered files; a file that the feed "
-            "gate holds counts as not delivered. Fails hard when no geography delivered.",
+            "gate holds counts as not delivered. Fails hard when no geography delivered a feed that tables of "
+            "the day need.",
         ),
         dg.AssetCheckSpec(
             names.CHECK_CONTRACT,
@@ -147,10 +152,22 @@ def _report(
     schema: dg.AssetCheckResult,
     lake: Lake,
     engine: TableEngine,
+    *,
+    is_required: bool,
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
     published = select_published(outcomes)
-    delivery, conformity = _delivery_check(outcomes), _contract_check(published)
-    health = [_health_check(outcomes)] if outcomes[0].partition.day else []
+    delivery, conformity = (
+        _delivery_check(outcomes, is_required=is_required),
+        _contract_check(published),
+    )
+    health = [_health_check(outcomes, is_required=is_required)] if outcomes[0].partition.day else []
+    if not published and not is_required:
+        # Tables carry on without it; they ask the lake, and find no partition.
+        yield dg.MaterializeResult(
+            metadata={"dagster/row_count": 0, "deliveries": outcome_table(outcomes, _describe)},
+            check_results=[delivery, *health, conformity, schema],
+        )
+        return
     if not published:
         yield from (delivery, *health)
         raise dg.Failure(f"no geography delivered an acceptable {contract.name}", allow_retries=False)
@@ -165,15 +182,15 @@ def _report(
     )
 
 
-def _delivery_check(outcomes: list[FeedOutcome]) -> dg.AssetCheckResult:
+def _delivery_check(outcomes: list[FeedOutcome], *, is_required: bool) -> dg.AssetCheckResult:
     wrong = [o for o in outcomes if o not in select_published(outcomes)]
     refused = {o.partition.segment: list(o.findings) for o in wrong}
     lines = [f"- {segment}: {finding}" for segment, found in refused.items() for finding in found]
-    all_wrong = len(wrong) == len(outcomes)
+    stops_all = is_required and len(wrong) == len(outcomes)
     return dg.AssetCheckResult(
         check_name=names.CHECK_DELIVERY,
         passed=not wrong,
-        severity=dg.AssetCheckSeverity.ERROR if all_wrong else dg.AssetCheckSeverity.WARN,
+        severity=dg.AssetCheckSeverity.ERROR if stops_all else dg.AssetCheckSeverity.WARN,
         metadata={
             "findings": dg.MetadataValue.md("\n".join(lines)),
             names.REFUSED_METADATA: dg.MetadataValue.json(refused),
@@ -183,7 +200,7 @@ def _delivery_check(outcomes: list[FeedOutcome]) -> dg.AssetCheckResult:
     )
 
 
-def _health_check(outcomes: list[FeedOutcome]) -> dg.AssetCheckResult:
+def _health_check(outcomes: list[FeedOutcome], *, is_required: bool) -> dg.AssetCheckResult:
     held = {o.partition.segment: o for o in outcomes if o.status == "held"}
     verdicts = {
         o.partition.segment: o.health.model_dump(mode="json", exclude_defaults=True)
@@ -197,7 +214,9 @@ def _health_check(outcomes: list[FeedOutcome]) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name=CHECK_HEALTH,
         passed=not held,
-        severity=dg.AssetCheckSeverity.ERROR if len(held) == len(outcomes) else dg.AssetCheckSeverity.WARN,
+        severity=dg.AssetCheckSeverity.ERROR
+        if is_required and len(held) == len(outcomes)
+        else dg.AssetCheckSeverity.WARN,
         metadata=metadata,
     )
 

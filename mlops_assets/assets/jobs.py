@@ -45,9 +45,9 @@ def _training_jobs(config: ProjectConfig) -> "Iterator[UnresolvedAssetJobDefinit
 
 
 def _training_keys(config: ProjectConfig, use_case: str) -> Iterator[dg.AssetKey]:
-    settings = next(iter(config.use_cases[use_case].values()))
-    if settings.segment_by == "none":
-        yield dg.AssetKey(names.table_key(settings.corpus.table))
-    for model in settings.models:
+    segments = config.use_cases[use_case].values()
+    for table in sorted({item.corpus.table for item in segments if item.segment_by == "none"}):
+        yield dg.AssetKey(names.table_key(table))
+    for model in config.segments_by_model(use_case):
         for make_key in (names.corpus_key, names.model_key, names.champion_key, names.model_card_key):
             yield dg.AssetKey(make_key(use_case, model))

@@ -5,35 +5,41 @@ corpora, leaderboards and the gate (mlops_assets.domain.learning).
 """
 
 import datetime as dt
-from collections.abc import Container
+from collections.abc import Iterator
 
 import dagster as dg
 
+from mlops_assets.assets.execution import retry_if_worthwhile
 from mlops_assets.assets.learning_view import challenger_metadata, corpus_metadata, decision_metadata
 from mlops_assets.assets.partitions import segment_partitions
+from mlops_assets.assets.segments import Segments, entity_of, owners_of, require_settings
 from mlops_assets.config import names
-from mlops_assets.config.models import ProjectConfig, UseCase
+from mlops_assets.config.models import ProjectConfig
 from mlops_assets.config.run_plan import column_notes
 from mlops_assets.domain.hashing import stable_hash
-from mlops_assets.domain.learning.corpus import CorpusRequest, build_corpus
+from mlops_assets.domain.learning.corpus import CORPUS_VERSION, CorpusRequest, build_corpus, corpus_identity
 from mlops_assets.domain.learning.promotion import judge_challenger, with_champion_features
 from mlops_assets.domain.learning.spec import EventLabel
-from mlops_assets.domain.learning.training import read_challenger, slot_of, train_challenger
+from mlops_assets.domain.learning.training import (
+    TRAINING_VERSION,
+    read_challenger,
+    slot_of,
+    train_challenger,
+)
 from mlops_assets.domain.ports import CodeProvenance, Lake, ModelRegistry, PromotionLedger, TableEngine
 
-Segments = dict[str, UseCase]
+_JUDGED_BY = {"task", "metric", "quantile", "seed", "gate", "business"}
 
 
 def build_learning_assets(config: ProjectConfig) -> list[dg.AssetsDefinition]:
-    """Return corpus, model and champion of every model of every use case."""
+    """Return corpus, model and champion of every model of every use case, whichever segments have it."""
     assets = []
     threads = config.environment.executor.threads_per_step
-    for use_case, segments in sorted(config.use_cases.items()):
+    for use_case in sorted(config.use_cases):
         partitions = segment_partitions(config, use_case)
-        columns = column_notes(config, next(iter(segments.values())).corpus.table)
-        for model in next(iter(segments.values())).models:
+        for model, segments in config.segments_by_model(use_case).items():
             assets += [
-                _build_corpus(use_case, model, segments, partitions, columns),
+                _build_corpus(config, use_case, model, segments, partitions),
                 _build_model(use_case, model, segments, partitions, threads),
                 _build_champion(use_case, model, segments, partitions, threads),
             ]
@@ -41,49 +47,65 @@ def build_learning_assets(config: ProjectConfig) -> list[dg.AssetsDefinition]:
 
 
 def _request(segments: Segments, use_case: str, model: str, segment: str) -> CorpusRequest:
-    settings = segments[segment]
+    settings = require_settings(segments, use_case, model, segment)
     return CorpusRequest(use_case, model, settings.corpus, settings.models[model], segment)
 
 
+def _requests(segments: Segments, use_case: str, model: str) -> list[CorpusRequest]:
+    return [_request(segments, use_case, model, segment) for segment in segments]
+
+
+def _corpus_sources(segments: Segments, model: str) -> list[dg.AssetDep]:
+    labels = [settings.models[model].label for settings in segments.values()]
+    tables = {settings.corpus.table for settings in segments.values()}
+    tables |= {label.table for label in labels if isinstance(label, EventLabel)}
+    # Segments and days are different dimensions: which days are read is in the corpus' metadata and version.
+    by_geography = any(settings.segment_by == "geography" for settings in segments.values())
+    mapping = dg.AllPartitionMapping() if by_geography else None
+    return [
+        dg.AssetDep(dg.AssetKey(names.table_key(table)), partition_mapping=mapping)
+        for table in sorted(tables)
+    ]
+
+
 def _build_corpus(
+    config: ProjectConfig,
     use_case: str,
     model: str,
     segments: Segments,
     partitions: dg.PartitionsDefinition,
-    columns: Container[str],
 ) -> dg.AssetsDefinition:
-    any_segment = next(iter(segments.values()))
-    label = any_segment.models[model].label
-    sources = {any_segment.corpus.table} | ({label.table} if isinstance(label, EventLabel) else set())
-    # Segments and days are different dimensions: which days are read is in the corpus' metadata and version.
-    mapping = dg.AllPartitionMapping() if any_segment.segment_by == "geography" else None
+    identities = [corpus_identity(request) for request in _requests(segments, use_case, model)]
 
     @dg.asset(
         key=names.corpus_key(use_case, model),
         description=(
             f"Frozen training corpus of {model}: point-in-time features, complete labels, split train / validation / "
-            f"holdout.\n\nGrain: one row per {any_segment.corpus.entity_key} and as-of day. Freshness: "
+            f"holdout.\n\nGrain: one row per {entity_of(segments)} and as-of day. Freshness: "
             f"with each training. "
             "On failure: nothing is trained, the champion stays."
         ),
         group_name=use_case,
-        owners=[any_segment.owner],
+        owners=owners_of(segments),
         kinds={"duckdb", "parquet"},
         partitions_def=partitions,
-        code_version=stable_hash([any_segment.corpus, label])[:12],
-        deps=[
-            dg.AssetDep(dg.AssetKey(names.table_key(table)), partition_mapping=mapping)
-            for table in sorted(sources)
-        ],
+        code_version=stable_hash([identities, CORPUS_VERSION])[:12],
+        deps=_corpus_sources(segments, model),
+        output_required=False,
     )
+    @retry_if_worthwhile
     def corpus_asset(
         context: dg.AssetExecutionContext,
         lake: dg.ResourceParam[Lake],
         engine: dg.ResourceParam[TableEngine],
         registry: dg.ResourceParam[ModelRegistry],
         ledger: dg.ResourceParam[PromotionLedger],
-    ) -> dg.MaterializeResult:
+    ) -> Iterator[dg.MaterializeResult]:
+        if context.partition_key not in segments:  # the run trains the segment's other models
+            context.log.info("segment %s has no model %s", context.partition_key, model)
+            return
         request = _request(segments, use_case, model, context.partition_key)
+        columns = column_notes(config, request.corpus.table)
         request = with_champion_features(request, columns, registry=registry, ledger=ledger)
         days = lake.days(request.corpus.table, request.segment)
         asked = context.run.tags.get(names.TAG_AS_OF_DAY)
@@ -91,7 +113,7 @@ def _build_corpus(
         outcome = build_corpus(
             request, as_of_day=as_of_day, first_day=min(days, default=None), lake=lake, engine=engine
         )
-        return dg.MaterializeResult(
+        yield dg.MaterializeResult(
             metadata=corpus_metadata(outcome), data_version=dg.DataVersion(outcome.content_sha256[:16])
         )
 
@@ -101,7 +123,11 @@ def _build_corpus(
 def _build_model(
     use_case: str, model: str, segments: Segments, partitions: dg.PartitionsDefinition, threads: int
 ) -> dg.AssetsDefinition:
-    any_segment = next(iter(segments.values()))
+    specs = {segment: settings.models[model] for segment, settings in segments.items()}
+    fitted = {
+        segment: spec.model_dump(mode="json", exclude={"gate", "business"}) for segment, spec in specs.items()
+    }
+    algorithms = {name for spec in specs.values() for name in spec.algorithms}
 
     @dg.asset(
         key=names.model_key(use_case, model),
@@ -111,12 +137,13 @@ def _build_model(
             "challenger per segment. Freshness: with each training. On failure: the champion stays."
         ),
         group_name=use_case,
-        owners=[any_segment.owner],
-        kinds={"mlflow", *any_segment.models[model].algorithms} & {"mlflow", "catboost"},
+        owners=owners_of(segments),
+        kinds={"mlflow", *algorithms} & {"mlflow", "catboost"},
         partitions_def=partitions,
-        code_version=stable_hash(any_segment.models[model])[:12],
+        code_version=stable_hash([fitted, TRAINING_VERSION])[:12],
         deps=[dg.AssetKey(names.corpus_key(use_case, model))],
     )
+    @retry_if_worthwhile
     def model_asset(
         context: dg.AssetExecutionContext,
         lake: dg.ResourceParam[Lake],
@@ -141,7 +168,10 @@ def _build_model(
 def _build_champion(
     use_case: str, model: str, segments: Segments, partitions: dg.PartitionsDefinition, threads: int
 ) -> dg.AssetsDefinition:
-    any_segment = next(iter(segments.values()))
+    judged = {
+        segment: settings.models[model].model_dump(mode="json", include=_JUDGED_BY)
+        for segment, settings in segments.items()
+    }
     key = dg.AssetKey(names.champion_key(use_case, model))
 
     @dg.asset(
@@ -153,9 +183,9 @@ def _build_champion(
             "On failure: nothing is promoted."
         ),
         group_name=use_case,
-        owners=[any_segment.owner],
+        owners=owners_of(segments),
         partitions_def=partitions,
-        code_version=stable_hash(any_segment.models[model].gate)[:12],
+        code_version=stable_hash(judged)[:12],
         deps=[dg.AssetKey(names.model_key(use_case, model)), dg.AssetKey(names.corpus_key(use_case, model))],
         check_specs=[
             dg.AssetCheckSpec(
@@ -166,6 +196,7 @@ def _build_champion(
             )
         ],
     )
+    @retry_if_worthwhile
     def champion_asset(
         context: dg.AssetExecutionContext,
         lake: dg.ResourceParam[Lake],

@@ -6,12 +6,15 @@ Belongs here: rendering and saving reports as assets. Does not belong here: thei
 
 import dagster as dg
 
+from mlops_assets.assets.execution import retry_if_worthwhile
 from mlops_assets.assets.partitions import segment_partitions
+from mlops_assets.assets.segments import Segments, owners_of, require_settings
 from mlops_assets.config import names
 from mlops_assets.config.models import ProjectConfig, UseCase
 from mlops_assets.config.run_plan import column_notes
-from mlops_assets.domain.learning.card import CardSources, assemble_model_card
-from mlops_assets.domain.learning.champions import load_version
+from mlops_assets.domain.hashing import stable_hash
+from mlops_assets.domain.learning.card import CARD_VERSION, CardSources, assemble_model_card
+from mlops_assets.domain.learning.champions import decision_on, load_version
 from mlops_assets.domain.learning.corpus import CorpusRequest
 from mlops_assets.domain.learning.corpus_reader import load_corpus
 from mlops_assets.domain.learning.training import read_challenger, require_corpus
@@ -23,16 +26,18 @@ def build_report_assets(config: ProjectConfig) -> list[dg.AssetsDefinition]:
     """Return the model card of every model."""
     return [
         _build_model_card(config, use_case, model, segments)
-        for use_case, segments in sorted(config.use_cases.items())
-        for model in next(iter(segments.values())).models
+        for use_case in sorted(config.use_cases)
+        for model, segments in config.segments_by_model(use_case).items()
     ]
 
 
 def _build_model_card(
-    config: ProjectConfig, use_case: str, model: str, segments: dict[str, UseCase]
+    config: ProjectConfig, use_case: str, model: str, segments: Segments
 ) -> dg.AssetsDefinition:
-    any_segment = next(iter(segments.values()))
-    columns = column_notes(config, any_segment.corpus.table)
+    shown = {
+        segment: [settings.description, settings.owner, settings.corpus, settings.models[model]]
+        for segment, settings in segments.items()
+    }
 
     @dg.asset(
         key=names.model_card_key(use_case, model),
@@ -43,11 +48,13 @@ def _build_model_card(
             "stands, its page is missing."
         ),
         group_name=use_case,
-        owners=[any_segment.owner],
+        owners=owners_of(segments),
         kinds={"html"},
         partitions_def=segment_partitions(config, use_case),
+        code_version=stable_hash([shown, CARD_VERSION])[:12],
         deps=[dg.AssetKey(names.champion_key(use_case, model))],
     )
+    @retry_if_worthwhile
     def model_card(
         context: dg.AssetExecutionContext,
         lake: dg.ResourceParam[Lake],
@@ -56,7 +63,9 @@ def _build_model_card(
         reports: dg.ResourceParam[ReportStore],
     ) -> dg.MaterializeResult:
         slot = ModelSlot(use_case, model, context.partition_key)
-        sources = _card_sources(slot, segments[slot.segment], columns, lake, registry, ledger)
+        settings = require_settings(segments, use_case, model, slot.segment)
+        columns = column_notes(config, settings.corpus.table)
+        sources = _card_sources(slot, settings, columns, lake, registry, ledger)
         card = assemble_model_card(sources)
         path = reports.save(
             f"model_cards/{slot.registered_name}/version-{card.version}.html", render_model_card_html(card)
@@ -82,7 +91,7 @@ def _card_sources(
     spec, challenger = settings.models[slot.model], read_challenger(lake, slot)
     scorer = load_version(registry, slot, challenger.version, challenger.bundle_sha256)
     champion = ledger.champion(slot)
-    entry = next(e for e in reversed(ledger.history(slot)) if e.bundle_sha256 == challenger.bundle_sha256)
+    entry = decision_on(ledger, slot, challenger.version, challenger.bundle_sha256)
     request = CorpusRequest(slot.use_case, slot.model, settings.corpus, spec, slot.segment)
     reading = spec.model_copy(update={"features": list(scorer.features)})
     return CardSources(

@@ -5,11 +5,12 @@ Belongs here: turning score outcomes into materialisation and metadata. Does not
 """
 
 import datetime as dt
-from collections.abc import Iterator
 
 import dagster as dg
 
+from mlops_assets.assets.execution import retry_if_worthwhile
 from mlops_assets.assets.presentation import data_version, outcome_table, row_count_metadata, select_published
+from mlops_assets.assets.segments import Segments, entity_of, owners_of
 from mlops_assets.config import names
 from mlops_assets.config.models import ProjectConfig, UseCase
 from mlops_assets.domain.hashing import stable_hash
@@ -19,12 +20,14 @@ from mlops_assets.domain.ports import Lake, ModelRegistry, ModelSlot, PromotionL
 
 def build_score_assets(config: ProjectConfig, days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
     """Return one asset per model that is scored daily."""
-    return [
-        _build_scores(use_case, model, segments, days, config.environment.executor.threads_per_step)
-        for use_case, segments in sorted(config.use_cases.items())
-        for model in next(iter(segments.values())).models
-        if _is_scored_daily(next(iter(segments.values())))
-    ]
+    threads = config.environment.executor.threads_per_step
+    assets = []
+    for use_case in sorted(config.use_cases):
+        for model, segments in config.segments_by_model(use_case).items():
+            scored = {segment: item for segment, item in segments.items() if _is_scored_daily(item)}
+            if scored:
+                assets.append(_build_scores(use_case, model, scored, days, threads))
+    return assets
 
 
 def _is_scored_daily(settings: UseCase) -> bool:
@@ -32,44 +35,44 @@ def _is_scored_daily(settings: UseCase) -> bool:
 
 
 def _build_scores(
-    use_case: str, model: str, segments: dict[str, UseCase], days: dg.PartitionsDefinition, threads: int
+    use_case: str, model: str, segments: Segments, days: dg.PartitionsDefinition, threads: int
 ) -> dg.AssetsDefinition:
-    settings = next(iter(segments.values()))
+    corpora = {segment: settings.corpus for segment, settings in segments.items()}
 
     @dg.asset(
         key=names.scores_key(use_case, model),
         description=(
             f"Scores of {model} by the champion that the ledger names.\n\nGrain: one row per "
-            f"{settings.corpus.entity_key} "
+            f"{entity_of(segments)} "
             "and day. Freshness: with the day's run. On failure: yesterday's scores stay; a segment "
             "without champion has none."
         ),
         group_name=use_case,
-        owners=[settings.owner],
+        owners=owners_of(segments),
         kinds={"parquet"},
         partitions_def=days,
-        code_version=stable_hash([settings.corpus, SCORING_VERSION])[:12],
+        code_version=stable_hash([corpora, SCORING_VERSION])[:12],
         deps=[
-            dg.AssetKey(names.table_key(settings.corpus.table)),
+            *(dg.AssetKey(names.table_key(table)) for table in sorted({c.table for c in corpora.values()})),
             # Every segment's champion counts, on every day.
             dg.AssetDep(
                 dg.AssetKey(names.champion_key(use_case, model)), partition_mapping=dg.AllPartitionMapping()
             ),
         ],
-        output_required=False,
     )
+    @retry_if_worthwhile
     def scores_asset(
         context: dg.AssetExecutionContext,
         lake: dg.ResourceParam[Lake],
         engine: dg.ResourceParam[TableEngine],
         registry: dg.ResourceParam[ModelRegistry],
         ledger: dg.ResourceParam[PromotionLedger],
-    ) -> Iterator[dg.MaterializeResult]:
+    ) -> dg.MaterializeResult:
         day = dt.date.fromisoformat(context.partition_key)
         outcomes = [
             score_day(
                 ModelSlot(use_case, model, segment),
-                item.corpus,
+                corpus,
                 day,
                 lake=lake,
                 engine=engine,
@@ -77,21 +80,17 @@ def _build_scores(
                 ledger=ledger,
                 threads=threads,
             )
-            for segment, item in sorted(segments.items())
+            for segment, corpus in sorted(corpora.items())
         ]
-        yield from _report(context, outcomes)
+        return _report(outcomes)
 
     return scores_asset
 
 
-def _report(
-    context: dg.AssetExecutionContext, outcomes: list[ScoreOutcome]
-) -> Iterator[dg.MaterializeResult]:
+def _report(outcomes: list[ScoreOutcome]) -> dg.MaterializeResult:
+    """A day without champion is scored all the same: nothing of it is missing."""
     published = select_published(outcomes)
-    if not published:
-        context.log.info("nothing scored: %s", "; ".join(outcome.detail for outcome in outcomes))
-        return
-    yield dg.MaterializeResult(
+    return dg.MaterializeResult(
         metadata={**row_count_metadata(published), "segments": outcome_table(outcomes, lambda o: o.detail)},
         data_version=data_version(published),
     )

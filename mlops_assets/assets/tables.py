@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
+from mlops_assets.assets.execution import retry_if_worthwhile
 from mlops_assets.assets.partitions import trailing_days
 from mlops_assets.assets.presentation import (
     data_version,
@@ -60,6 +61,7 @@ def _build_table_asset(
             )
         ],
     )
+    @retry_if_worthwhile
     def table_asset(
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], engine: dg.ResourceParam[TableEngine]
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:

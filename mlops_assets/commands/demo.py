@@ -40,7 +40,7 @@ def demo(subscribers: int, days: int, seed: int) -> None:
     Run again, it continues where it was interrupted; what is up to date is skipped.
     """
     started = time.monotonic()
-    workspace = open_workspace()
+    workspace = open_workspace().covering(FIRST_DAY.date() + dt.timedelta(days=days - 1))
     geographies = ", ".join(g.name for g in workspace.config.geographies.values())
     click.echo(
         f"Simulating {geographies} with {subscribers:,} subscribers each; everything is kept in {workspace.home}"

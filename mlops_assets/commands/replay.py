@@ -92,6 +92,7 @@ class Replay:
     workspace: Workspace
     instance: dg.DagsterInstance
     _jobs: dict[str, dg.JobDefinition] = field(default_factory=dict)
+    _failed: dict[dt.date, str] = field(default_factory=dict)
 
     def run(
         self,
@@ -118,9 +119,15 @@ class Replay:
         due = {
             d.day: d
             for d in plan_days(
-                self.workspace.config, platform.landing, platform.lake, until=day, releases=platform.releases
+                self.workspace.config,
+                platform.landing,
+                platform.lake,
+                platform.ledger,
+                until=day,
+                releases=platform.releases,
             )
-            if d.day >= first
+            # What failed is tried again by the next command, not before each of the days to come.
+            if d.day >= first and self._failed.get(d.day) != d.fingerprint
         }
         for earlier in sorted(set(due) - {day}):
             yield self._run_day(earlier, due[earlier])
@@ -135,8 +142,12 @@ class Replay:
             tags = {names.TAG_REASON: due.reason, names.TAG_DELIVERY: due.fingerprint}
             succeeded, refused, failures = self._execute(names.DAILY_JOB, day.isoformat(), tags)
             status = ("incomplete" if refused else "built") if succeeded else "failed"
+            if not succeeded:
+                self._failed[day] = due.fingerprint
         elif not self._is_built(day):
             status, failures = "failed", (f"nothing was delivered for {day}",)
+        elif refused := tuple(self._absent(day)):
+            status = "incomplete"
         not_trained, decisions = self._train_due(day) if trains else ((), ())
         return DayResult(
             day=day,
@@ -159,9 +170,18 @@ class Replay:
     def _is_built(self, day: dt.date) -> bool:
         return self.workspace.platform.lake.manifest(day_log_partition(day)) is not None
 
+    def _absent(self, day: dt.date) -> Iterator[Refusal]:
+        """Yield what a day was built without."""
+        manifest = self.workspace.platform.lake.manifest(day_log_partition(day))
+        for row in manifest.facts["feeds"] if manifest else ():
+            if row["state"] == "absent":
+                yield Refusal(row["feed"], row["geography"], f"{row['feed']} of {day} is still missing")
+
     def _train_due(self, day: dt.date) -> tuple[tuple[str, ...], tuple[LedgerEntry, ...]]:
         platform = self.workspace.platform
-        plans = plan_training(self.workspace.config, platform.lake, platform.ledger, until=day)
+        plans = plan_training(
+            self.workspace.config, platform.landing, platform.lake, platform.ledger, until=day
+        )
         outcomes = [
             self.train(use_case, segment, due[0].as_of_day, due[0].reason)
             for use_case, segment, due in _by_segment(plans)

@@ -42,7 +42,9 @@ def _count(results: Sequence[DayResult], status: str) -> int:
 def _day_range(
     workspace: Workspace, first: dt.datetime | None, last: dt.datetime | None
 ) -> tuple[dt.date, dt.date]:
-    found = sorted(deliveries(workspace.config, workspace.platform.landing))
+    calendar = workspace.config.environment.calendar
+    delivered = sorted(deliveries(workspace.config, workspace.platform.landing))
+    found = [day for day in delivered if day >= calendar.first_day]
     if not found and not (first and last):
         raise FeedMissingError(
             "no feed file has been delivered",
@@ -51,7 +53,6 @@ def _day_range(
             remedy="`mlops sandbox init` simulates an operator",
         )
     days = (first.date() if first else found[0], last.date() if last else found[-1])
-    calendar = workspace.config.environment.calendar
     if days[0] < calendar.first_day:
         raise click.BadParameter(
             f"{days[0]} is before calendar.first_day {calendar.first_day} of the environment",
@@ -64,7 +65,7 @@ def _day_range(
 
 def replay_days(workspace: Workspace, first: dt.date, last: dt.date) -> list[DayResult]:
     """Run the days and print one line each, with the time that is left."""
-    show = DayPrinter(first, last)
+    show, workspace = DayPrinter(first, last), workspace.covering(last)
     with workspace.open_instance() as instance:
         return Replay(workspace, instance).run(first, last, show)
 

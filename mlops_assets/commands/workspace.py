@@ -5,12 +5,15 @@ Belongs here: opening them once, in one process, before others start. Does not b
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import click
 
 from mlops_assets.config.loader import load_project
 from mlops_assets.config.models import ProjectConfig
@@ -36,6 +39,16 @@ class Workspace:
         environment = config.environment.model_copy(update={"executor": executor})
         return cls(home, config.model_copy(update={"environment": environment}))
 
+    def covering(self, last: dt.date) -> Workspace:
+        """Return a workspace whose calendar reaches `last`: the data's days count, not the machine's clock."""
+        calendar = self.config.environment.calendar
+        needed = (last - dt.datetime.now(dt.UTC).date()).days + 1
+        if needed <= calendar.days_ahead:
+            return self
+        calendar = calendar.model_copy(update={"days_ahead": needed})
+        environment = self.config.environment.model_copy(update={"calendar": calendar})
+        return Workspace(self.home, self.config.model_copy(update={"environment": environment}))
+
     @cached_property
     def platform(self) -> Platform:
         """Return the resources of the environment."""
@@ -43,8 +56,11 @@ class Workspace:
 
     @property
     def dagster_home(self) -> Path:
-        """Return the folder of the Dagster instance; DAGSTER_HOME, or below the data root."""
-        return Path(os.environ.get("DAGSTER_HOME") or self.home / "dagster_home")
+        """Return the folder of the Dagster instance: below the data root, as in the Makefile.
+
+        DAGSTER_HOME does not count: runs in one instance and data of another root would be half a history.
+        """
+        return self.home / "dagster_home"
 
     @cached_property
     def definitions(self) -> dg.Definitions:
@@ -57,6 +73,9 @@ class Workspace:
         """Open the Dagster instance; its stores are created here, by one process."""
         import dagster as dg
 
+        foreign = os.environ.get("DAGSTER_HOME")
+        if foreign and Path(foreign).resolve() != self.dagster_home.resolve():
+            click.echo(f"DAGSTER_HOME={foreign} is not used; the history is in {self.dagster_home}", err=True)
         self.dagster_home.mkdir(parents=True, exist_ok=True)
         settings = self.dagster_home / "dagster.yaml"
         if not settings.exists():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
-from mlops_assets.config.loader import Findings
+from mlops_assets.config.loader import Findings, segment_source_key
 from mlops_assets.config.models import GeographiesFile, ProjectConfig, UseCase
 from mlops_assets.config.yaml_source import YamlSource
 from mlops_assets.domain.errors import ConfigError, PlatformError
@@ -28,17 +28,16 @@ def check_across_files(
     for feed in config.feeds.values():
         _check_feed(config, feed, sources[f"feeds/{feed.name}"], findings)
     for name, segments in config.use_cases.items():
-        source = sources[f"use_cases/{name}"]
         if not segments:
             findings.add(
                 ConfigError(
                     "no geography runs this use case",
-                    where=source.where(("name",)),
+                    where=sources[segment_source_key(name)].where(("name",)),
                     remedy=f"list {name} under a geography's `use_cases`",
                 )
             )
-        for use_case in segments.values():
-            _check_use_case(config, use_case, source, findings)
+        for segment, use_case in segments.items():
+            _check_use_case(config, use_case, sources[segment_source_key(name, segment)], findings)
 
 
 def unknown(what: str, given: str, known: Iterable[str], where: str) -> ConfigError:
@@ -60,6 +59,7 @@ def _check_geographies(
         at = ("geographies", code)
         if entry.like is not None and entry.like not in entries.geographies:
             findings.add(unknown("geography", entry.like, entries.geographies, source.where((*at, "like"))))
+        _check_circle(entries, code, source.where((*at, "like")), findings)
         for index, use_case in enumerate(entry.use_cases):
             if use_case not in config.use_cases:
                 findings.add(
@@ -83,6 +83,20 @@ def _check_geographies(
                     remedy="add `plan_codes:` or `like:` a geography that has them",
                 )
             )
+
+
+def _check_circle(entries: GeographiesFile, code: str, where: str, findings: Findings) -> None:
+    """Refuse a chain of `like` that comes back to where it began; its first member reports it."""
+    chain = entries.chain(code)
+    if entries.geographies[chain[-1]].like == code and code == min(chain):
+        findings.add(
+            ConfigError(
+                f"`like` goes in a circle: {' -> '.join([*chain, code])}",
+                where=where,
+                expected="a chain that ends at a geography with plan codes of its own",
+                remedy="remove one `like`, and give that geography its `plan_codes`",
+            )
+        )
 
 
 def _check_feed(config: ProjectConfig, feed: FeedContract, source: YamlSource, findings: Findings) -> None:

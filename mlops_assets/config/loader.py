@@ -81,7 +81,7 @@ def _load_cached(roots: tuple[Path, ...], environment: str) -> ProjectConfig:
     feeds = files.parse_folder("feeds", FeedContract)
     entries, geography_source = files.geographies()
     geographies = {code: _geography(code, entries) for code in entries.geographies}
-    use_cases = files.use_cases(entries)
+    use_cases = files.use_cases(entries, geography_source)
     environments = files.parse_folder("environments", Environment)
     findings.raise_if_any()
     if environment not in environments:
@@ -106,17 +106,15 @@ def _load_cached(roots: tuple[Path, ...], environment: str) -> ProjectConfig:
 
 
 def _geography(code: str, entries: GeographiesFile) -> Geography:
-    entry = entries.geographies[code]
-    base = entries.geographies.get(entry.like) if entry.like else None
-    plan_codes = entry.plan_codes or (base.plan_codes if base else {})
-    fields = entry.model_dump(exclude={"overrides", "plan_codes", "use_cases"})
+    chain = [entries.geographies[each] for each in entries.chain(code)]
+    plan_codes = next((entry.plan_codes for entry in chain if entry.plan_codes), {})
+    fields = chain[0].model_dump(exclude={"overrides", "plan_codes", "use_cases"})
     return Geography(code=code, plan_codes=plan_codes, use_cases=_use_cases_of(code, entries), **fields)
 
 
 def _use_cases_of(code: str, entries: GeographiesFile) -> list[str]:
-    entry = entries.geographies[code]
-    base = entries.geographies.get(entry.like) if entry.like else None
-    return entry.use_cases or (base.use_cases if base else [])
+    chain = [entries.geographies[each] for each in entries.chain(code)]
+    return next((entry.use_cases for entry in chain if entry.use_cases), [])
 
 
 class _ConfigFiles:
@@ -180,7 +178,9 @@ class _ConfigFiles:
             raise AssertionError("validate() reports what it refuses")
         return parsed, source
 
-    def use_cases(self, geographies: GeographiesFile) -> dict[str, dict[str, UseCase]]:
+    def use_cases(
+        self, geographies: GeographiesFile, geography_source: YamlSource
+    ) -> dict[str, dict[str, UseCase]]:
         """Parse use cases with defaults and the overrides of each geography that runs them."""
         found: dict[str, dict[str, UseCase]] = {}
         inherited = YamlSource(self.roots[0] / "use_cases", {}, {})
@@ -189,24 +189,40 @@ class _ConfigFiles:
                 validate(UseCaseDefaults, source, self.findings)
                 inherited = source
                 continue
-            merged = _with_defaults(source, inherited)
-            self.sources[f"use_cases/{stem}"] = merged
-            found[stem] = self._segments(stem, merged, geographies)
+            by_segment = {
+                EVERYWHERE: source,
+                **{
+                    code: _with_override(source, geography_source, code)
+                    for code in geographies.geographies
+                    if stem in _use_cases_of(code, geographies)
+                },
+            }
+            merged = {code: _with_defaults(each, inherited) for code, each in by_segment.items()}
+            self.sources |= {segment_source_key(stem, code): each for code, each in merged.items()}
+            found[stem] = self._segments(merged)
         return found
 
-    def _segments(self, name: str, source: YamlSource, geographies: GeographiesFile) -> dict[str, UseCase]:
-        if source.data.get("segment_by", "geography") == "none":
-            item = validate(UseCase, source, self.findings)
-            return {EVERYWHERE: item} if item else {}
-        segments: dict[str, UseCase] = {}
-        for code, entry in geographies.geographies.items():
-            if name in _use_cases_of(code, geographies):
-                merged = deep_merge(source.data, entry.overrides.get(name, {}), replace=REPLACED_KEYS)
-                if (item := validate(UseCase, source, self.findings, merged)) is not None:
-                    segments[code] = item
-        if not segments:
-            validate(UseCase, source, self.findings)
-        return segments
+    def _segments(self, sources: dict[str, YamlSource]) -> dict[str, UseCase]:
+        is_single = sources[EVERYWHERE].data.get("segment_by", "geography") == "none"
+        wanted = [code for code in sources if (code == EVERYWHERE) == is_single]
+        parsed = {code: validate(UseCase, sources[code], self.findings) for code in wanted}
+        if not wanted:
+            validate(UseCase, sources[EVERYWHERE], self.findings)
+        return {code: item for code, item in parsed.items() if item is not None}
+
+
+def segment_source_key(use_case: str, segment: str = EVERYWHERE) -> str:
+    """Return the key of a use case's source, as one segment sees it, among all sources."""
+    return f"use_cases/{use_case}/{segment}"
+
+
+def _with_override(source: YamlSource, geographies: YamlSource, code: str) -> YamlSource:
+    """Lay a geography's override over a use case; what it gives has its place in geographies.yaml."""
+    at = ("geographies", code, "overrides", source.path.stem)
+    override = geographies.data["geographies"][code].get("overrides", {}).get(source.path.stem, {})
+    places = {path: place for path, place in geographies.moved(at, ()).items() if path}
+    merged = deep_merge(source.data, override, replace=REPLACED_KEYS)
+    return YamlSource(source.path, merged, {**source.places, **places})
 
 
 def _with_defaults(source: YamlSource, inherited: YamlSource) -> YamlSource:
@@ -227,12 +243,10 @@ def _with_defaults(source: YamlSource, inherited: YamlSource) -> YamlSource:
     return YamlSource(source.path, merged, {**places, **source.places})
 
 
-def validate(
-    model: type[M], source: YamlSource, findings: Findings, data: Mapping[str, Any] | None = None
-) -> M | None:
+def validate(model: type[M], source: YamlSource, findings: Findings) -> M | None:
     """Validate one file's data; every violation becomes a finding with its line."""
     try:
-        return model.model_validate(source.data if data is None else data)
+        return model.model_validate(source.data)
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             findings.add(

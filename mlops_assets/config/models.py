@@ -7,6 +7,7 @@ Belongs here: one model per kind of file. Does not belong here: types that the d
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -63,7 +64,8 @@ class UseCaseDefaults(Record):
 class GeographyEntry(Record):
     """One entry of configs/geographies.yaml; the code is its key.
 
-    `like` names a geography whose plan codes, use cases and feed overrides it takes over where it gives none.
+    `like` names a geography whose plan codes, use cases and feed overrides it takes over where it gives none;
+    where that one gives none either, those of the geography which it is like, and so on.
     `overrides` is laid over the use case of that name, for this geography only.
     """
 
@@ -81,6 +83,10 @@ class GeographiesFile(Record):
     """configs/geographies.yaml."""
 
     geographies: dict[GeographyCode, GeographyEntry] = Field(min_length=1)
+
+    def chain(self, code: str) -> list[str]:
+        """Return the geography and those it is `like`, nearest first."""
+        return follow_like(code, {code: entry.like for code, entry in self.geographies.items()})
 
 
 class EngineConfig(Record):
@@ -203,6 +209,16 @@ class Environment(Record):
     executor: ExecutorConfig = ExecutorConfig()
 
 
+def follow_like(code: str, likes: Mapping[str, str | None]) -> list[str]:
+    """Return a code and those it is like, nearest first; the walk ends at a code that is unknown or known already."""
+    chain: list[str] = []
+    current: str | None = code
+    while current is not None and current in likes and current not in chain:
+        chain.append(current)
+        current = likes[current]
+    return chain
+
+
 class ProjectConfig(Record):
     """Everything under configs/, loaded and checked together.
 
@@ -217,16 +233,20 @@ class ProjectConfig(Record):
 
     def geography_chain(self, code: str) -> list[str]:
         """Return the geography and those it is `like`, nearest first."""
-        chain: list[str] = []
-        current: str | None = code
-        while current is not None and current not in chain:
-            chain.append(current)
-            current = self.geographies[current].like if current in self.geographies else None
-        return chain
+        return follow_like(code, {code: geography.like for code, geography in self.geographies.items()})
 
     def segments(self, use_case: str) -> list[str]:
         """Return the segments of a use case in order."""
         return sorted(self.use_cases[use_case])
+
+    def segments_by_model(self, use_case: str) -> dict[str, dict[str, UseCase]]:
+        """Return every model of a use case with the segments that have it: an override may add one."""
+        segments = sorted(self.use_cases[use_case].items())
+        models = dict.fromkeys(model for _, settings in segments for model in settings.models)
+        return {
+            model: {segment: settings for segment, settings in segments if model in settings.models}
+            for model in models
+        }
 
     def daily_feeds(self) -> list[FeedContract]:
         """Return the feeds that come every day, by name."""

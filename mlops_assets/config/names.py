@@ -5,11 +5,12 @@ Belongs here: every string that two packages must agree on. Does not belong here
 
 from __future__ import annotations
 
+from mlops_assets.domain.learning import lake_tables
+
 SHARED_GROUP = "shared"
 
 DAILY_JOB = "daily_graph"
 TRAINING_JOB = "train_and_promote"
-SNAPSHOT_JOB = "snapshot_graph"
 
 FEED_ARRIVAL_SENSOR = "feed_arrival"
 FIRST_CHAMPION_SENSOR = "first_champion"
@@ -25,7 +26,6 @@ REFUSED_METADATA = "refused_by_geography"
 CHECK_CONTRACT = "contract"
 CHECK_SCHEMA = "published_schema"
 CHECK_INPUTS = "inputs_present"
-CHECK_ROWS = "rows_plausible"
 CHECK_GATE = "gate"
 
 
@@ -41,12 +41,12 @@ def table_key(table: str) -> list[str]:
 
 def corpus_key(use_case: str, model: str) -> list[str]:
     """Asset key of a training corpus."""
-    return ["corpus", use_case, model]
+    return table_key(lake_tables.corpus_table(use_case, model))
 
 
 def model_key(use_case: str, model: str) -> list[str]:
     """Asset key of a challenger."""
-    return ["model", use_case, model]
+    return table_key(lake_tables.challenger_table(use_case, model))
 
 
 def champion_key(use_case: str, model: str) -> list[str]:
@@ -56,7 +56,7 @@ def champion_key(use_case: str, model: str) -> list[str]:
 
 def scores_key(use_case: str, model: str) -> list[str]:
     """Asset key of a champion's daily scores."""
-    return ["scores", use_case, model]
+    return table_key(scores_table(use_case, model))
 
 
 def model_card_key(use_case: str, model: str) -> list[str]:
@@ -64,14 +64,9 @@ def model_card_key(use_case: str, model: str) -> list[str]:
     return ["reports", use_case, f"{model}_card"]
 
 
-def corpus_table(use_case: str, model: str) -> str:
-    """Lake table of a training corpus."""
-    return f"corpus/{use_case}/{model}"
-
-
 def scores_table(use_case: str, model: str) -> str:
     """Lake table of a champion's daily scores."""
-    return f"scores/{use_case}/{model}"
+    return lake_tables.scores_table(use_case, model)
 
 
 def training_job(use_case: str) -> str:

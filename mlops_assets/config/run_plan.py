@@ -7,12 +7,21 @@ belong here: launching anything.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from mlops_assets.config.loader import EVERYWHERE
 from mlops_assets.config.models import ProjectConfig
-from mlops_assets.domain.feeds.arrival import DayDelivery, DueDay, plan_due_days, read_deliveries
+from mlops_assets.domain.feeds.arrival import (
+    DayDelivery,
+    DayIdentities,
+    DueDay,
+    plan_due_days,
+    read_deliveries,
+)
 from mlops_assets.domain.hashing import stable_hash
+from mlops_assets.domain.learning.champions import newest_before
 from mlops_assets.domain.learning.readiness import TrainingPlan, plan_first_training
+from mlops_assets.domain.learning.spec import EventLabel
 from mlops_assets.domain.ports import Lake, LandingZone, ModelSlot, PartitionId, PromotionLedger
 from mlops_assets.domain.quality.release_ports import FeedReleases
 
@@ -25,8 +34,44 @@ def day_log_partition(day: dt.date) -> PartitionId:
     return PartitionId(DAY_LOG_TABLE, DAY_LOG_SEGMENT, day)
 
 
-def code_identity(config: ProjectConfig) -> str:
-    """Return the identity of everything but data that the daily tables depend on."""
+def day_identities(config: ProjectConfig, ledger: PromotionLedger, days: Iterable[dt.date]) -> DayIdentities:
+    """Return what the given days depend on besides the files of their windows."""
+    from mlops_assets.domain.features.catalogue import FEATURE_TABLES
+
+    carried = {
+        source.table.removeprefix("feeds/")
+        for table in FEATURE_TABLES.values()
+        for source in table.inputs
+        if source.days == 0
+    }
+    histories = {slot.registered_name: ledger.history(slot) for slot in daily_scored_slots(config)}
+    champions = {
+        day: {name: entry.decision_id for name, h in histories.items() if (entry := newest_before(h, day))}
+        for day in days
+    }
+    named = {day: stable_hash(serving) for day, serving in champions.items() if serving}
+    return DayIdentities(_code_identity(config), frozenset(carried), named)
+
+
+def daily_scored_slots(config: ProjectConfig) -> Iterator[ModelSlot]:
+    """Yield the slots whose champions score every day."""
+    for slot in slots(config):
+        settings = config.use_cases[slot.use_case][slot.segment]
+        if settings.score_daily and settings.segment_by == "geography":
+            yield slot
+
+
+def required_feeds(config: ProjectConfig) -> frozenset[str]:
+    """Return the daily feeds without which some table of the day cannot be built."""
+    from mlops_assets.domain.features.catalogue import FEATURE_TABLES
+
+    inputs = [source for table in FEATURE_TABLES.values() for source in table.inputs]
+    named = {source.table.removeprefix("feeds/") for source in inputs if source.is_required}
+    return frozenset(feed.name for feed in config.daily_feeds() if feed.name in named)
+
+
+def _code_identity(config: ProjectConfig) -> str:
+    """Return the identity of everything but data and models that the daily tables depend on."""
     from mlops_assets.domain.features.catalogue import FEATURE_TABLES
     from mlops_assets.domain.feeds.homologation import HOMOLOGATION_VERSION
 
@@ -47,18 +92,22 @@ def plan_days(
     config: ProjectConfig,
     landing: LandingZone,
     lake: Lake,
+    ledger: PromotionLedger,
     until: dt.date | None = None,
     releases: FeedReleases | None = None,
 ) -> list[DueDay]:
-    """Return the days that have something new to build, oldest first.
+    """Return the days that have something new to build, oldest first; days before the calendar's do not count.
 
     The release of a held delivery makes its day new, like a file that was delivered again; whoever plans days
     passes the same `releases`. `until` leaves out what was delivered for later days: a replay sees each day as
     it was. The last day then counts as complete, because the caller asks for it.
     """
-    found = deliveries(config, landing, releases)
-    if until is not None:
-        found = {day: delivery for day, delivery in found.items() if day <= until}
+    first_day = config.environment.calendar.first_day
+    found = {
+        day: delivery
+        for day, delivery in deliveries(config, landing, releases).items()
+        if day >= first_day and (until is None or day <= until)
+    }
     expected = [f"{code}/{feed.name}" for code in config.geographies for feed in config.daily_feeds()]
     built = {
         day: str(manifest.facts.get("delivery", ""))
@@ -66,7 +115,11 @@ def plan_days(
         if (manifest := lake.manifest(day_log_partition(day)))
     }
     return plan_due_days(
-        found, expected, built, code_identity(config), is_last_day_complete=until is not None
+        found,
+        expected,
+        built,
+        day_identities(config, ledger, found),
+        is_last_day_complete=until is not None,
     )
 
 
@@ -79,7 +132,11 @@ def slots(config: ProjectConfig) -> Iterator[ModelSlot]:
 
 
 def plan_training(
-    config: ProjectConfig, lake: Lake, ledger: PromotionLedger, until: dt.date | None = None
+    config: ProjectConfig,
+    landing: LandingZone,
+    lake: Lake,
+    ledger: PromotionLedger,
+    until: dt.date | None = None,
 ) -> list[TrainingPlan]:
     """Return for every slot whether its first model is due now (or was on day `until`), and why or why not."""
     plans = []
@@ -87,15 +144,24 @@ def plan_training(
         settings = config.use_cases[slot.use_case][slot.segment]
         table = settings.corpus.table
         days = [day for day in lake.days(table, slot.segment) if until is None or day <= until]
-        if settings.segment_by == "none" and lake.manifest(PartitionId(table, slot.segment)) is None:
+        if settings.segment_by == "none" and not _is_snapshot_there(config, landing, lake, table):
             plans.append(TrainingPlan(slot, False, f"{table} has not been delivered"))
             continue
+        label = settings.models[slot.model].label
+        label_days = lake.days(label.table, slot.segment) if isinstance(label, EventLabel) else []
         plans.append(
             plan_first_training(
-                slot, settings.corpus, settings.models[slot.model], days, ledger.history(slot)
+                slot, settings.corpus, settings.models[slot.model], days, label_days, ledger.history(slot)
             )
         )
     return plans
+
+
+def _is_snapshot_there(config: ProjectConfig, landing: LandingZone, lake: Lake, table: str) -> bool:
+    """Say whether a snapshot lies in the landing zone (its training job publishes it) or is published."""
+    contract = config.feeds[table.removeprefix("feeds/")].for_geography([EVERYWHERE])
+    found = landing.find(EVERYWHERE, contract.file_name(None))
+    return found is not None or lake.manifest(PartitionId(table, EVERYWHERE)) is not None
 
 
 def column_notes(config: ProjectConfig, table: str) -> dict[str, tuple[str, str]]:

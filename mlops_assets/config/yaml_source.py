@@ -50,7 +50,8 @@ def read_yaml(path: Path) -> YamlSource:
     """Read one YAML file whose top level is a mapping.
 
     Raises:
-        ConfigError: unreadable, too large, too many aliases, a duplicate key, bad syntax (with its line).
+        ConfigError: unreadable, too large, too many aliases, a duplicate key, bad syntax or a control
+            character (with its line).
     """
     if (size := path.stat().st_size) > MAX_BYTES:
         raise ConfigError(f"file of {size} bytes", where=str(path), expected=f"at most {MAX_BYTES} bytes")
@@ -62,6 +63,8 @@ def read_yaml(path: Path) -> YamlSource:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except UnicodeDecodeError as error:
         raise ConfigError("not UTF-8", where=str(path), expected="UTF-8 text") from error
+    except yaml.reader.ReaderError as error:
+        raise _unprintable(error, path, text) from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(
@@ -74,6 +77,17 @@ def read_yaml(path: Path) -> YamlSource:
     if not isinstance(data, dict):
         raise ConfigError("the top level is not a mapping", where=f"{path}:1", expected="`key: value` lines")
     return YamlSource(path, data, places)
+
+
+def _unprintable(error: yaml.reader.ReaderError, path: Path, text: str) -> ConfigError:
+    before = text[: error.position]
+    column = len(before) - (before.rfind("\n") + 1) + 1
+    return ConfigError(
+        f"YAML refuses the character U+{ord(text[error.position]):04X}",
+        where=f"{path}:{before.count(chr(10)) + 1}, column {column}",
+        expected="printable text",
+        remedy='remove the character, or write it as an escape in double quotes, such as "\\x07"',
+    )
 
 
 def _construct(node: yaml.Node, at: KeyPath, places: dict[KeyPath, str], path: Path) -> Any:

@@ -15,9 +15,12 @@ class PlatformError(Exception):
         where: file, row, column, key or partition concerned.
         expected: what would have been accepted.
         remedy: what the reader can do about it.
+
+    Attributes:
+        is_retryable: whether the same step may succeed if it is tried again; Dagster then tries again.
     """
 
-    is_retryable = False
+    is_retryable: bool = False
 
     def __init__(self, what: str, *, where: str = "", expected: str = "", remedy: str = "") -> None:
         self.what, self.where, self.expected, self.remedy = what, where, expected, remedy
@@ -78,9 +81,18 @@ class StaleChampionError(PlatformError):
 
 
 class StorageError(PlatformError):
-    """The lake could not publish or read a partition."""
+    """A file, partition or ledger could not be written or read.
 
-    is_retryable = True
+    Attributes:
+        is_retryable: whether the same step may succeed if it is tried again (a full disk, a lock), or not
+            (damage, a name that is not allowed).
+    """
+
+    def __init__(
+        self, what: str, *, where: str = "", expected: str = "", remedy: str = "", is_retryable: bool = True
+    ) -> None:
+        self.is_retryable = is_retryable
+        super().__init__(what, where=where, expected=expected, remedy=remedy)
 
 
 class EngineError(PlatformError):

@@ -9,9 +9,12 @@ import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
+from mlops_assets.assets.partitions import daily_partitions
 from mlops_assets.commands.replay import DayResult, Replay
+from mlops_assets.commands.workspace import Workspace
 from mlops_assets.config import names
 from mlops_assets.config.run_plan import plan_days
+from mlops_assets.domain.errors import ModelIntegrityError
 from mlops_assets.domain.ports import PartitionId
 from tests.definitions.conftest import FIRST_DAY
 
@@ -126,14 +129,12 @@ def test_late_file_completes_its_day_and_the_days_after(replay: Replay) -> None:
 
 def test_corrected_file_makes_everything_downstream_stale(replay: Replay) -> None:
     run_days(replay, *DAYS[:3])
-    workspace = replay.workspace
-    assert (
-        plan_days(workspace.config, workspace.platform.landing, workspace.platform.lake, until=DAYS[2]) == []
-    )
+    workspace, platform = replay.workspace, replay.workspace.platform
+    assert plan_days(workspace.config, platform.landing, platform.lake, platform.ledger, until=DAYS[2]) == []
     other = landing(replay, "cl", f"topups_{DAYS[0]:%Y%m%d}.csv")
     lines = other.read_text().splitlines(keepends=True)
     other.write_text("".join(lines[:-3]))
-    due = plan_days(workspace.config, workspace.platform.landing, workspace.platform.lake, until=DAYS[2])
+    due = plan_days(workspace.config, platform.landing, platform.lake, platform.ledger, until=DAYS[2])
     assert [d.day for d in due] == DAYS[:3]
     untouched = build_key(replay, "etl/topups_30d", "pe", DAYS[2])
     assert [r.status for r in run_days(replay, *DAYS[:3])] == ["built"] * 3
@@ -159,6 +160,51 @@ def test_corrected_day_is_stale_downstream_in_dagster(replay: Replay) -> None:
     assert resolver.get_status(table, str(DAYS[0])) == StaleStatus.STALE
     assert resolver.get_status(table, str(DAYS[1])) == StaleStatus.STALE
     assert resolver.get_status(dg.AssetKey(["etl", "usage_30d"]), str(DAYS[0])) == StaleStatus.FRESH
+
+
+def test_a_feed_that_nothing_needs_may_be_missing_everywhere(replay: Replay) -> None:
+    """Customer DNA is carried forward: a day on which nobody delivers it is built all the same."""
+    names_of = {
+        g: replay.workspace.config.feeds["dna"].for_geography([g]).file_name(DAYS[1]) for g in ("cl", "pe")
+    }
+    for geography, name in names_of.items():
+        landing(replay, geography, name).unlink()
+    assert [r.status for r in run_days(replay, *DAYS[:2])] == ["built", "incomplete"]
+    lake = replay.workspace.platform.lake
+    for geography in names_of:
+        assert lake.manifest(PartitionId("feeds/dna", geography, DAYS[1])) is None
+        assert lake.manifest(PartitionId("etl/subscriber_features", geography, DAYS[1])) is not None
+    again = run_days(replay, *DAYS[:2])
+    assert [r.status for r in again] == ["unchanged", "incomplete"]
+    assert {(one.feed, one.geography) for one in again[1].refused} == {("dna", "cl"), ("dna", "pe")}
+
+
+def test_a_failed_day_is_tried_once_by_a_command(replay: Replay) -> None:
+    for geography, name in (("cl", "usage"), ("pe", "consumo")):
+        landing(replay, geography, f"{name}_{DAYS[0]:%Y%m%d}.parquet").unlink()
+    results = run_days(replay, *DAYS[:3])
+    assert [(r.day, r.status) for r in results if r.status == "failed"] == [(DAYS[0], "failed")]
+    assert [r.day for r in results] == DAYS[:3]
+
+
+def test_a_day_whose_scores_failed_is_not_done(replay: Replay, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ModelIntegrityError("a file of the model differs from its hash")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("mlops_assets.assets.scores.score_day", broken)
+        (first,) = run_days(replay, DAYS[0])
+    assert first.status == "failed"
+    (second,) = Replay(replay.workspace, replay.instance).run(DAYS[0], DAYS[0], lambda _: None)
+    assert second.status == "built"
+
+
+def test_days_beyond_the_clock_are_days_like_others(workspace: Workspace) -> None:
+    far = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=400)
+    covering = workspace.covering(far)
+    days = daily_partitions(covering.config.environment.calendar)
+    assert days.has_partition_key(far.isoformat())
+    assert covering.covering(DAYS[0]) is covering
 
 
 def test_day_without_files_fails_and_says_so(replay: Replay) -> None:

@@ -80,7 +80,9 @@ def test_a_broken_file_is_held_then_released(held: Replay) -> None:
     assert (mlops(held, *RELEASE).exit_code, platform.releases.history()) == (0, first)
     ledger: Path = held.workspace.home / config.environment.ledger.database
     assert ledger.with_name("feed_releases.db").is_file()
-    due = plan_days(config, platform.landing, platform.lake, until=LAST, releases=platform.releases)
+    due = plan_days(
+        config, platform.landing, platform.lake, platform.ledger, until=LAST, releases=platform.releases
+    )
     assert [d.day for d in due] == [LAST]
     assert "released" in due[0].reason
     assert [(r.day, r.status) for r in run_days(held) if r.status != "unchanged"] == [(LAST, "built")]

@@ -77,6 +77,38 @@ def test_run_of_a_sensor_request_is_the_run_of_a_replay(replay: Replay) -> None:
     assert [r.status for r in replay.run(FIRST_DAY, LAST_DAY, lambda _: None)] == ["unchanged"] * 4
 
 
+def test_a_failed_run_is_asked_for_again_and_holds_up_no_other_day(replay: Replay) -> None:
+    for geography, name in (("cl", "usage"), ("pe", "consumo")):
+        (replay.workspace.home / "landing" / geography / f"{name}_{FIRST_DAY:%Y%m%d}.parquet").unlink()
+    result = tick(replay, names.FEED_ARRIVAL_SENSOR)
+    assert isinstance(result, dg.SensorResult)
+    first = (result.run_requests or [])[0]
+    job = replay.workspace.definitions.resolve_job_def(names.DAILY_JOB)
+    failed = job.execute_in_process(
+        partition_key=first.partition_key,
+        tags=dict(first.tags),
+        instance=replay.instance,
+        raise_on_error=False,
+    )
+    assert not failed.success
+    result = tick(replay, names.FEED_ARRIVAL_SENSOR)  # right after the failure: it waits a minute
+    assert isinstance(result, dg.SensorResult)
+    assert [r.partition_key for r in result.run_requests or []] == [
+        str(FIRST_DAY + dt.timedelta(days=n)) for n in (1, 2, 3)
+    ]
+
+
+def test_files_of_a_far_future_are_named_and_hold_up_no_other_day(replay: Replay) -> None:
+    folder = replay.workspace.home / "landing" / "cl"
+    (folder / "topups_20990101.csv").write_bytes((folder / f"topups_{FIRST_DAY:%Y%m%d}.csv").read_bytes())
+    (folder / "topups_20260101.csv").write_bytes(b"older than the calendar")
+    result = tick(replay, names.FEED_ARRIVAL_SENSOR)
+    assert isinstance(result, dg.SensorResult)
+    assert [r.partition_key for r in result.run_requests or []] == [
+        str(FIRST_DAY + dt.timedelta(days=n)) for n in range(4)
+    ]
+
+
 @pytest.mark.parametrize("has_data", [False, True])
 def test_untrainable_segment_says_until_when_it_waits(replay: Replay, *, has_data: bool) -> None:
     if has_data:

@@ -21,6 +21,7 @@ from mlops_assets.domain.features.table import (
     empty_arrow,
 )
 from mlops_assets.domain.ports import Lake, Manifest, PartitionId, TableEngine, ViewSource
+from mlops_assets.domain.published import find_current, read_manifest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,9 +51,8 @@ def build_table(
     *,
     lake: Lake,
     engine: TableEngine,
-    code_version_suffix: str = "",
 ) -> TableOutcome:
-    """Publish the partition of a geography and day, unless it is there already or an input is absent.
+    """Publish the partition of a geography and day, unless it is there, intact, or an input is absent.
 
     Args:
         table: what to build.
@@ -60,31 +60,24 @@ def build_table(
         day: day of the partition.
         lake: where inputs are and the result goes.
         engine: runs the table's SQL.
-        code_version_suffix: joins `table.version` in the build key.
 
     Raises:
         EngineError: an input cannot be read, or memory or disk ran out; the old partition stands.
         StorageError: the result cannot be published; the old partition stands.
     """
-    site = BuildSite(lake, geography, day, code_version_suffix)
-    partition, published = site.partition(table.name, day), site.manifest(table.name, day)
+    site = BuildSite(lake, geography, day)
+    partition = site.partition(table.name, day)
     plan = table.recipe.plan(table, site)
     if isinstance(plan, MissingInput):
+        published = read_manifest(lake, partition)
         detail = _missing_detail(plan, partition, published)
         return TableOutcome("missing_input", partition, published, detail)
-    if published is not None and published.build_key == plan.build_key:
-        detail = f"{partition} is current, {published.row_count} rows"
-        return TableOutcome("reused", partition, published, detail)
+    if current := find_current(lake, partition, plan.build_key):
+        detail = f"{partition} is current, {current.row_count} rows"
+        return TableOutcome("reused", partition, current, detail)
     manifest = _publish(table, partition, plan, lake, engine)
     detail = f"{partition} built by {plan.statement}, {manifest.row_count} rows"
     return TableOutcome("built", partition, manifest, detail)
-
-
-def check_plan(
-    table: FeatureTable, geography: str, day: dt.date, *, lake: Lake, code_version_suffix: str = ""
-) -> BuildPlan | MissingInput:
-    """Return what `build_table` would do, from manifests alone."""
-    return table.recipe.plan(table, BuildSite(lake, geography, day, code_version_suffix))
 
 
 def _publish(

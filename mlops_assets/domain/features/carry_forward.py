@@ -88,7 +88,7 @@ class CarryForward:
 
     def _state_key(self, table: FeatureTable, site: BuildSite, day: dt.date, history: list[dt.date]) -> str:
         deltas = {d.isoformat(): _key_of(site, self.source.table, d) for d in history if d <= day}
-        return stable_hash([table.name, site.geography, day, table.version, site.code_version_suffix, deltas])
+        return stable_hash([table.name, site.geography, day, table.version, deltas])
 
     def _current_base(self, table: FeatureTable, site: BuildSite, history: list[dt.date]) -> dt.date | None:
         earlier = [day for day in site.lake.days(table.name, site.geography) if day < site.day]

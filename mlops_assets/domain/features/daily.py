@@ -69,7 +69,7 @@ class DailyRecipe:
                 column: int(found.get(fact, 0))
                 for column, fact in zip(fact_columns(source), source.facts, strict=True)
             }
-        identity = [table.name, site.geography, site.day, table.version, site.code_version_suffix, keys]
+        identity = [table.name, site.geography, site.day, table.version, keys]
         return BuildPlan(stable_hash(identity), "build", views, keys, as_of_facts=as_of_facts)
 
 

@@ -327,6 +327,6 @@ SUBSCRIBER_FEATURES = FeatureTable(
         ),
         expression=_subscriber_features,
     ),
-    version="2",
+    version="3",
     is_compact=True,
 )

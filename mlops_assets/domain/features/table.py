@@ -111,12 +111,10 @@ class BuildSite:
         lake: where the manifests are.
         geography: segment of all partitions.
         day: day of the partition to be built.
-        code_version_suffix: joins the table's version in build keys (the asset's config slice).
     """
 
-    def __init__(self, lake: Lake, geography: str, day: dt.date, code_version_suffix: str = "") -> None:
+    def __init__(self, lake: Lake, geography: str, day: dt.date) -> None:
         self.lake, self.geography, self.day = lake, geography, day
-        self.code_version_suffix = code_version_suffix
         self._manifests: dict[PartitionId, Manifest | None] = {}
 
     def partition(self, table: str, day: dt.date) -> PartitionId:

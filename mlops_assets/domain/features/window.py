@@ -258,7 +258,7 @@ def _count_since(dailies: Mapping[dt.date, str], day: dt.date, days: int) -> int
 
 def _state_key(table: FeatureTable, site: BuildSite, day: dt.date, dailies: Mapping[dt.date, str]) -> str:
     named = {daily.isoformat(): key for daily, key in dailies.items()}
-    return stable_hash([table.name, site.geography, day, table.version, site.code_version_suffix, named])
+    return stable_hash([table.name, site.geography, day, table.version, named])
 
 
 def _prefixed(daily: ir.Table, prefix: str) -> ir.Table:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from mlops_assets.domain.feeds.contract import FeedContract
@@ -94,18 +94,44 @@ def _day(digits: str) -> dt.date | None:
         return None
 
 
-def window_fingerprint(deliveries: Mapping[dt.date, DayDelivery], day: dt.date, versions: str) -> str:
-    """Return the identity of all that the tables of `day` depend on: the window's files and our own versions."""
+@dataclass(frozen=True)
+class DayIdentities:
+    """What the tables of a day depend on, as short hashes.
+
+    Attributes:
+        versions: identity of code and configuration; a change makes every day due.
+        carried_feeds: feeds whose whole history counts, not only the window's.
+        champions: by day, the identity of the models that serve on it; a promotion makes the days due that it
+            serves and that were built before.
+    """
+
+    versions: str
+    carried_feeds: frozenset[str] = frozenset()
+    champions: Mapping[dt.date, str] = field(default_factory=dict)
+
+
+def window_fingerprint(
+    deliveries: Mapping[dt.date, DayDelivery], day: dt.date, identities: DayIdentities
+) -> str:
+    """Return the identity of all that a day depends on: the files of its window, carried feeds, models, code."""
     first = day - dt.timedelta(days=LONGEST_WINDOW_DAYS)
     window = {str(d): delivery.fingerprint for d, delivery in deliveries.items() if first < d <= day}
-    return stable_hash([window, versions])[:16]
+    older = {
+        f"{d}/{name}": file
+        for d, delivery in deliveries.items()
+        if d <= first
+        for name, file in delivery.files.items()
+        if name.rsplit("/", 1)[1] in identities.carried_feeds
+    }
+    depends_on = [window, older, identities.versions, identities.champions.get(day, "")]
+    return stable_hash(depends_on)[:16]
 
 
 def plan_due_days(
     deliveries: Mapping[dt.date, DayDelivery],
     expected: Iterable[str],
     built: Mapping[dt.date, str],
-    versions: str,
+    identities: DayIdentities,
     *,
     is_last_day_complete: bool = False,
 ) -> list[DueDay]:
@@ -115,7 +141,7 @@ def plan_due_days(
         deliveries: by day.
         expected: `geography/feed` names that a complete day has.
         built: day to the window fingerprint that was last built.
-        versions: identity of code and configuration; a change makes every day due.
+        identities: what else days depend on.
         is_last_day_complete: do not wait for the newest day's missing files.
     """
     wanted = frozenset(expected)
@@ -125,12 +151,59 @@ def plan_due_days(
         missing = sorted(wanted - set(delivery.files))
         if missing and day == newest and not is_last_day_complete:
             continue
-        fingerprint = window_fingerprint(deliveries, day, versions)
+        fingerprint = window_fingerprint(deliveries, day, identities)
         if built.get(day) != fingerprint:
             due.append(DueDay(day, fingerprint, _reason(missing, was_built=day in built)))
     return due
 
 
 def _reason(missing: Sequence[str], *, was_built: bool) -> str:
-    change = "a file of the day or its window was delivered again or released" if was_built else "new day"
+    change = "a file of the day or its window was delivered again or released, or what it depends on changed"
+    change = change if was_built else "new day"
     return f"{change}; still missing: {', '.join(missing)}" if missing else change
+
+
+# ---------------------------------------------------------------- asking for runs
+
+MOST_ATTEMPTS = 4
+_FIRST_PAUSE = dt.timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class DayRun:
+    """A run that was asked for: for which day and identity, and how it ended (`ended_at_utc` None: it has not)."""
+
+    fingerprint: str
+    is_success: bool
+    ended_at_utc: dt.datetime | None
+
+
+@dataclass(frozen=True)
+class RunDecision:
+    """Whether to ask for a run of a due day now; `run_key` is empty if not, and `reason` says why."""
+
+    run_key: str
+    reason: str
+
+
+def decide_run(due: DueDay, runs: Sequence[DayRun], now_utc: dt.datetime) -> RunDecision:
+    """Decide whether a due day is run now: once, and after a failure again, later and later, four times in all.
+
+    A run key dedupes for ever, so it numbers the day's runs: the same files can become due again when a change
+    is taken back.
+
+    Args:
+        due: the day and the identity of what it depends on.
+        runs: all runs of the day so far, in any order.
+        now_utc: the time of the decision.
+    """
+    if any(run.ended_at_utc is None for run in runs):
+        return RunDecision("", f"{due.day} is running")
+    failed = [run for run in runs if run.fingerprint == due.fingerprint and not run.is_success]
+    if len(failed) >= MOST_ATTEMPTS:
+        return RunDecision("", f"{due.day} failed {len(failed)} times; mend the cause and run it by hand")
+    ended = max((run.ended_at_utc for run in failed if run.ended_at_utc), default=None)
+    retry_at = ended + _FIRST_PAUSE * 4 ** (len(failed) - 1) if ended else None
+    if retry_at and now_utc < retry_at:
+        return RunDecision("", f"{due.day} failed; it is tried again at {retry_at:%H:%M} UTC")
+    return RunDecision(f"{due.day}/{due.fingerprint}/{len(runs)}", due.reason)

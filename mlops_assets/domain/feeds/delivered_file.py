@@ -135,14 +135,14 @@ def read_csv_facts(path: Path, delimiter: str) -> DeliveredFile:
     """Read the header and the first block of a CSV file.
 
     Raises:
-        UnreadableFileError: the block is no UTF-8 text, or there is no header.
+        UnreadableFileError: the block is no UTF-8 text or no CSV, or there is no header.
     """
     with path.open("rb") as stream:
         block = stream.read(_BLOCK_BYTES)
     is_whole = len(block) == path.stat().st_size
     text = _decoded(block, is_whole=is_whole)
     lines = text if is_whole else text[: text.rfind("\n") + 1]
-    rows = list(csv.reader(io.StringIO(lines, newline=""), delimiter=delimiter))
+    rows = _records(lines, delimiter)
     if not rows or not any(cell.strip() for cell in rows[0]):
         raise UnreadableFileError(
             "it has no header line", "column names in the first line", "deliver the header"
@@ -154,6 +154,25 @@ def read_csv_facts(path: Path, delimiter: str) -> DeliveredFile:
     return DeliveredFile(
         dict.fromkeys(header, "string"), int(len(body) * scale), is_row_count_exact=is_whole, sample=sample
     )
+
+
+def _records(text: str, delimiter: str) -> list[list[str]]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    rows: list[list[str]] = []
+    first_line = 1
+    try:
+        for row in reader:
+            rows.append(row)
+            first_line = reader.line_num + 1
+    except csv.Error as error:
+        # An open quote makes one value of everything after it.
+        is_open = "field limit" in str(error)
+        raise UnreadableFileError(
+            f"line {first_line}: a quote is not closed" if is_open else f"line {first_line} is not valid CSV",
+            'values quoted with " where needed, each quote closed',
+            "have the file delivered correctly",
+        ) from error
+    return rows
 
 
 def _decoded(block: bytes, *, is_whole: bool) -> str:

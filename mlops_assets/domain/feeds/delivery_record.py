@@ -10,9 +10,9 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Any
 
-from mlops_assets.domain.errors import StorageError
 from mlops_assets.domain.feeds.file_homologation import RowCounts
 from mlops_assets.domain.ports import Lake, Manifest, PartitionId
+from mlops_assets.domain.published import read_manifest
 from mlops_assets.domain.quality.feed_gate import FeedHealth, PastDelivery, past_days
 from mlops_assets.domain.quality.feed_profile import PROFILE_VERSION, FeedProfile
 from mlops_assets.domain.quality.gate_spec import GateSpec
@@ -80,10 +80,3 @@ def _read_history(
             health = read_health(manifest)
             yield PastDelivery(earlier, profile, bool(health and health.released_by))
 
-
-def read_manifest(lake: Lake, partition: PartitionId) -> Manifest | None:
-    """Return what is published; an unreadable manifest counts as nothing, it is built anew."""
-    try:
-        return lake.manifest(partition)
-    except StorageError:
-        return None

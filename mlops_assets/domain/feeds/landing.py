@@ -11,7 +11,7 @@ import datetime as dt
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mlops_assets.domain.errors import EngineError, FeedMissingError, StorageError, TableInputError
+from mlops_assets.domain.errors import EngineError, FeedMissingError
 from mlops_assets.domain.feeds.contract import FeedContract, Geography
 from mlops_assets.domain.feeds.delivery_record import (
     delivery_facts,
@@ -20,7 +20,6 @@ from mlops_assets.domain.feeds.delivery_record import (
     read_counts,
     read_health,
     read_history,
-    read_manifest,
     read_profile_of,
 )
 from mlops_assets.domain.feeds.file_homologation import RefusedRowsError, RowCounts, homologate_file
@@ -36,6 +35,7 @@ from mlops_assets.domain.ports import (
     PartitionWriter,
     TableEngine,
 )
+from mlops_assets.domain.published import find_current, read_manifest
 from mlops_assets.domain.quality.feed_gate import FeedHealth, judge_delivery
 from mlops_assets.domain.quality.feed_profile import FeedProfile, read_profile
 from mlops_assets.domain.quality.release_ports import FeedReleases
@@ -141,12 +141,12 @@ class _Delivery:
         return self._reused(key, sha256) or self._still_held(key, sha256) or self._judged(file, key, sha256)
 
     def _reused(self, key: str, sha256: str) -> FeedOutcome | None:
-        published = read_manifest(self.lake, self.partition)
-        if published is None or published.build_key != key or not self._is_intact(published):
+        current = find_current(self.lake, self.partition, key)
+        if current is None:
             return None
         self._clear_held()  # a run that was killed may have left it
-        counts, health = read_counts(published), read_health(published)
-        return FeedOutcome("reused", self.partition, key, sha256, counts, manifest=published, health=health)
+        counts, health = read_counts(current), read_health(current)
+        return FeedOutcome("reused", self.partition, key, sha256, counts, manifest=current, health=health)
 
     def _still_held(self, key: str, sha256: str) -> FeedOutcome | None:
         """Judge a held delivery anew by its stored profile: earlier days may have been corrected since."""
@@ -175,14 +175,6 @@ class _Delivery:
         texts = tuple(str(finding) for finding in findings)
         published = read_manifest(self.lake, self.partition)
         return FeedOutcome("refused", self.partition, key, sha256, counts, texts, published)
-
-    def _is_intact(self, published: Manifest) -> bool:
-        try:
-            for role in published.files:
-                self.lake.path(self.partition, role)
-        except (StorageError, TableInputError):
-            return False
-        return True
 
     def _publish(self, report: MetadataReport, key: str, sha256: str) -> FeedOutcome:
         raw_file = report.file.path.name

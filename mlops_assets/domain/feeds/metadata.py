@@ -205,9 +205,17 @@ def _day_findings(
         return
     first, last = _accepted_range(column, context, isinstance(low, dt.datetime))
     if high < first or low >= last:
-        what = f"all its rows are of other days: from {low} to {high} ({column.timezone})"
+        seen = _rows_seen(delivered, column)
+        what = f"{seen} of other days: from {low} to {high} ({column.timezone})"
         expected = f"rows from {first} to before {last}, because the name says {context.file_day}"
         yield Finding(name, what, column.source, expected, "deliver the file of this day, or rename it")
+
+
+def _rows_seen(delivered: DeliveredFile, column: ColumnContract) -> str:
+    """Say which rows a finding rests on: the footer speaks for all of them, the first block of a CSV does not."""
+    if delivered.is_row_count_exact:
+        return "all its rows are"
+    return f"its first {len(delivered.sample[column.source])} rows, which were looked at, are all"
 
 
 def _accepted_range(column: ColumnContract, context: FileContext, is_instant: bool) -> tuple[Any, Any]:  # noqa: FBT001

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from mlops_assets.domain.learning.dataset import Dataset
 
+CARD_VERSION = "1"  # to be raised when a card shows something else for the same decision
 RELIABILITY_BINS = 10
 INTERVAL_WIDTH = 1.96  # standard errors on each side of a 95 % interval
 

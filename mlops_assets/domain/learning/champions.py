@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from mlops_assets.domain.errors import RegistryError
 from mlops_assets.domain.learning.bundle import Scorer, load_bundle
 from mlops_assets.domain.ports import LedgerEntry, ModelRegistry, ModelSlot, PromotionLedger
 
@@ -30,6 +31,23 @@ def newest_before(history: Sequence[LedgerEntry], day: dt.date) -> LedgerEntry |
     """Return the last promotion of a history (oldest first) whose data end before `day`."""
     serving = [e for e in history if e.outcome == "promoted" and (e.as_of_day is None or e.as_of_day < day)]
     return serving[-1] if serving else None
+
+
+def decision_on(ledger: PromotionLedger, slot: ModelSlot, version: str, bundle_sha256: str) -> LedgerEntry:
+    """Return the newest decision on a model version.
+
+    Raises:
+        RegistryError: none has been recorded yet.
+    """
+    for entry in reversed(ledger.history(slot)):
+        if entry.bundle_sha256 == bundle_sha256:
+            return entry
+    raise RegistryError(
+        f"the ledger holds no decision on version {version}",
+        where=slot.registered_name,
+        expected="a promotion or a rejection",
+        remedy=f"materialise champion/{slot.use_case}/{slot.model} for {slot.segment} first",
+    )
 
 
 def load_version(registry: ModelRegistry, slot: ModelSlot, version: str, bundle_sha256: str) -> Scorer:

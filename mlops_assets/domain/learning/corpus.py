@@ -25,15 +25,23 @@ from mlops_assets.domain.learning.corpus_expression import (
     compile_label_list,
     compile_removed,
 )
+from mlops_assets.domain.learning.lake_tables import corpus_table
 from mlops_assets.domain.learning.spec import ColumnLabel, CorpusSpec, EventLabel, HashSplit, ModelSpec
-from mlops_assets.domain.learning.splits import PARTS, SplitPlan, hash_split, plan_time_split
+from mlops_assets.domain.learning.splits import (
+    PARTS,
+    SplitPlan,
+    as_of_days_with,
+    hash_split,
+    plan_time_split,
+)
 from mlops_assets.domain.ports import Lake, Manifest, PartitionId, TableEngine, ViewSource
+from mlops_assets.domain.published import find_current
 from mlops_assets.domain.quality.subscriber_tables import ANOMALIES
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_CODE_VERSION = "2"
+CORPUS_VERSION = "2"
 # Days of these entities that were anomalous at the removal level are left out.
 _ANOMALIES = {"subscriber_id": ANOMALIES}
 
@@ -51,7 +59,7 @@ class CorpusRequest:
     @property
     def partition(self) -> PartitionId:
         """The corpus's partition in the lake."""
-        return PartitionId(f"corpus/{self.use_case}/{self.model_name}", self.segment)
+        return PartitionId(corpus_table(self.use_case, self.model_name), self.segment)
 
 
 @dataclass(frozen=True)
@@ -113,10 +121,9 @@ def build_corpus(
     """
     _check_request(request)
     sources = _resolve(request, as_of_day, first_day, lake)
-    build_key = stable_hash([_identity(request), sources.inputs, sources.plan, _CODE_VERSION])
-    published = lake.manifest(request.partition)
-    if published is not None and published.build_key == build_key:
-        return _outcome("reused", request, published, sources.plan)
+    build_key = stable_hash([corpus_identity(request), sources.inputs, sources.plan, CORPUS_VERSION])
+    if current := find_current(lake, request.partition, build_key):
+        return _outcome("reused", request, current, sources.plan)
     shape = _shape(request, sources)
     views = dict(sources.views)
     if isinstance(request.corpus.split, HashSplit):
@@ -139,7 +146,8 @@ def _outcome(
     return CorpusOutcome(status, request.partition, manifest, plan, manifest.facts["content_sha256"], parts)
 
 
-def _identity(request: CorpusRequest) -> dict[str, Any]:
+def corpus_identity(request: CorpusRequest) -> dict[str, Any]:
+    """Return the settings that a corpus depends on; the rest of the model's may change without a new corpus."""
     model = request.model
     return {
         "partition": str(request.partition),
@@ -204,7 +212,18 @@ def _resolve(
         raise CorpusError(
             "no day is delivered", where=str(request.partition), remedy="deliver feeds and run the daily job"
         )
-    plan = plan_time_split(first_day, as_of_day, label.horizon_days, corpus.split, corpus.min_history_days)
+    plan = plan_time_split(
+        first_day,
+        as_of_day,
+        label.horizon_days,
+        corpus.split,
+        corpus.min_history_days,
+        as_of_days_with(
+            lake.days(corpus.table, request.segment),
+            lake.days(label.table, request.segment),
+            label.horizon_days,
+        ),
+    )
     return _resolve_days(request, label, plan, lake)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mlops_assets.domain.learning.population import population_of
 from mlops_assets.domain.learning.spec import ColumnLabel, CorpusSpec, HashSplit, ModelSpec
 from mlops_assets.domain.table_sql import compile_sql
 
@@ -93,17 +94,9 @@ def _labelled(shape: CorpusShape) -> ir.Table:
 
 
 def _population(shape: CorpusShape, *extra: str) -> ir.Table:
-    import ibis
-
-    named = [shape.corpus.entity_key, *shape.columns, *shape.corpus.filter_equals, *extra]
-    schema = ibis.Schema.from_pyarrow(shape.population_schema)
-    types = {name: schema[name] for name in dict.fromkeys(named)}
-    if not isinstance(shape.corpus.split, HashSplit):
-        types["file_day"] = "date"
-    rows = ibis.table(types, name="population")
-    for column, value in shape.corpus.filter_equals.items():
-        rows = rows.filter(rows[column].cast("string") == value)
-    return rows.filter(rows[shape.corpus.entity_key].notnull())
+    has_days = not isinstance(shape.corpus.split, HashSplit)
+    columns = (*shape.columns, *extra)
+    return population_of(shape.corpus, shape.population_schema, columns, "population", has_file_day=has_days)
 
 
 def _with_column_label(shape: CorpusShape, label: ColumnLabel) -> ir.Table:

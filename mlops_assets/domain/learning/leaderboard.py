@@ -87,7 +87,6 @@ def run_leaderboard(
     validation: Dataset,
     *,
     threads: int = 1,
-    on_entry: Callable[[Entry], None] | None = None,
     clock: Callable[[], float] = time.process_time,
 ) -> Leaderboard:
     """Fit every configured algorithm and the baseline, measure them on validation, pick the best.
@@ -99,7 +98,6 @@ def run_leaderboard(
         train: rows to fit on; may hold more features than the spec asks for.
         validation: rows for early stopping, search, calibration and choice.
         threads: most threads a library may use.
-        on_entry: called with each entry as it is finished.
         clock: gives CPU seconds.
 
     Raises:
@@ -116,8 +114,6 @@ def run_leaderboard(
         start = clock()
         entry = replace(contest.enter(algorithm, settings, metric), cpu_seconds=clock() - start)
         entries.append(entry)
-        if on_entry is not None:
-            on_entry(entry)
     best, reason = pick_best(entries, metric)
     return Leaderboard(metric, tuple(_rank(entries, metric)), best, reason)
 

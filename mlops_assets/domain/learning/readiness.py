@@ -10,8 +10,9 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mlops_assets.domain.errors import CorpusError
 from mlops_assets.domain.learning.spec import CorpusSpec, EventLabel, HashSplit, ModelSpec
-from mlops_assets.domain.learning.splits import first_trainable_day
+from mlops_assets.domain.learning.splits import as_of_days_with, first_trainable_day, plan_time_split
 from mlops_assets.domain.ports import LedgerEntry, ModelSlot
 
 
@@ -35,6 +36,7 @@ def plan_first_training(
     corpus: CorpusSpec,
     model: ModelSpec,
     days: Sequence[dt.date],
+    label_days: Sequence[dt.date],
     decisions: Sequence[LedgerEntry],
 ) -> TrainingPlan:
     """Decide whether a slot's first model is to be trained on the days that exist.
@@ -44,6 +46,7 @@ def plan_first_training(
         corpus: corpus specification; its split says how much history is needed.
         model: its label says how long outcomes take.
         days: published days of the corpus table for this segment, in order; empty for snapshots.
+        label_days: published days of the label's table for this segment; empty for snapshots.
         decisions: the slot's ledger history. A rejection is repeated when one more as-of day has come.
     """
     if any(entry.outcome == "promoted" for entry in decisions):
@@ -62,6 +65,11 @@ def plan_first_training(
         ready_day = max(ready_day, max(decided) + dt.timedelta(days=split.as_of_every_days))
     if days[-1] < ready_day:
         return TrainingPlan(slot, False, f"trainable from {ready_day}, data until {days[-1]}")
+    try:
+        is_usable = as_of_days_with(days, label_days, horizon_days)
+        plan_time_split(days[0], days[-1], horizon_days, split, corpus.min_history_days, is_usable)
+    except CorpusError:
+        return TrainingPlan(slot, False, f"days were lost; too few complete label windows until {days[-1]}")
     return TrainingPlan(
         slot, True, f"no champion yet; labels complete for the first time on {ready_day}", days[-1]
     )

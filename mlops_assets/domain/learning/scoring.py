@@ -16,6 +16,7 @@ from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.learning.bundle import Scorer
 from mlops_assets.domain.learning.champions import champion_for_day, load_version
 from mlops_assets.domain.learning.dataset import dataset_from_arrow
+from mlops_assets.domain.learning.lake_tables import scores_table
 from mlops_assets.domain.learning.population import population_sql
 from mlops_assets.domain.learning.spec import CorpusSpec
 from mlops_assets.domain.ports import (
@@ -29,11 +30,12 @@ from mlops_assets.domain.ports import (
     TableEngine,
     ViewSource,
 )
+from mlops_assets.domain.published import find_current
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SCORING_VERSION = "1"
+SCORING_VERSION = "2"
 VIEW = "population"
 ROWS_PER_BATCH = 131_072
 
@@ -76,7 +78,7 @@ def score_day(
         ModelIntegrityError: the champion's files are not what was promoted; nothing is scored.
         LearningError: the table does not fit the model, or a score is not finite.
     """
-    target = PartitionId(f"scores/{slot.use_case}/{slot.model}", slot.segment, day)
+    target = PartitionId(scores_table(slot.use_case, slot.model), slot.segment, day)
     champion = champion_for_day(ledger, slot, day)
     if champion is None:
         return ScoreOutcome(target, "no_champion", f"{slot.segment}: no champion before {day}")
@@ -85,10 +87,9 @@ def score_day(
     if features is None:
         return ScoreOutcome(target, "missing_input", f"{source} is not built", champion=champion)
     build_key = stable_hash([features.build_key, champion.bundle_sha256, corpus, SCORING_VERSION])
-    published = lake.manifest(target)
     detail = f"version {champion.version}"
-    if published is not None and published.build_key == build_key:
-        return ScoreOutcome(target, "reused", detail, published, champion)
+    if current := find_current(lake, target, build_key):
+        return ScoreOutcome(target, "reused", detail, current, champion)
     scorer = load_version(registry, slot, champion.version, champion.bundle_sha256)
     with lake.write(target, build_key) as writer:
         rows = _write_scores(
@@ -114,7 +115,7 @@ def _write_scores(  # noqa: PLR0917 - private, one caller
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    sql = population_sql(corpus, scorer.features, VIEW)
+    sql = population_sql(corpus, scorer.features, VIEW, pq.read_schema(source))
     rows = 0
     writer: pq.ParquetWriter | None = None
     for batch in engine.batches(sql, {VIEW: ViewSource(files=[source])}, ROWS_PER_BATCH):

@@ -7,9 +7,10 @@ deciding whether a finished model has seen a row (exposure.py).
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.domain.errors import CorpusError
@@ -55,12 +56,18 @@ class SplitPlan:
 
 
 def plan_time_split(
-    first_day: dt.date, last_day: dt.date, horizon_days: int, split: TimeSplit, min_history_days: int
+    first_day: dt.date,
+    last_day: dt.date,
+    horizon_days: int,
+    split: TimeSplit,
+    min_history_days: int,
+    is_usable: Callable[[dt.date], bool] = lambda _: True,
 ) -> SplitPlan:
     """Lay the as-of days backwards from the newest one whose labels are complete.
 
     Days stay on one grid of `as_of_every_days`, so that the parts do not differ in the phase of the week;
-    the gap between parts is the fewest grid steps that cover the horizon.
+    the gap between parts is the fewest grid steps that cover the horizon. A day that cannot be used (a feed
+    was lost on it or in its label window) is passed over; the next older one takes its place.
 
     Args:
         first_day: first delivered day.
@@ -68,25 +75,44 @@ def plan_time_split(
         horizon_days: length of the label window in days.
         split: how many as-of days each part asks for; train may get fewer, but at least its minimum.
         min_history_days: age in days since `first_day` of the oldest usable as-of day.
+        is_usable: whether an as-of day has its features and a complete label window.
 
     Raises:
         CorpusError: too little history; names the first day on which training will be possible.
     """
     step, gap = split.as_of_every_days, _gap_days(horizon_days, split.as_of_every_days)
     oldest = first_day + dt.timedelta(days=min_history_days)
-    holdout = _days_back(last_day - dt.timedelta(days=horizon_days), split.holdout_as_ofs, step)
-    validation = _days_back(holdout[0] - dt.timedelta(days=gap), split.validation_as_ofs, step)
-    train = _days_back(validation[0] - dt.timedelta(days=gap), split.train_as_ofs, step)
-    usable = tuple(day for day in train if day >= oldest)
-    if len(usable) < split.train_as_ofs_min:
+
+    def days_back(newest: dt.date, count: int) -> tuple[dt.date, ...]:
+        return _days_back(newest, count, step, oldest, is_usable)
+
+    holdout = days_back(last_day - dt.timedelta(days=horizon_days), split.holdout_as_ofs)
+    validation = days_back(holdout[0] - dt.timedelta(days=gap), split.validation_as_ofs) if holdout else ()
+    train = days_back(validation[0] - dt.timedelta(days=gap), split.train_as_ofs) if validation else ()
+    wanted = (split.holdout_as_ofs, split.validation_as_ofs, split.train_as_ofs_min)
+    if any(len(days) < count for days, count in zip((holdout, validation, train), wanted, strict=True)):
         possible = first_trainable_day(first_day, horizon_days, split, min_history_days)
         raise CorpusError(
             "too little history to train",
             where=f"{first_day} to {last_day}",
             expected=f"data through {possible} (the first day on which training is possible)",
-            remedy="wait for more days, or lower `min_history_days`, `horizon_days` or the as-of counts",
+            remedy="wait for more days (days that a feed was lost on do not count), or lower `min_history_days`, "
+            "`horizon_days` or the as-of counts",
         )
-    return SplitPlan(usable, validation, holdout, horizon_days)
+    return SplitPlan(train, validation, holdout, horizon_days)
+
+
+def as_of_days_with(
+    days: Collection[dt.date], label_days: Collection[dt.date], horizon_days: int
+) -> Callable[[dt.date], bool]:
+    """Return whether an as-of day can be used: its features are published and so is its whole label window."""
+    known, labelled = frozenset(days), frozenset(label_days)
+
+    def is_usable(day: dt.date) -> bool:
+        ahead = (day + dt.timedelta(days=n) for n in range(1, horizon_days + 1))
+        return day in known and all(label_day in labelled for label_day in ahead)
+
+    return is_usable
 
 
 def first_trainable_day(
@@ -167,5 +193,10 @@ def _gap_days(horizon_days: int, step_days: int) -> int:
     return -(-horizon_days // step_days) * step_days
 
 
-def _days_back(newest: dt.date, count: int, step_days: int) -> tuple[dt.date, ...]:
-    return tuple(newest - dt.timedelta(days=step_days * back) for back in reversed(range(count)))
+def _days_back(
+    newest: dt.date, count: int, step_days: int, oldest: dt.date, is_usable: Callable[[dt.date], bool]
+) -> tuple[dt.date, ...]:
+    """Return at most `count` usable days of the grid, going back from the newest; oldest first."""
+    steps = max(0, (newest - oldest).days // step_days + 1) if newest >= oldest else 0
+    grid = (newest - dt.timedelta(days=step_days * back) for back in range(steps))
+    return tuple(reversed([*islice((day for day in grid if is_usable(day)), count)]))

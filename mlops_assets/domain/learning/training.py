@@ -22,6 +22,7 @@ from mlops_assets.domain.learning.corpus import CorpusRequest
 from mlops_assets.domain.learning.corpus_reader import load_corpus
 from mlops_assets.domain.learning.dataset import Dataset
 from mlops_assets.domain.learning.exposure import Exposure, exposure_to_keys
+from mlops_assets.domain.learning.lake_tables import challenger_table
 from mlops_assets.domain.learning.leaderboard import Entry, Leaderboard, run_leaderboard
 from mlops_assets.domain.learning.spec import EventLabel, ModelSpec
 from mlops_assets.domain.ports import Lake, Manifest, ModelRegistry, ModelSlot, PartitionId
@@ -52,7 +53,7 @@ class Challenger:
 
 def challenger_partition(slot: ModelSlot) -> PartitionId:
     """Return the lake partition in which the newest challenger of a slot is noted."""
-    return PartitionId(f"model/{slot.use_case}/{slot.model}", slot.segment)
+    return PartitionId(challenger_table(slot.use_case, slot.model), slot.segment)
 
 
 def train_challenger(

@@ -19,6 +19,11 @@ DATA = (
 )
 CONFIGS = PROJECT / "benchmarks" / "churn_ibm" / "configs"
 SLOT = ModelSlot("churn_ibm", "churn_ibm", "all")
+# The champions of five split seeds lie between 0.834 and 0.847 on their single holdouts of 1,409 rows
+# (benchmark churn_ibm_auc). One split is tested here: below the lower bound something is lost on the way from
+# file to champion, above the upper one the label has leaked into the features. The mean of the seeds, at least
+# 0.84, is the benchmark's business.
+LOWEST_AUC, HIGHEST_AUC = 0.83, 0.86
 
 
 @pytest.mark.skipif(
@@ -37,6 +42,7 @@ def test_snapshot_use_case_gets_a_champion(tmp_path: Path, monkeypatch: pytest.M
     assert landed.row_count == 7043
     champion = workspace.platform.ledger.champion(SLOT)
     assert champion is not None, outcome.text()
-    assert champion.evidence["figures"]["challenger"]["metric"] > 0.8
+    assert LOWEST_AUC <= champion.evidence["figures"]["challenger"]["metric"] <= HIGHEST_AUC
+    assert champion.evidence["figures"]["holdout_rows"] == 1409
     assert champion.decided_at_utc.tzinfo == dt.UTC
     assert any("model_cards" in path for path in workspace.platform.reports.list())

@@ -98,6 +98,24 @@ def test_project_configuration_loads(configs: Path) -> None:
             "use_cases: [chrun]",
             ["unknown use case 'chrun'", "did you mean 'churn'"],
         ),
+        (
+            "geographies.yaml",
+            "name: Peru",
+            "name: Peru\n    overrides: {churn: {models: {churn_risk: {gate: {flor: 0.7}}}}}",
+            ["1 problem", "unknown key 'flor'", "did you mean 'floor'"],
+        ),
+        (
+            "geographies.yaml",
+            "name: Peru",
+            "name: Peru\n    overrides: {churn: {models: {churn_risk: {features: [avg_freqq]}}}}",
+            ["1 problem", "feature 'avg_freqq'", "did you mean 'avg_freq'"],
+        ),
+        (
+            "geographies.yaml",
+            "name: Chile",
+            "name: Chile\n    like: cl",
+            ["`like` goes in a circle: cl -> cl", "remove one `like`"],
+        ),
         ("environments/local.yaml", "kind: duckdb", "kind: polars", ["duckdb"]),
         ("environments/local.yaml", "name: local", "name: local\nstorage: {lake: ../lake}", ["storage.lake"]),
     ],
@@ -125,6 +143,12 @@ def test_all_findings_are_reported_at_once(configs: Path, edit: Edit) -> None:
 def test_syntax_error_names_its_line(configs: Path) -> None:
     (configs / "feeds" / "broken.yaml").write_text("name: broken\ncolumns: [a, b\n")
     with pytest.raises(ConfigError, match=r"broken\.yaml:\d"):
+        load(configs)
+
+
+def test_control_character_names_its_place(configs: Path) -> None:
+    (configs / "feeds" / "bell.yaml").write_text("name: bell\nowner: \x07\n")
+    with pytest.raises(ConfigError, match=r"U\+0007; where: .*bell\.yaml:2, column 8; .*; remedy: remove"):
         load(configs)
 
 
@@ -182,6 +206,47 @@ def test_third_geography_is_six_lines(configs: Path) -> None:
         config.feeds["usage"].for_geography(config.geography_chain("co")).file_pattern
         == "consumo_{day}.parquet"
     )
+
+
+def _add_geography(configs: Path, code: str, like: str) -> None:
+    path = configs / "geographies.yaml"
+    fields = "name: X\n    timezone: America/Bogota\n    currency: COP\n    usd_per_unit: 0.1"
+    path.write_text(f"{path.read_text().rstrip()}\n  {code}:\n    {fields}\n    like: {like}\n")
+
+
+def test_like_is_followed_to_its_end(configs: Path) -> None:
+    _add_geography(configs, "co", "pe")
+    _add_geography(configs, "ec", "co")
+    config = load(configs)
+    assert config.geographies["ec"].plan_codes == config.geographies["pe"].plan_codes
+    assert config.segments("churn") == ["cl", "co", "ec", "pe"]
+    assert config.geography_chain("ec") == ["ec", "co", "pe"]
+
+
+def test_circle_of_geographies_is_refused_once(configs: Path) -> None:
+    for code, like in (("co", "ec"), ("ec", "ve"), ("ve", "co"), ("bo", "co")):
+        _add_geography(configs, code, like)
+    with pytest.raises(ConfigError) as caught:
+        load(configs)
+    assert str(caught.value).count("goes in a circle") == 1
+    assert "co -> ec -> ve -> co" in str(caught.value)
+
+
+def test_override_may_add_a_model_which_inherits_the_defaults(configs: Path, edit: Edit) -> None:
+    label = "{kind: event, table: etl/churn_events, horizon_days: 7}"
+    model = f"{{task: binary, label: {label}, features: [avg_freq], metric: roc_auc}}"
+    edit(
+        "geographies.yaml",
+        "    name: Peru\n",
+        f"    name: Peru\n    overrides: {{churn: {{models: {{second: {model}}}}}}}\n",
+    )
+    config = load(configs)
+    assert {m: list(s) for m, s in config.segments_by_model("churn").items()} == {
+        "churn_risk": ["cl", "pe"],
+        "second": ["pe"],
+    }
+    models = config.use_cases["churn"]["pe"].models
+    assert models["second"].algorithms == models["churn_risk"].algorithms
 
 
 def test_geography_override_changes_one_segment_only(configs: Path, edit: Edit) -> None:

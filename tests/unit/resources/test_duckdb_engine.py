@@ -165,6 +165,14 @@ def test_no_access_outside_the_allowed_folders(engine: DuckDbEngine, tmp_path: P
         engine.write_parquet("SELECT 1", {}, outside)
 
 
+def test_missing_file_is_no_fault_of_the_disk(engine: DuckDbEngine, tmp_path: Path) -> None:
+    gone = tmp_path / "gone.parquet"
+    for source in (ViewSource([gone]), ViewSource([gone], "csv", text_columns=["a"])):
+        with pytest.raises(EngineError, match=r"is not there.*gone\.parquet.*remedy") as caught:
+            engine.fetch("SELECT * FROM v", {"v": source})
+        assert (caught.value.kind, caught.value.is_retryable) == ("missing_file", False)
+
+
 def test_configuration_is_locked(engine: DuckDbEngine) -> None:
     with pytest.raises(EngineError, match="locked"):
         engine.fetch("SET threads=9", {})

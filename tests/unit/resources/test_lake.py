@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from hypothesis import strategies as st
 
 from mlops_assets.domain.errors import StorageError, TableInputError
 from mlops_assets.domain.ports import Manifest, PartitionId
+from resources import atomic_files
 from resources.lake import LocalLake
 
 DAY = dt.date(2026, 8, 10)
@@ -53,6 +57,15 @@ def test_nothing_published(tmp_path: Path) -> None:
     assert lake.days("feeds/usage", "cl") == []
     with pytest.raises(TableInputError, match=r"feeds/usage\[cl 2026-08-10\] has no published data file"):
         lake.path(USAGE)
+
+
+def test_folders_that_are_no_days_are_passed_over(tmp_path: Path) -> None:
+    lake = LocalLake(tmp_path)
+    publish(lake, KEYS["a"])
+    folder = lake.folder(USAGE)
+    for name in ("2026-08-10.bak", "20260811", "2026-W33-1", "2026-13-01", "2026-8-1", "all"):
+        shutil.copytree(folder, folder.with_name(name))
+    assert lake.days("feeds/usage", "cl") == [DAY]
 
 
 def test_unknown_role(tmp_path: Path) -> None:
@@ -108,6 +121,26 @@ def test_same_key_again_never_replaces_a_published_file(tmp_path: Path) -> None:
     first = lake.path(USAGE)
     publish(lake, KEYS["a"], b"two")
     assert (first.read_bytes(), lake.path(USAGE).read_bytes()) == (b"one", b"two")
+
+
+def test_two_writers_of_one_key_never_share_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both have chosen their name before either publishes: what the manifest says is still what is there."""
+    both_chose = threading.Barrier(2, timeout=10)
+
+    def publish_late(temporary: Path, final: Path) -> None:
+        if final.name.startswith("data-"):
+            both_chose.wait()
+        atomic_files.publish(temporary, final)
+
+    monkeypatch.setattr("resources.lake.publish", publish_late)
+    lake = LocalLake(tmp_path)
+    with ThreadPoolExecutor(2) as pool:
+        manifests = list(pool.map(lambda content: publish(lake, KEYS["a"], content), [b"one", b"other"]))
+    contents = {(lake.folder(USAGE) / m.files["data"]).read_bytes() for m in manifests}
+    assert contents == {b"one", b"other"}
+    current = lake.manifest(USAGE)
+    assert current is not None
+    assert len(lake.path(USAGE).read_bytes()) == current.row_count
 
 
 def test_old_versions_are_swept_after_the_grace_time_but_the_previous_stays(tmp_path: Path) -> None:

@@ -54,10 +54,8 @@ class FeedWorld:
     def withdraw(self, table: str, day: dt.date) -> None:
         self.lake.remove(PartitionId(table, GEOGRAPHY, day))
 
-    def build(self, table: FeatureTable, day: dt.date, suffix: str = "") -> TableOutcome:
-        return build_table(
-            table, GEOGRAPHY, day, lake=self.lake, engine=self.engine, code_version_suffix=suffix
-        )
+    def build(self, table: FeatureTable, day: dt.date) -> TableOutcome:
+        return build_table(table, GEOGRAPHY, day, lake=self.lake, engine=self.engine)
 
     def build_all(self, day: dt.date, names: Iterable[str] = FEATURE_TABLES) -> dict[str, TableOutcome]:
         return {name: self.build(FEATURE_TABLES[name], day) for name in names}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mlops_assets.domain.errors import EngineError
-from mlops_assets.domain.features.build import check_plan
 from mlops_assets.domain.features.catalogue import FEATURE_TABLES
-from mlops_assets.domain.features.table import BuildPlan, MissingInput
+from mlops_assets.domain.features.table import BuildPlan, BuildSite, MissingInput
 from mlops_assets.domain.ports import PartitionId
 from tests.unit.domain.features.feed_world import FeedWorld, day_number, deliver_day, random_dna
 
@@ -32,6 +32,25 @@ def test_a_day_is_built_once(tmp_path: Path) -> None:
     assert set(features.inputs) == {f"{name}[cl {day_number(0)}]" for name in names}
 
 
+@pytest.mark.parametrize("damage", ["gone", "shorter", "manifest"])
+def test_a_damaged_partition_is_built_again(tmp_path: Path, damage: str) -> None:
+    world = FeedWorld(tmp_path)
+    deliver_day(world, day_number(0))
+    table = FEATURE_TABLES["etl/churn_events"]
+    built = world.build(table, day_number(0))
+    rows = world.rows(table.name, day_number(0))
+    path = world.lake.path(built.partition)
+    if damage == "gone":
+        path.unlink()
+    elif damage == "shorter":
+        path.write_bytes(path.read_bytes()[:-1])
+    else:
+        path.with_name("manifest.json").write_bytes(b"{")
+    assert world.build(table, day_number(0)).status == "built"
+    assert world.rows(table.name, day_number(0)) == rows
+    assert world.build(table, day_number(0)).status == "reused"
+
+
 def test_a_corrected_feed_makes_what_hangs_on_it_stale(tmp_path: Path) -> None:
     world = FeedWorld(tmp_path)
     deliver_day(world, day_number(0))
@@ -50,7 +69,7 @@ def test_a_missing_input_is_named(tmp_path: Path) -> None:
     assert outcome.status == "missing_input"
     assert outcome.manifest is None
     assert f"feeds/usage[cl {day_number(0)}]" in outcome.detail
-    plan = check_plan(FEATURES, "cl", day_number(0), lake=world.lake)
+    plan = FEATURES.recipe.plan(FEATURES, BuildSite(world.lake, "cl", day_number(0)))
     assert isinstance(plan, MissingInput)
     assert plan.partition == PartitionId("feeds/subscribers", "cl", day_number(0))
 
@@ -116,7 +135,11 @@ def test_dna_is_carried_over_missing_days_on_any_path(tmp_path: Path) -> None:
     rows = daily.rows("etl/profile", day_number(5))
     assert rows == late.rows("etl/profile", day_number(5))
     expected = {
-        row["subscriber_id"]: {**row, "dna_changed_day": day_number(number)}
+        row["subscriber_id"]: {
+            **row,
+            "video_affinity": float(np.float32(row["video_affinity"])),  # the profile is stored compactly
+            "dna_changed_day": day_number(number),
+        }
         for number, delta in deltas.items()
         for row in delta
     }
@@ -139,6 +162,6 @@ def test_a_corrected_delta_is_not_carried_on(tmp_path: Path) -> None:
 def test_plan_is_made_without_reading_data(tmp_path: Path) -> None:
     world = FeedWorld(tmp_path)
     deliver_day(world, day_number(0))
-    plan = check_plan(PROFILE, "cl", day_number(0), lake=world.lake)
+    plan = PROFILE.recipe.plan(PROFILE, BuildSite(world.lake, "cl", day_number(0)))
     assert isinstance(plan, BuildPlan)
     assert world.lake.manifest(PartitionId("etl/profile", "cl", day_number(0))) is None

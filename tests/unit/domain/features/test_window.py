@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import tempfile
 from collections import defaultdict
@@ -155,7 +156,7 @@ def test_another_version_does_not_slide_on_the_old_state(tmp_path: Path) -> None
     for number in (0, 1):
         deliver(world, number, [(1, 1)])
     world.build(ONE, day_number(0))
-    outcome = world.build(ONE, day_number(1), suffix="changed")
+    outcome = world.build(dataclasses.replace(ONE, version="changed"), day_number(1))
     assert outcome.manifest is not None
     assert outcome.manifest.facts["method"] == "merge"
 

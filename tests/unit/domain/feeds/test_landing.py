@@ -147,6 +147,11 @@ BAD_DELIVERIES = {
     "wrong encoding": (TOPUPS, LATIN_1, ["topups_20260810.csv", "line 22 is not UTF-8", "export"]),
     "wrong encoding far down": (TOPUPS, LATE_LATIN_1, ["topups_20260810.csv, line 8002", "not UTF-8"]),
     "open quote": (TOPUPS, topups_csv() + b'T21,1,2026-08-10 15:00:00,5000,"APP\n', ["line 22", "quote"]),
+    "open quote in a large file": (
+        TOPUPS,
+        topups_csv() + b'T21,1,2026-08-10 15:00:00,5000,"APP\n' + topups_csv(4000),
+        ["topups_20260810.csv", "line 22", "quote is not closed"],
+    ),
     "unknown column": (
         USAGE,
         usage_table([usage_row(1 + i, APP_FBX=1.0) for i in range(20)]),
@@ -177,7 +182,12 @@ BAD_DELIVERIES = {
     "another month csv": (
         TOPUPS,
         topups_csv(line=lambda i: topup_line(i, at="2026-07-10 15:00:00")),
-        ["column TOPUP_TS", "2026-07-10", "name says 2026-08-10"],
+        ["column TOPUP_TS", "all its rows are of other days", "2026-07-10", "name says 2026-08-10"],
+    ),
+    "another month in a large csv": (
+        TOPUPS,
+        topups_csv(8000, line=lambda i: topup_line(i, at="2026-07-10 15:00:00")),
+        ["column TOPUP_TS", "its first ", " rows, which were looked at, are all of other days", "2026-07-10"],
     ),
     "wrong unit": (
         USAGE,

@@ -206,18 +206,30 @@ def test_the_hash_follows_the_content_only(world: FeedWorld, tmp_path: Path) -> 
     assert content_sha256(other) != outcome.content_sha256
 
 
-def test_an_incomplete_label_window_is_refused(world: FeedWorld) -> None:
+def as_of_numbers(outcome: CorpusOutcome) -> list[int]:
+    """Return the as-of days of a corpus, counted from the first delivered day."""
+    assert outcome.plan is not None
+    return [(day - day_number(1)).days + 1 for day in outcome.plan.days]
+
+
+@pytest.mark.parametrize(
+    ("table", "lost", "kept"),
+    [("etl/churn_events", 27, [7, 12, 17]), ("etl/subscriber_features", 12, [7, 17, 22])],
+)
+def test_a_day_that_was_lost_takes_no_part(world: FeedWorld, table: str, lost: int, kept: list[int]) -> None:
+    """An as-of day without features, or with a hole in its label window, is passed over: no label is guessed."""
+    assert as_of_numbers(build(world, request())) == [7, 12, 17, 22]
+    world.withdraw(table, day_number(lost))
+    assert as_of_numbers(build(world, request())) == kept
+
+
+def test_too_many_lost_days_are_too_little_history(world: FeedWorld) -> None:
     built = build(world, request())
-    world.withdraw("etl/churn_events", day_number(LAST))
-    with pytest.raises(LeakageError, match=rf"etl/churn_events\[cl {day_number(LAST)}\]"):
+    for number in (12, 27):
+        world.withdraw("etl/churn_events", day_number(number))
+    with pytest.raises(CorpusError, match="too little history"):
         build(world, request())
     assert world.lake.manifest(built.partition) == built.manifest
-
-
-def test_a_missing_snapshot_is_named(world: FeedWorld) -> None:
-    world.withdraw("etl/subscriber_features", day_number(12))
-    with pytest.raises(CorpusError, match=rf"subscriber_features\[cl {day_number(12)}\] is not published"):
-        build(world, request())
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mlops_assets.domain.errors import ConfigError, LearningError
+from mlops_assets.domain.learning import leaderboard
 from mlops_assets.domain.learning.exposure import Exposure
 from mlops_assets.domain.learning.leaderboard import Entry, pick_best, run_leaderboard
 from mlops_assets.domain.learning.metrics import METRICS, measure
@@ -22,17 +23,15 @@ def _entry(name: str, complexity: int, value: float, error: float = 0.01, metric
 
 
 def test_all_configured_algorithms_and_the_baseline_are_entered() -> None:
-    seen: list[str] = []
     board = run_leaderboard(
         make_spec(
             algorithms={"linear": {}, "catboost": {"hyperparameters": {"iterations": 20}}}, calibrate=True
         ),
         make_dataset(400),
         make_dataset(300, seed=1),
-        on_entry=lambda entry: seen.append(entry.algorithm),
         clock=itertools.count().__next__,
     )
-    assert sorted(seen) == ["catboost", "dummy", "linear"]
+    assert sorted(entry.algorithm for entry in board.entries) == ["catboost", "dummy", "linear"]
     assert board.entries[-1].algorithm == "dummy"
     assert board.best.algorithm in ("linear", "catboost")
     assert board.best.metrics["roc_auc"] > 0.8
@@ -76,16 +75,17 @@ def test_all_failing_is_an_error_that_names_them() -> None:
         run_leaderboard(make_spec(), make_dataset(100), validation.take(validation.y == 0))
 
 
-def test_configuration_is_checked_before_anything_is_fitted() -> None:
-    data, seen = make_dataset(50), []
+def test_configuration_is_checked_before_anything_is_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, fitted = make_dataset(50), []
+    monkeypatch.setattr(leaderboard._Contest, "enter", lambda *_: fitted.append(1))
     for algorithms in (
         {"linaer": {}},
         {"linear": {"hyperparameters": {"c": 1}}},
         {"linear": {"search": {"c": {"choices": [1]}}}},
     ):
         with pytest.raises(ConfigError):
-            run_leaderboard(make_spec(algorithms=algorithms), data, data, on_entry=seen.append)
-    assert seen == []
+            run_leaderboard(make_spec(algorithms=algorithms), data, data)
+    assert fitted == []
     with pytest.raises(LearningError, match="validation part is empty"):
         run_leaderboard(make_spec(), data, data.take(np.arange(0)))
 

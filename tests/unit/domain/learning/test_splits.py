@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 
 from mlops_assets.domain.errors import CorpusError
 from mlops_assets.domain.learning.spec import HashSplit, TimeSplit
-from mlops_assets.domain.learning.splits import first_trainable_day, hash_split, plan_time_split
+from mlops_assets.domain.learning.splits import (
+    as_of_days_with,
+    first_trainable_day,
+    hash_split,
+    plan_time_split,
+)
 
 FIRST = dt.date(2026, 1, 1)
 time_splits = st.builds(
@@ -51,6 +56,25 @@ def test_the_day_before_the_first_trainable_one_is_refused(
     ready = first_trainable_day(FIRST, horizon_days, split, min_history_days)
     with pytest.raises(CorpusError, match=f"data through {ready}"):
         plan_time_split(FIRST, ready - dt.timedelta(days=1), horizon_days, split, min_history_days)
+
+
+@given(time_splits, st.integers(1, 20), st.integers(0, 200), st.data())
+def test_days_that_were_lost_are_passed_over(
+    split: TimeSplit, horizon_days: int, extra_days: int, data: st.DataObject
+) -> None:
+    """No as-of day without features or with a hole in its label window is ever used."""
+    last = first_trainable_day(FIRST, horizon_days, split, 0) + dt.timedelta(days=extra_days)
+    every_day = [FIRST + dt.timedelta(days=n) for n in range((last - FIRST).days + 1)]
+    lost = data.draw(st.sets(st.sampled_from(every_day), max_size=3))
+    kept = [day for day in every_day if day not in lost]
+    try:
+        plan = plan_time_split(FIRST, last, horizon_days, split, 0, as_of_days_with(kept, kept, horizon_days))
+    except CorpusError:
+        assert lost
+        return
+    needed = {day + dt.timedelta(days=n) for day in plan.days for n in range(horizon_days + 1)}
+    assert not needed & lost
+    assert plan.validation[-1] + dt.timedelta(days=horizon_days) <= plan.holdout[0]
 
 
 def test_the_fewest_are_not_more_than_those_asked_for() -> None:
