@@ -9,8 +9,10 @@ import os
 
 from hypothesis import settings
 
+_KEPT = "MLOPS_PUBLIC_DATA"  # where the public data sets are is no setting of the product
 for _name in [name for name in os.environ if name.startswith(("MLOPS_", "DAGSTER_", "MLFLOW_"))]:
-    del os.environ[_name]
+    if _name != _KEPT:
+        del os.environ[_name]
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["MPLBACKEND"] = "agg"
