@@ -38,6 +38,7 @@ from mlops_assets.domain.quality.spec import DriftSpec
 VerdictKind = Literal["healthy", "broken_feed", "one_off_event", "behaviour_shift", "no_evidence"]
 
 _NAMED_SERIES = 8
+_NAMED_FINDINGS = 2
 
 
 class DriftVerdict(Record):
@@ -119,20 +120,30 @@ def _judge_unusable(today: DayEvidence | None, day: dt.date, segment: str) -> Dr
         return _verdict("no_evidence", day, segment, ["nothing is known about the feeds of this day"])
     broken = [feed for feed in today.feeds if feed.status == "broken"]
     if broken:
-        return _verdict("broken_feed", day, segment, [_describe_feed(feed) for feed in broken])
+        return _verdict("broken_feed", day, segment, _describe_feeds(broken))
     unfit = [feed for feed in today.feeds if feed.status != "healthy"]
-    reasons = [_describe_feed(feed) for feed in unfit] or ["no series has a range and a value on this day"]
+    reasons = _describe_feeds(unfit) or ["no series has a range and a value on this day"]
     return _verdict("no_evidence", day, segment, reasons)
 
 
-def _describe_feed(feed: FeedEvidence) -> str:
+def _describe_feeds(feeds: Sequence[FeedEvidence]) -> list[str]:
+    return [sentence for feed in feeds for sentence in _describe_feed(feed)]
+
+
+def _describe_feed(feed: FeedEvidence) -> list[str]:
+    """Return a sentence on the feed, then its first findings."""
     means = {
-        "broken": "is broken and held",
+        "broken": "is broken and not used",
         "missing": "is missing",
         "unknown": "has too little history to be judged",
     }
-    details = f": {'; '.join(feed.findings)}" if feed.findings else ""
-    return f"feed {feed.feed} {means.get(feed.status, feed.status)}{details}; the day is no evidence of drift"
+    more = len(feed.findings) - _NAMED_FINDINGS
+    rest = [f"{feed.feed}: {more} more findings"] if more > 0 else []
+    return [
+        f"feed {feed.feed} {means.get(feed.status, feed.status)}: the day is no evidence of drift",
+        *feed.findings[:_NAMED_FINDINGS],
+        *rest,
+    ]
 
 
 def _judge_window(window: DriftWindow, spec: DriftSpec) -> DriftVerdict:
@@ -140,6 +151,8 @@ def _judge_window(window: DriftWindow, spec: DriftSpec) -> DriftVerdict:
     figures, today = window.figures, window.days.judged
     kind: VerdictKind = "one_off_event" if window.is_event else "healthy"
     reasons = [_describe_day(figures, spec)]
+    if window.days.accepted:
+        reasons.append("what the last retraining has seen is accepted and not counted again")
     if len(figures.marked_days) >= spec.days:
         reasons.append(_describe_persistence(figures, window, spec))
         kind = "behaviour_shift" if window.is_persistent else kind

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mlops_assets.domain.errors import PlatformError
 from mlops_assets.domain.quality.calibration import (
@@ -36,6 +35,7 @@ from mlops_assets.domain.quality.stored_forecasts import DayForecast, StoredFore
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 CALIBRATION_DAYS = 120  # target days whose scores count: a panel of few series needs the shifts of months
 _PSEUDO_STEP_DAYS = 3  # between the days on which missing past forecasts are made up for
@@ -149,7 +149,7 @@ def forecast_panel(panel: Panel, spec: ForecastSpec) -> tuple[CleanHistory, DayF
     mid, halfwidth = np.full((2, spec.horizon_days, len(panel.series)), np.nan)
     names = np.full(len(panel.series), "", dtype=object)
     z = soften_outliers(to_z(history.values_mb[:, columns], medians[columns]), calendar)
-    for chosen, which in _share_out(z, history.values_mb[:, columns], spec):
+    for chosen, which in _share_out(history.values_mb[:, columns], spec):
         plug_in = find_forecaster(chosen.kind, FORECASTERS)
         found = plug_in.fit_predict(z[:, which], calendar, chosen.parameters)
         mid[:, columns[which]], halfwidth[:, columns[which]] = found.mid, found.halfwidth
@@ -166,9 +166,7 @@ def _calendar_of(window: Panel, spec: ForecastSpec) -> ForecastCalendar:
     return replace(calendar, holidays=find_holidays(spec.holidays_country, days[0], days[-1]))
 
 
-def _share_out(
-    z: FloatArray, values_mb: FloatArray, spec: ForecastSpec
-) -> list[tuple[ForecasterSpec, NDArray[np.int64]]]:
+def _share_out(values_mb: FloatArray, spec: ForecastSpec) -> list[tuple[ForecasterSpec, NDArray[np.int64]]]:
     """Return which series go to which forecaster: the largest by volume, ties by order, and all others."""
     order = np.argsort(-np.nansum(values_mb, axis=0), kind="stable")
     largest, beyond = order[: spec.largest_series], order[spec.largest_series :]

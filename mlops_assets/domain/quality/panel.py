@@ -69,9 +69,12 @@ def assemble_panel(
     """Make a panel from rows; several rows of a series and day are summed.
 
     Args:
-        days, series, values_mb: one entry a row. Rows of days that were not delivered are left out.
+        days: of each row; those that were not delivered are left out.
+        series: of each row.
+        values_mb: of each row.
         delivered_days: days of healthy feeds; all others are unknown for every series.
-        first_day, last_day: of the panel.
+        first_day: of the panel.
+        last_day: of the panel.
         gap: what a series without a row on a delivered day had, once it has appeared: no traffic, or nothing
             that is known.
     """

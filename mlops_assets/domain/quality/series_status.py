@@ -19,11 +19,14 @@ Belongs here: the words and the rules behind them. Does not belong here: the sen
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mlops_assets.domain.quality.forecasters.protocol import FloatArray
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 OK, CONSTANT = "ok", "constant"
 WITH_FORECAST = frozenset({OK, "gaps", "gigantic_value", "negative"})
@@ -108,7 +111,8 @@ def _is_new(values_mb: FloatArray) -> NDArray[np.bool_]:
 
 
 def _is_silent(usable: FloatArray) -> NDArray[np.bool_]:
-    silent: NDArray[np.bool_] = ~(np.where(np.isfinite(usable), usable, 0.0) > 0).any(axis=0)
+    has_traffic = np.where(np.isfinite(usable), usable, 0.0) > 0
+    silent: NDArray[np.bool_] = ~has_traffic.any(axis=0)
     return silent
 
 

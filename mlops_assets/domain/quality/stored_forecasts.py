@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mlops_assets.domain.errors import TableInputError
 from mlops_assets.domain.quality.forecasters.protocol import FloatArray
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 _NEEDED = (
     "series", "target_day", "horizon_days", "z_mid", "z_halfwidth", "median_mb", "stratum",

@@ -142,7 +142,10 @@ def test_days_without_sound_feeds_are_skipped(status: FeedStatus) -> None:
 def test_broken_feed_is_named_with_its_finding() -> None:
     verdict = judge([*past(), evidence(0, scores(50.0), "broken")])
     assert verdict.kind == "broken_feed"
-    assert "feed usage is broken and held: volumes x 1024" in verdict.reasons[0]
+    assert verdict.reasons == (
+        "feed usage is broken and not used: the day is no evidence of drift",
+        "volumes x 1024",
+    )
 
 
 @given(st.lists(st.sampled_from(["broken", "missing", "unknown"]), min_size=1, max_size=12))
@@ -250,6 +253,20 @@ def test_window_restarts_after_a_retraining() -> None:
     assert judge([*past(), *shifted[:3]], since_day=day(3)).kind == "no_evidence"
     further = [evidence(3 + number, scores(5.4)) for number in range(3)]
     assert judge([*past(), *shifted[:3], *further], since_day=day(3)).kind == "behaviour_shift"
+
+
+def test_verdict_after_a_retraining_says_what_is_accepted() -> None:
+    shifted = [evidence(number, scores(2.6)) for number in range(5)]
+    verdict = judge([*past(), *shifted], since_day=day(3))
+    assert verdict.kind == "healthy"
+    assert "what the last retraining has seen is accepted and not counted again" in verdict.reasons
+
+
+def test_many_findings_are_summed_up() -> None:
+    findings = tuple(f"column {number} is wrong" for number in range(7))
+    feeds = (FeedEvidence(feed="usage", status="broken", findings=findings),)
+    one = evidence(0, scores(0.1)).model_copy(update={"feeds": feeds})
+    assert judge([*past(), one]).reasons[1:] == (*findings[:2], "usage: 5 more findings")
 
 
 def test_accepted_level_is_forgotten_when_the_ranges_have_caught_up() -> None:
