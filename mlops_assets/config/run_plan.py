@@ -19,7 +19,6 @@ from mlops_assets.domain.feeds.arrival import (
     read_deliveries,
 )
 from mlops_assets.domain.hashing import stable_hash
-from mlops_assets.domain.learning.champions import newest_before
 from mlops_assets.domain.learning.readiness import TrainingPlan, plan_first_training
 from mlops_assets.domain.learning.spec import EventLabel
 from mlops_assets.domain.ports import Lake, LandingZone, ModelSlot, PartitionId, PromotionLedger
@@ -37,6 +36,7 @@ def day_log_partition(day: dt.date) -> PartitionId:
 def day_identities(config: ProjectConfig, ledger: PromotionLedger, days: Iterable[dt.date]) -> DayIdentities:
     """Return what the given days depend on besides the files of their windows."""
     from mlops_assets.domain.features.catalogue import FEATURE_TABLES
+    from mlops_assets.domain.learning.champions import newest_before
 
     carried = {
         source.table.removeprefix("feeds/")
