@@ -17,11 +17,11 @@ from mlops_assets.domain.feeds.delivery_record import (
     feed_partition,
     held_partition,
     read_health,
-    read_manifest,
     read_profile_of,
 )
 from mlops_assets.domain.hashing import file_sha256
 from mlops_assets.domain.ports import Lake, LandingZone, Manifest
+from mlops_assets.domain.published import read_manifest
 from mlops_assets.domain.quality.feed_gate import FeedHealth
 from mlops_assets.domain.quality.feed_profile import FeedProfile
 from mlops_assets.domain.quality.release_ports import FeedRelease, FeedReleases

@@ -165,7 +165,7 @@ class SubscriberRecipe:
             if one.read.is_required and not found[one.view]:
                 return MissingInput(site.partition(one.read.table, site.day))
         inputs = {str(part): _build_key(site, part) for parts in found.values() for part in parts}
-        identity = [table.name, site.geography, site.day, table.version, site.code_version_suffix, inputs]
+        identity = [table.name, site.geography, site.day, table.version, inputs]
         views = {one.view: ViewPlan(one.read.columns, tuple(found[one.view])) for one in self.sources}
         facts = {f"{view}_days": len(parts) for view, parts in found.items()}
         return BuildPlan(stable_hash(identity), "judge", views, inputs, facts)
