@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from benchmarks import (
+    anomaly_removal,
     churn_ibm_auc,
     demo_time,
     drift_verdicts,
@@ -19,6 +20,10 @@ from benchmarks import (
     etl_memory,
     etl_ratio,
     graph_overhead,
+    kernel_clean_days,
+    kernel_coverage,
+    kernel_speed,
+    kernel_winkler,
     load_ratio,
     subscriber_validation_speed,
 )
@@ -41,6 +46,11 @@ BENCHMARKS: dict[str, Benchmark] = {
     "etl_ratio": etl_ratio.run,
     "etl_memory": etl_memory.run,
     "etl_increment": etl_increment.run,
+    "kernel_coverage": kernel_coverage.run,
+    "kernel_clean_days": kernel_clean_days.run,
+    "kernel_winkler": kernel_winkler.run,
+    "anomaly_removal": anomaly_removal.run,
+    "kernel_speed": kernel_speed.run,
     "drift_verdicts": drift_verdicts.run,
     "subscriber_validation_speed": subscriber_validation_speed.run,
 }

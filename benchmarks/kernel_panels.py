@@ -14,8 +14,10 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -68,8 +70,14 @@ def sandbox_panel(*, days: int, subscribers: int = SUBSCRIBERS, seed: int = _SEE
 
 
 def _simulate(days: int, subscribers: int, seed: int) -> Panel:
-    config, folder = load_project(), work_folder() / f"kernel_panel_{os.getpid()}"
-    folder.mkdir(parents=True, exist_ok=True)
+    work_folder().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="kernel_panel_", dir=work_folder()) as folder:
+        return _panel_of(_live(Path(folder), days, subscribers, seed), "zero")
+
+
+def _live(folder: Path, days: int, subscribers: int, seed: int) -> list[Row]:
+    """Let every geography live its days and return the volumes."""
+    config = load_project()
     rows: list[Row] = []
     engines = open_engines(list(config.geographies), [folder], threads=1, memory_limit="1GB", spill=folder)
     for code, geography in config.geographies.items():
@@ -84,14 +92,14 @@ def _simulate(days: int, subscribers: int, seed: int) -> Panel:
         for _ in range(days):
             rows.extend(world.observe_day([]))
         engines[code].close()
-    return _panel_of(rows, "zero")
+    return rows
 
 
-def _panel_of(rows: Sequence[Row], gap: str) -> Panel:
+def _panel_of(rows: Sequence[Row], gap: Literal["zero", "unknown"]) -> Panel:
     days, series, values = zip(*rows, strict=True)
     return assemble_panel(
         days, series, values, delivered_days=set(days), first_day=min(days), last_day=max(days),
-        gap="zero" if gap == "zero" else "unknown",
+        gap=gap,
     )  # fmt: skip
 
 

@@ -16,8 +16,7 @@ from functools import cache
 
 import numpy as np
 
-from benchmarks.kernel_panels import Panel, lte_panel, sandbox_panel
-from benchmarks.kernel_panels import QUICK_SUBSCRIBERS, SUBSCRIBERS
+from benchmarks.kernel_panels import QUICK_SUBSCRIBERS, SUBSCRIBERS, Panel, lte_panel, sandbox_panel
 from mlops_assets.domain.quality.kernel import build_kernel, forecast_panel, history_days
 from mlops_assets.domain.quality.spec import MonitorSpec
 from mlops_assets.domain.quality.stored_forecasts import StoredForecasts
@@ -157,21 +156,20 @@ def roll_peer(panel_name: str, history: int, *, quick: bool) -> tuple[Ranges, Ra
     for number, known in enumerate(origins):
         past = panel.up_to(panel.days[known - 1]).last(history)
         for place, column in enumerate(series):
-            found[:, number, :, place] = _default_prophet(past, column)
+            found[:, number, :, place] = find_default_ranges(past, column, 1 - ALPHA)
     ours = rounds.kernel.of(series, len(origins))
     return Ranges(found[0], found[1], ours.value_mb, ours.level_mb), ours
 
 
-def _default_prophet(past: Panel, column: int) -> np.ndarray:
-    """Return low and high [2 x horizon] of Prophet as it comes."""
-    import cmdstanpy  # noqa: F401 - its import sets levels of logging
+def find_default_ranges(past: Panel, column: int, coverage: float) -> np.ndarray:
+    """Return low and high [2 x horizon] in MB of Prophet as it comes."""
     import pandas as pd
     from prophet import Prophet
 
     for name in ("prophet", "cmdstanpy"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).disabled = True
     np.random.seed(_SEED)  # noqa: NPY002 - Prophet samples from the global generator
-    model = Prophet(interval_width=1 - ALPHA)
+    model = Prophet(interval_width=coverage)
     model.fit(pd.DataFrame({"ds": pd.to_datetime(past.days), "y": past.values_mb[:, column]}), seed=1)
     future = model.make_future_dataframe(HORIZON_DAYS, include_history=False)
     return model.predict(future)[["yhat_lower", "yhat_upper"]].to_numpy().T

@@ -15,20 +15,21 @@ Belongs here: scores and limits. Does not belong here: making forecasts.
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mlops_assets.domain.quality.forecasters.protocol import FloatArray
 from mlops_assets.domain.quality.log_scale import to_z
 from mlops_assets.domain.quality.panel import Panel
 from mlops_assets.domain.quality.spec import RangeSpec
 from mlops_assets.domain.quality.stored_forecasts import DayForecast
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Cell: TypeAlias = tuple[str, int]  # stratum, horizon bucket
 BUCKET_ENDS = (7, 14)  # horizon buckets in days: 1-7, 8-14, from 15

@@ -98,9 +98,12 @@ def _has_ended(values_mb: FloatArray) -> NDArray[np.bool_]:
     last = has_traffic[delivered[-_SILENT_DAYS:]]
     before = delivered[:-_SILENT_DAYS]
     known_days = np.maximum(known[before].sum(axis=0), 1)
-    was_usual = has_traffic[before].sum(axis=0) >= _USUAL_SHARE * known_days
-    is_absent = ~known.any(axis=0)  # it is in the panel, so it was there before these days
-    ended: NDArray[np.bool_] = (was_usual & has_traffic[before].any(axis=0) & ~last.any(axis=0)) | is_absent
+    traffic_days = has_traffic[before].sum(axis=0)
+    was_usual = (traffic_days > 0) & (traffic_days >= _USUAL_SHARE * known_days)
+    is_absent = ~known.any(axis=0) & bool(
+        len(delivered)
+    )  # it is in the panel: it was there before these days
+    ended: NDArray[np.bool_] = np.where(last.any(axis=0), False, was_usual | is_absent)
     return ended
 
 
@@ -118,15 +121,15 @@ def _is_silent(usable: FloatArray) -> NDArray[np.bool_]:
 
 def _is_constant(usable: FloatArray) -> NDArray[np.bool_]:
     known = np.isfinite(usable)
-    highest = np.where(known, usable, -np.inf).max(axis=0, initial=-np.inf)
-    lowest = np.where(known, usable, np.inf).min(axis=0, initial=np.inf)
-    constant: NDArray[np.bool_] = highest == lowest
-    return constant
+    highest: FloatArray = np.where(known, usable, -np.inf).max(axis=0, initial=-np.inf)
+    lowest: FloatArray = np.where(known, usable, np.inf).min(axis=0, initial=np.inf)
+    return np.equal(highest, lowest)
 
 
 def _has_gaps(values_mb: FloatArray) -> NDArray[np.bool_]:
     """Find unknown days after a series' first on which something else of the panel is known."""
     known = np.isfinite(values_mb)
-    has_appeared = np.logical_or.accumulate(known, axis=0)
-    gaps: NDArray[np.bool_] = (has_appeared & ~known & known.any(axis=1)[:, None]).any(axis=0)
+    has_appeared: NDArray[np.bool_] = np.logical_or.accumulate(known, axis=0)
+    is_delivered = known.any(axis=1, keepdims=True)
+    gaps: NDArray[np.bool_] = np.any(has_appeared & ~known & is_delivered, axis=0)
     return gaps

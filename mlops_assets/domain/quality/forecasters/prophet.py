@@ -90,16 +90,13 @@ def _holiday_frame(calendar: ForecastCalendar) -> pd.DataFrame | None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the lines that Prophet and its backend log for every fit."""
-    import cmdstanpy  # noqa: F401 - its import sets levels
-    import prophet  # noqa: F401
-
+    """Silence the lines that Prophet and its backend log for every fit; failures are raised all the same."""
     loggers = [logging.getLogger(name) for name in _CHATTY]
-    levels = [logger.level for logger in loggers]
+    states = [logger.disabled for logger in loggers]
     for logger in loggers:
-        logger.setLevel(logging.ERROR)
+        logger.disabled = True  # not its level: the backend sets that when it first logs
     try:
         yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        for logger, state in zip(loggers, states, strict=True):
+            logger.disabled = state

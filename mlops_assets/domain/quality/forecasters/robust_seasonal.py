@@ -58,9 +58,9 @@ def _weekday_effects(history: FloatArray, weekdays: Any, shrink_weeks: float) ->
     Source: Tukey, Exploratory Data Analysis, 1977, chapter 11. Weeks start with the first day of the history.
     """
     weeks = -(-len(history) // _WEEK)
-    table = np.full((weeks * _WEEK, history.shape[1]), np.nan)
-    table[: len(history)] = history
-    table = table.reshape(weeks, _WEEK, -1)
+    padded = np.full((weeks * _WEEK, history.shape[1]), np.nan)
+    padded[: len(history)] = history
+    table = padded.reshape(weeks, _WEEK, -1)
     columns = np.zeros((1, _WEEK, history.shape[1]))
     for _ in range(_ROUNDS):
         rows = _median(table - columns, axis=1)
