@@ -9,6 +9,7 @@ thread as the local executor runs steps at a time; what those publish on the way
 snapshot days, daily purchases, churn events, manifests) is its own affair and counts. Its memory is the sum of
 the peaks of all processes that live at the same time.
 pandas reads the whole history, then works on frames in memory. Unequal tables are a failure, not a figure.
+Neither side judges deliveries (the feed gate) or makes the panels of the quality stage: etl_increment has both.
 
 Belongs here: the functions that run in fresh processes, and their comparison. Does not belong here: goals.
 """
@@ -49,6 +50,7 @@ USE_CASE, MODEL = "churn", "churn_risk"
 FEATURE_TABLE = "etl/subscriber_features"
 # Made of one day alone; the others are built on the days whose snapshots are asked for.
 _EVERY_DAY = ("etl/purchases_daily", "etl/churn_events")
+_OF_THE_QUALITY_STAGE = ("etl/plan_usage_daily",)
 _PARQUET_FEEDS = ("usage", "subscribers", "plan_purchases", "offers_sent")
 _TOLERANCE = 1e-4  # relative; the platform keeps features as float32
 _PANDAS_NAMES = {
@@ -114,7 +116,9 @@ def _history_steps(day_count: int) -> dict[Step, list[Step]]:
     A window goes from one snapshot day to the next; a snapshot needs only the windows of its day.
     """
     last_day = day_number(day_count)
-    windows = [name for name in SUBSCRIBER_TABLES if name not in (*_EVERY_DAY, FEATURE_TABLE)]
+    windows = [
+        name for name in SUBSCRIBER_TABLES if name not in (*_EVERY_DAY, *_OF_THE_QUALITY_STAGE, FEATURE_TABLE)
+    ]
     steps: dict[Step, list[Step]] = {
         Step(2, day, SUBSCRIBER_FEEDS, _EVERY_DAY): [] for day in days(1, day_count)
     }
@@ -165,7 +169,7 @@ def run_step(landing: str, home: str, step: Step) -> dict[str, Any]:
 @lru_cache(maxsize=1)
 def _site_of(landing: str, home: str) -> Site:
     """Open the site once per process; the environment of the platform does the same."""
-    return open_site(landing, home)
+    return open_site(landing, home, is_judging=False)
 
 
 def _build_corpus(site: Site, last_day: dt.date) -> int:

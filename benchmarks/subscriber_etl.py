@@ -16,6 +16,7 @@ from benchmarks.operator_data import GEOGRAPHY, SUBSCRIBER_FEEDS, day_number, on
 from mlops_assets.config.models import ProjectConfig
 from mlops_assets.domain.features.build import build_table
 from mlops_assets.domain.features.catalogue import FEATURE_TABLES
+from mlops_assets.domain.feeds.contract import FeedContract
 from mlops_assets.domain.feeds.landing import land_feed
 from mlops_assets.domain.ports import Lake, LandingZone, TableEngine
 from resources.duckdb_engine import DuckDbEngine
@@ -62,15 +63,22 @@ class Site:
         self.build(SUBSCRIBER_TABLES, day)
 
 
-def open_site(landing: str, home: str, threads: int = 1) -> Site:
+def open_site(landing: str, home: str, threads: int = 1, *, is_judging: bool = True) -> Site:
     """Open a data root whose landing zone lies elsewhere.
 
-    One thread a process, as a step should have where as many steps run at once as there are cores.
+    One thread a process, as a step should have where as many steps run at once as there are cores. Without
+    `is_judging` the feed gate lets every delivery pass unseen.
     """
     config, root, files = one_geography(), Path(home), Path(landing)
+    if not is_judging:
+        config = config.model_copy(update={"feeds": {n: _unjudged(f) for n, f in config.feeds.items()}})
     settings = config.environment.engine
     engine = DuckDbEngine(threads, settings.memory_limit, root / "tmp", [files, root / "lake"])
     return Site(config, LocalLandingZone(files), LocalLake(root / "lake"), engine)
+
+
+def _unjudged(feed: FeedContract) -> FeedContract:
+    return feed.model_copy(update={"gate": feed.gate.model_copy(update={"is_enabled": False})})
 
 
 def days(first: int, last: int) -> Iterator[dt.date]:

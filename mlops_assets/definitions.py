@@ -16,6 +16,7 @@ from mlops_assets.assets.feeds import build_feed_assets
 from mlops_assets.assets.jobs import build_jobs
 from mlops_assets.assets.learning import build_learning_assets
 from mlops_assets.assets.partitions import daily_partitions
+from mlops_assets.assets.quality import build_quality_assets
 from mlops_assets.assets.reports import build_report_assets
 from mlops_assets.assets.scores import build_score_assets
 from mlops_assets.assets.tables import build_table_assets
@@ -47,12 +48,13 @@ def build_defs(
 def _build(config: ProjectConfig, resources: Mapping[str, object] | None) -> dg.Definitions:
     days = daily_partitions(config.environment.calendar)
     feeds, tables = build_feed_assets(config, days), build_table_assets(config, days)
-    scores = build_score_assets(config, days)
-    day_log = build_day_log_asset(config, days, [asset.key for asset in (*tables, *scores)])
+    scores, quality = build_score_assets(config, days), build_quality_assets(config, days)
+    day_log = build_day_log_asset(config, days, [asset.key for asset in (*tables, *scores, *quality)])
     learning, reports = build_learning_assets(config), build_report_assets(config)
-    daily = [asset.key for asset in (*feeds, *tables, *scores, day_log) if asset.partitions_def is days]
+    of_the_day = (*feeds, *tables, *scores, *quality, day_log)
+    daily = [asset.key for asset in of_the_day if asset.partitions_def is days]
     return dg.Definitions(
-        assets=[*feeds, *tables, *learning, *scores, *reports, day_log],
+        assets=[*feeds, *tables, *learning, *scores, *quality, *reports, day_log],
         jobs=build_jobs(config, daily),
         sensors=[
             build_feed_arrival_sensor(config),

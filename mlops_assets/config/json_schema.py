@@ -14,12 +14,14 @@ from pydantic import BaseModel  # noqa: TC002 - SCHEMAS is built of it
 
 from mlops_assets.config.models import Environment, GeographiesFile, UseCase, UseCaseDefaults
 from mlops_assets.domain.feeds.contract import FeedContract
+from mlops_assets.domain.quality.spec import MonitorSpec
 
 SCHEMAS: dict[str, type[BaseModel]] = {
     "feed": FeedContract,
     "use_case": UseCase,
     "use_case_defaults": UseCaseDefaults,
     "geographies": GeographiesFile,
+    "monitor": MonitorSpec,
     "environment": Environment,
 }
 

@@ -27,6 +27,7 @@ from mlops_assets.config.models import (
 from mlops_assets.config.yaml_source import KeyPath, YamlSource, deep_merge, read_yaml
 from mlops_assets.domain.errors import ConfigError
 from mlops_assets.domain.feeds.contract import FeedContract, Geography
+from mlops_assets.domain.quality.spec import MonitorSpec
 
 PROJECT_CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 EVERYWHERE = "all"
@@ -82,6 +83,7 @@ def _load_cached(roots: tuple[Path, ...], environment: str) -> ProjectConfig:
     entries, geography_source = files.geographies()
     geographies = {code: _geography(code, entries) for code in entries.geographies}
     use_cases = files.use_cases(entries, geography_source)
+    monitors = files.parse_folder("quality", MonitorSpec)
     environments = files.parse_folder("environments", Environment)
     findings.raise_if_any()
     if environment not in environments:
@@ -97,6 +99,7 @@ def _load_cached(roots: tuple[Path, ...], environment: str) -> ProjectConfig:
         feeds=feeds,
         geographies=geographies,
         use_cases=use_cases,
+        monitors=monitors,
     )
     from mlops_assets.config.cross_checks import check_across_files
 

@@ -24,6 +24,7 @@ from mlops_assets.domain.feeds.contract import (
 )
 from mlops_assets.domain.learning.spec import CorpusSpec, ModelSpec
 from mlops_assets.domain.model_base import Record
+from mlops_assets.domain.quality.spec import MonitorSpec
 from mlops_assets.domain.reporting.mail import ADDRESS_PATTERN, MAX_ADDRESS_LENGTH
 
 # Plain names joined by "/": neither absolute nor "..", by construction.
@@ -230,6 +231,7 @@ class ProjectConfig(Record):
     feeds: dict[Name, FeedContract]
     geographies: dict[GeographyCode, Geography]
     use_cases: dict[Name, dict[str, UseCase]]
+    monitors: dict[Name, MonitorSpec] = {}
 
     def geography_chain(self, code: str) -> list[str]:
         """Return the geography and those it is `like`, nearest first."""

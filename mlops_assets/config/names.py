@@ -27,6 +27,9 @@ CHECK_CONTRACT = "contract"
 CHECK_SCHEMA = "published_schema"
 CHECK_INPUTS = "inputs_present"
 CHECK_GATE = "gate"
+CHECK_COVERAGE = "kernel_coverage"
+CHECK_ANOMALIES = "anomaly_share"
+CHECK_DRIFT = "behaviour"
 
 
 def feed_key(feed: str) -> list[str]:

@@ -32,3 +32,9 @@ FEATURE_TABLES: dict[str, FeatureTable] = {
         SUBSCRIBER_FEATURES,
     )
 }
+
+
+def feeds_behind(table: str) -> tuple[str, ...]:
+    """Return the feeds that a table is made of: itself for `feeds/...`, else those it reads directly, in order."""
+    read = [source.table for source in FEATURE_TABLES[table].inputs] if table in FEATURE_TABLES else [table]
+    return tuple(dict.fromkeys(one.removeprefix("feeds/") for one in read if one.startswith("feeds/")))

@@ -79,4 +79,3 @@ def _read_history(
         if manifest is not None and profile is not None:
             health = read_health(manifest)
             yield PastDelivery(earlier, profile, bool(health and health.released_by))
-

@@ -194,8 +194,8 @@ class _Delivery:
         return FeedOutcome("landed", self.partition, key, sha256, counts, manifest=manifest, health=health)
 
     def _profile(self, writer: PartitionWriter, row_count: int, counts: RowCounts) -> FeedProfile | None:
-        """Profile what was written; a snapshot has no history to be compared with."""
-        if self.day is None:
+        """Profile what was written, if it is to be judged; a snapshot has no history to be compared with."""
+        if self.day is None or not self.contract.gate.is_enabled:
             return None
         return read_profile(self.contract, writer.file("data"), row_count, counts, self.engine)
 

@@ -78,11 +78,10 @@ class MonitorSpec(Record):
     """A panel of daily series whose values are checked against forecast ranges.
 
     Attributes:
-        table: where the values are; one row or several per series and day.
+        table: daily table where the values are; one row or several per series and day.
         series_by: columns that name a series, e.g. the plan.
         value: the column that is summed per series and day.
         unit: its unit (`feeds.units`); ranges are published in MB.
-        day_column: the column that holds the day, for tables without day partitions; empty for daily tables.
         gap: what a series without rows on a delivered day had: `zero` traffic, or nothing that is known.
     """
 
@@ -94,7 +93,6 @@ class MonitorSpec(Record):
     series_by: list[ColumnName] = Field(min_length=1)
     value: ColumnName
     unit: str = "MB"
-    day_column: ColumnName | None = None
     gap: Literal["zero", "unknown"] = "zero"
     forecast: ForecastSpec = ForecastSpec()
     ranges: RangeSpec = RangeSpec()

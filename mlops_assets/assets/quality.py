@@ -1,0 +1,259 @@
+"""Stage `quality`: what each monitor finds on a day, and the reports on it.
+
+Belongs here: turning a monitor's outcomes into materialisations, checks, reports and mails. Does not belong
+here: forecasting, judging, drift (mlops_assets.domain.quality) or what reports say (domain.reporting).
+"""
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from mlops_assets.assets.execution import retry_if_worthwhile
+from mlops_assets.assets.partitions import trailing_days
+from mlops_assets.assets.presentation import data_version, outcome_table, row_count_metadata, select_published
+from mlops_assets.config import names
+from mlops_assets.config.models import ProjectConfig
+from mlops_assets.domain.hashing import stable_hash
+from mlops_assets.domain.mail_ports import Outbox
+from mlops_assets.domain.ports import Lake, ReportStore, TableEngine
+from mlops_assets.domain.quality.monitor_day import MONITOR_VERSION, MonitorDay, MonitorOutcome
+from mlops_assets.domain.quality.monitor_tables import ANOMALIES, DRIFT, KERNEL, monitor_table
+from mlops_assets.domain.quality.spec import MonitorSpec
+from mlops_assets.domain.reporting.monitor_reports import (
+    make_anomaly_messages,
+    make_summary_message,
+    render_monitor_day,
+    render_summary_day,
+)
+
+KERNEL_REACH_DAYS = 210  # training, calibration and horizon of the longest kernel
+_YESTERDAY = dg.TimeWindowPartitionMapping(
+    start_offset=-1, end_offset=-1, allow_nonexistent_upstream_partitions=True
+)
+
+
+@dataclass(frozen=True)
+class _Result:
+    """One stored result of a monitor: how it is made, what is checked, what people read about it."""
+
+    name: str
+    act: Callable[[MonitorDay], MonitorOutcome]
+    check: str
+    check_description: str
+    description: str
+
+
+_RESULTS = (
+    _Result(
+        KERNEL,
+        MonitorDay.build_kernel,
+        names.CHECK_COVERAGE,
+        "Every series has a range; without one its values go unchecked.",
+        "Ranges of the coming days for every series, made with what is known on the day.\n\nGrain: one row per "
+        "series and coming day. Freshness: with the day's run. On failure: the coming days are judged by older "
+        "ranges.",
+    ),
+    _Result(
+        ANOMALIES,
+        MonitorDay.judge,
+        names.CHECK_ANOMALIES,
+        "At most the configured share of series is outside its range.",
+        "The day's values against the ranges that were made before it.\n\nGrain: one row per series. Freshness: "
+        "with the day's run. On failure: the day counts neither as an anomaly nor as normal.",
+    ),
+    _Result(
+        DRIFT,
+        MonitorDay.decide,
+        names.CHECK_DRIFT,
+        "Behaviour has not moved; retraining is not due.",
+        "Evidence of drift and the verdict on it: healthy, broken feed, one-off event or behaviour shift.\n\nGrain: "
+        "one verdict per geography. Freshness: with the day's run. On failure: nothing is retrained.",
+    ),
+)
+
+
+def build_quality_assets(config: ProjectConfig, days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """Return kernel, anomalies and drift of every monitor, its report, and the summary of the day."""
+    monitors = [spec for _, spec in sorted(config.monitors.items())]
+    assets = [asset for spec in monitors for asset in _build_monitor(config, spec, days)]
+    return [*assets, _build_summary(config, monitors, days)]
+
+
+def _build_monitor(
+    config: ProjectConfig, spec: MonitorSpec, days: dg.PartitionsDefinition
+) -> list[dg.AssetsDefinition]:
+    source = dg.AssetKey(names.table_key(spec.table))
+    by_older_ranges = dg.AssetDep(_key(spec, KERNEL), partition_mapping=_YESTERDAY)
+    deps = {
+        KERNEL: [dg.AssetDep(source, partition_mapping=trailing_days(KERNEL_REACH_DAYS))],
+        ANOMALIES: [dg.AssetDep(source), by_older_ranges],
+        DRIFT: [dg.AssetDep(_key(spec, ANOMALIES)), by_older_ranges],
+    }
+    results = [_build_result(config, spec, days, result, deps[result.name]) for result in _RESULTS]
+    return [*results, _build_report(config, spec, days)]
+
+
+def _key(spec: MonitorSpec, result: str) -> dg.AssetKey:
+    return dg.AssetKey(names.table_key(monitor_table(spec.name, result)))
+
+
+def _build_result(
+    config: ProjectConfig,
+    spec: MonitorSpec,
+    days: dg.PartitionsDefinition,
+    result: _Result,
+    deps: Sequence[dg.AssetDep],
+) -> dg.AssetsDefinition:
+    key = _key(spec, result.name)
+
+    @dg.asset(
+        key=key,
+        description=result.description,
+        group_name=names.SHARED_GROUP,
+        owners=[spec.owner],
+        kinds={"duckdb", "parquet"},
+        partitions_def=days,
+        code_version=stable_hash([spec, MONITOR_VERSION])[:12],
+        deps=deps,
+        check_specs=[
+            dg.AssetCheckSpec(
+                result.check, asset=key, partitions_def=days, description=result.check_description
+            )
+        ],
+    )
+    @retry_if_worthwhile
+    def result_asset(
+        context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], engine: dg.ResourceParam[TableEngine]
+    ) -> dg.MaterializeResult:
+        day = dt.date.fromisoformat(context.partition_key)
+        outcomes = [result.act(one) for one in _monitored(config, spec, day, lake, engine)]
+        published = select_published(outcomes)
+        return dg.MaterializeResult(
+            metadata={
+                **row_count_metadata(published),
+                "geographies": outcome_table(outcomes, lambda o: o.detail),
+            },
+            data_version=data_version(published),
+            check_results=[_check(result.check, spec, outcomes)],
+        )
+
+    return result_asset
+
+
+def _monitored(
+    config: ProjectConfig, spec: MonitorSpec, day: dt.date, lake: Lake, engine: TableEngine
+) -> list[MonitorDay]:
+    from mlops_assets.domain.features.catalogue import feeds_behind
+
+    feeds = feeds_behind(spec.table)
+    return [MonitorDay(spec, feeds, code, day, lake, engine) for code in sorted(config.geographies)]
+
+
+def _check(name: str, spec: MonitorSpec, outcomes: Sequence[MonitorOutcome]) -> dg.AssetCheckResult:
+    """Evaluate a monitor's check; what could not be looked at is no pass."""
+    judged = {o.partition.segment: _is_fine(name, spec, o) for o in outcomes}
+    wrong = [segment for segment, is_fine in judged.items() if is_fine is False]
+    words = {True: "fine", False: "not fine", None: "not checked"}
+    facts: dict[str, Any] = {segment: words[is_fine] for segment, is_fine in judged.items()}
+    return dg.AssetCheckResult(
+        check_name=name,
+        passed=not wrong,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"geographies": dg.MetadataValue.json(facts)},
+    )
+
+
+def _is_fine(name: str, spec: MonitorSpec, outcome: MonitorOutcome) -> bool | None:
+    facts = outcome.manifest.facts if outcome.manifest and outcome.status != "missing_input" else None
+    if facts is None:
+        return None
+    if name == names.CHECK_COVERAGE:
+        return bool(facts["series_with_range"] == facts["series"])
+    if name == names.CHECK_ANOMALIES:
+        share = facts["outside_share"]
+        return None if share is None else bool(share <= spec.drift.anomaly_share)
+    return not facts["verdict"]["is_retraining_due"]
+
+
+def _build_report(
+    config: ProjectConfig, spec: MonitorSpec, days: dg.PartitionsDefinition
+) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=dg.AssetKey(["reports", spec.name, "anomaly_report"]),
+        description=(
+            f"What was outside its range in {spec.name}, why, and what follows; mailed when there is something to "
+            "say.\n\nGrain: one page and one kernel file per geography and day. Freshness: with the day's run. On failure: the "
+            "verdicts stand, their page is missing."
+        ),
+        group_name=names.SHARED_GROUP,
+        owners=[spec.owner],
+        kinds={"html", "csv"},
+        partitions_def=days,
+        deps=[_key(spec, result) for result in (KERNEL, ANOMALIES, DRIFT)],
+    )
+    @retry_if_worthwhile
+    def anomaly_report(
+        context: dg.AssetExecutionContext,
+        lake: dg.ResourceParam[Lake],
+        engine: dg.ResourceParam[TableEngine],
+        reports: dg.ResourceParam[ReportStore],
+        outbox: dg.ResourceParam[Outbox],
+    ) -> dg.MaterializeResult:
+        day, paths, shown = dt.date.fromisoformat(context.partition_key), [], []
+        for monitored in _monitored(config, spec, day, lake, engine):
+            rendered = render_monitor_day(monitored)
+            paths += [reports.save(path, content) for path, content in rendered.files.items()]
+            shown.append(rendered.markdown)
+            for message in make_anomaly_messages(monitored, rendered):
+                outbox.enqueue(message, dt.datetime.now(dt.UTC))
+        return dg.MaterializeResult(
+            metadata={
+                "report": dg.MetadataValue.md("\n\n".join(shown)),
+                "paths": dg.MetadataValue.md("\n".join(f"- {path}" for path in paths)),
+            }
+        )
+
+    return anomaly_report
+
+
+def _build_summary(
+    config: ProjectConfig, monitors: Sequence[MonitorSpec], days: dg.PartitionsDefinition
+) -> dg.AssetsDefinition:
+    deps = [_key(spec, result) for spec in monitors for result in (ANOMALIES, DRIFT)]
+    deps += [dg.AssetKey(names.feed_key(feed.name)) for feed in config.daily_feeds()]
+
+    @dg.asset(
+        key=names.table_key("reports/quality_summary"),
+        description=(
+            "The day in the operator's form: a column per feed, True (anomaly), False (none) or None (not "
+            "executed).\n\nGrain: one row per geography and day; on the seventh day the week as well. Freshness: with "
+            "the day's run. On failure: the checks stand, their summary is missing."
+        ),
+        group_name=names.SHARED_GROUP,
+        owners=["team:data-platform"],
+        kinds={"html", "csv"},
+        partitions_def=days,
+        deps=deps,
+    )
+    @retry_if_worthwhile
+    def quality_summary(
+        context: dg.AssetExecutionContext,
+        lake: dg.ResourceParam[Lake],
+        reports: dg.ResourceParam[ReportStore],
+        outbox: dg.ResourceParam[Outbox],
+    ) -> dg.MaterializeResult:
+        day = dt.date.fromisoformat(context.partition_key)
+        exec_date = max(day, dt.datetime.now(dt.UTC).date())
+        rendered = render_summary_day(
+            config.daily_feeds(), sorted(config.geographies), monitors, day, exec_date, lake
+        )
+        for path, content in rendered.files.items():
+            reports.save(path, content)
+        recipients = sorted({address for spec in monitors for address in spec.recipients})
+        outbox.enqueue(make_summary_message(rendered, day, recipients), dt.datetime.now(dt.UTC))
+        return dg.MaterializeResult(metadata={"summary": dg.MetadataValue.md(rendered.markdown)})
+
+    return quality_summary

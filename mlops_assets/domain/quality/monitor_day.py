@@ -1,0 +1,239 @@
+"""A monitor's day: judge its values by the kernel of before, give the drift verdict, make the next kernel.
+
+Belongs here: the order, what each result is made from, and publishing it. Does not belong here: the mathematics
+(kernel, series_judgement, drift_verdict), or what readers see (mlops_assets.domain.reporting).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from mlops_assets.domain.hashing import stable_hash
+from mlops_assets.domain.ports import Lake, Manifest, PartitionId, TableEngine
+from mlops_assets.domain.published import find_current
+from mlops_assets.domain.quality.held_deliveries import read_delivery_state
+from mlops_assets.domain.quality.monitor_tables import (
+    ANOMALIES,
+    DRIFT,
+    KERNEL,
+    days_before,
+    monitor_table,
+    read_days,
+    read_panel,
+    read_rows,
+)
+from mlops_assets.domain.quality.spec import MonitorSpec
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from mlops_assets.domain.quality.drift_evidence import DayEvidence, FeedEvidence, FeedStatus
+    from mlops_assets.domain.quality.series_judgement import DayJudgement
+
+# Raise it when the same values would give other results than before.
+MONITOR_VERSION = "1"
+EVIDENCE_DAYS = 90
+_FEED_STATUS: dict[str, FeedStatus] = {
+    "healthy": "healthy", "released": "healthy", "unjudged": "unknown", "held": "broken", "absent": "missing",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class MonitorOutcome:
+    """What became of one result of a monitor; `missing_input` leaves what was published before."""
+
+    status: Literal["built", "reused", "missing_input"]
+    partition: PartitionId
+    manifest: Manifest | None
+    detail: str
+
+
+@dataclass(frozen=True)
+class MonitorDay:
+    """One monitor, segment and day.
+
+    Attributes:
+        spec: of the monitor.
+        feeds: feeds that the monitored table is made of.
+        segment: geography code.
+        day: of the data.
+        lake: where inputs are and results go.
+        engine: sums the values.
+    """
+
+    spec: MonitorSpec
+    feeds: tuple[str, ...]
+    segment: str
+    day: dt.date
+    lake: Lake
+    engine: TableEngine
+
+    def partition(self, result: str, day: dt.date | None = None) -> PartitionId:
+        """Return the lake partition of a result of this day, or of another one."""
+        return PartitionId(monitor_table(self.spec.name, result), self.segment, day or self.day)
+
+    def earlier(self, result: str, days: int) -> list[dt.date]:
+        """Return the days before this one on which a result is published."""
+        return days_before(self.lake, monitor_table(self.spec.name, result), self.segment, self.day, days)
+
+    # ------------------------------------------------------------ kernel
+
+    def build_kernel(self) -> MonitorOutcome:
+        """Publish the ranges of the coming days. Raises ConfigError for an unknown forecaster or parameter."""
+        from mlops_assets.domain.quality.kernel import CALIBRATION_DAYS, build_kernel, history_days
+        from mlops_assets.domain.quality.stored_forecasts import StoredForecasts
+
+        days = history_days(self.spec.forecast)
+        kernel_days = self.earlier(KERNEL, CALIBRATION_DAYS + self.spec.forecast.horizon_days)
+        inputs = self._inputs(self.spec.table, days) | self._inputs_of(KERNEL, kernel_days)
+        if str(PartitionId(self.spec.table, self.segment, self.day)) not in inputs:
+            return self._missing(KERNEL)
+        key = self._key(KERNEL, inputs)
+        if current := find_current(self.lake, self.partition(KERNEL), key):
+            return MonitorOutcome("reused", self.partition(KERNEL), current, "the ranges are current")
+        panel = read_panel(self.spec, self.segment, self.day, days, lake=self.lake, engine=self.engine)
+        if panel is None:
+            return self._missing(KERNEL)
+        past = read_days(self.lake, monitor_table(self.spec.name, KERNEL), self.segment, kernel_days)
+        stored = StoredForecasts.of(
+            [one for rows in past for one in StoredForecasts.from_arrow(rows).forecasts]
+        )
+        kernel = build_kernel(panel, self.spec, stored)
+        with_range = sum(
+            bool(name) or word == "constant"
+            for name, word in zip(kernel.forecaster, kernel.status, strict=True)
+        )
+        facts = {"series": len(panel.series), "series_with_range": with_range}
+        return self._publish(KERNEL, key, kernel.to_arrow(), inputs, facts)
+
+    # ------------------------------------------------------------ judgement
+
+    def judge(self) -> MonitorOutcome:
+        """Publish the verdict on every series of the day, by the newest kernel made before it."""
+        from mlops_assets.domain.quality.series_judgement import judge_day, read_day_ranges
+
+        kernel_days = self.earlier(KERNEL, self.spec.forecast.horizon_days)[-1:]
+        inputs = self._inputs(self.spec.table, 1) | self._inputs_of(KERNEL, kernel_days)
+        feeds = self.feed_states()
+        key = self._key(ANOMALIES, {**inputs, "feeds": stable_hash(feeds)})
+        if current := find_current(self.lake, self.partition(ANOMALIES), key):
+            return MonitorOutcome("reused", self.partition(ANOMALIES), current, "the verdicts are current")
+        kernels = read_days(self.lake, monitor_table(self.spec.name, KERNEL), self.segment, kernel_days)
+        ranges = [one for rows in kernels for one in read_day_ranges(rows, self.day)]
+        judged = judge_day(self.day, ranges, self._values())
+        return self._publish(ANOMALIES, key, judged.to_arrow(), inputs, _judgement_facts(judged))
+
+    def _values(self) -> dict[str, float | None] | None:
+        """Return the day's values by series; None if its table is not published."""
+        panel = read_panel(self.spec, self.segment, self.day, 1, lake=self.lake, engine=self.engine)
+        return None if panel is None else dict(zip(panel.series, panel.values_mb[0].tolist(), strict=True))
+
+    # ------------------------------------------------------------ drift
+
+    def decide(self) -> MonitorOutcome:
+        """Publish the day's evidence of drift and the verdict on it."""
+        from mlops_assets.domain.quality.drift_evidence import DayEvidence
+        from mlops_assets.domain.quality.drift_verdict import decide_drift
+
+        table, days = monitor_table(self.spec.name, DRIFT), self.earlier(DRIFT, EVIDENCE_DAYS)
+        manifests = [self.lake.manifest(PartitionId(table, self.segment, day)) for day in days]
+        past = [DayEvidence.from_facts(found.facts["evidence"]) for found in manifests if found]
+        evidence = self.gather_evidence()
+        key = self._key(
+            DRIFT,
+            {
+                "past": stable_hash([one.to_facts() for one in past]),
+                "today": stable_hash(evidence.to_facts()),
+            },
+        )
+        if current := find_current(self.lake, self.partition(DRIFT), key):
+            kind = str(current.facts["verdict"]["kind"])
+            return MonitorOutcome("reused", self.partition(DRIFT), current, kind)
+        verdict = decide_drift([*past, evidence], day=self.day, segment=self.segment, spec=self.spec.drift)
+        facts = {"evidence": evidence.to_facts(), "verdict": verdict.to_facts()}
+        with self.lake.write(self.partition(DRIFT), key) as writer:
+            manifest = writer.commit(row_count=len(evidence.series), inputs={}, facts=facts)
+        return MonitorOutcome("built", self.partition(DRIFT), manifest, verdict.kind)
+
+    def gather_evidence(self) -> DayEvidence:
+        """Return the day's evidence: deviations from ranges that cannot know a shift yet, health of the feeds."""
+        from mlops_assets.domain.quality.drift_evidence import (
+            DayEvidence,
+            choose_ranges_day,
+            measure_deviations,
+        )
+
+        made_day = choose_ranges_day(self.earlier(KERNEL, EVIDENCE_DAYS), self.day)
+        values, rows = self._values(), []
+        if made_day is not None and values is not None:
+            kernel = read_rows(self.lake, monitor_table(self.spec.name, KERNEL), self.segment, [made_day])
+            rows = [
+                {**row, "value_mb": values.get(row["series"])}
+                for row in kernel
+                if row["target_day"] == self.day
+            ]
+        return DayEvidence(
+            day=self.day, segment=self.segment, feeds=self.feed_states(), series=measure_deviations(rows)
+        )
+
+    def feed_states(self) -> tuple[FeedEvidence, ...]:
+        """Return the health of every feed that the values are made of."""
+        from mlops_assets.domain.quality.drift_evidence import FeedEvidence
+
+        states = [read_delivery_state(self.lake, feed, self.segment, self.day) for feed in self.feeds]
+        return tuple(
+            FeedEvidence(
+                feed=state.feed,
+                status=_FEED_STATUS[state.state],
+                findings=tuple(one.text for one in state.health.findings) if state.health else (),
+            )
+            for state in states
+        )
+
+    # ------------------------------------------------------------ publishing
+
+    def _inputs(self, table: str, days: int) -> dict[str, str]:
+        first = self.day - dt.timedelta(days=days - 1)
+        known = [day for day in self.lake.days(table, self.segment) if first <= day <= self.day]
+        return self._keys(table, known)
+
+    def _inputs_of(self, result: str, days: Sequence[dt.date]) -> dict[str, str]:
+        return self._keys(monitor_table(self.spec.name, result), days)
+
+    def _keys(self, table: str, days: Sequence[dt.date]) -> dict[str, str]:
+        partitions = [PartitionId(table, self.segment, day) for day in days]
+        return {str(one): found.build_key for one in partitions if (found := self.lake.manifest(one))}
+
+    def _key(self, result: str, inputs: dict[str, str]) -> str:
+        spec = self.spec.model_dump(mode="json", exclude={"description", "owner", "recipients"})
+        return stable_hash([result, self.segment, self.day, spec, MONITOR_VERSION, inputs])
+
+    def _publish(
+        self, result: str, key: str, rows: pa.Table, inputs: dict[str, str], facts: dict[str, Any]
+    ) -> MonitorOutcome:
+        import pyarrow.parquet as pq
+
+        partition = self.partition(result)
+        with self.lake.write(partition, key) as writer:
+            pq.write_table(rows, writer.file("data"))
+            manifest = writer.commit(row_count=rows.num_rows, inputs=inputs, facts=facts)
+        return MonitorOutcome("built", partition, manifest, f"{rows.num_rows} rows")
+
+    def _missing(self, result: str) -> MonitorOutcome:
+        partition = self.partition(result)
+        detail = f"{self.spec.table} of {self.day} is not published"
+        return MonitorOutcome("missing_input", partition, self.lake.manifest(partition), detail)
+
+
+def _judgement_facts(judged: DayJudgement) -> dict[str, Any]:
+    checked = [one for one in judged.series if one.is_outside is not None]
+    return {
+        "series": len(judged.series),
+        "checked": len(checked),
+        "outside": sum(bool(one.is_outside) for one in checked),
+        "removed": sum(one.is_removed for one in checked),
+        "outside_share": judged.outside_share,
+    }
