@@ -185,8 +185,8 @@ def _build_report(
         key=dg.AssetKey(["reports", spec.name, "anomaly_report"]),
         description=(
             f"What was outside its range in {spec.name}, why, and what follows; mailed when there is something to "
-            "say.\n\nGrain: one page and one kernel file per geography and day. Freshness: with the day's run. On failure: the "
-            "verdicts stand, their page is missing."
+            "say.\n\nGrain: one page and one kernel file per geography and day. Freshness: with the day's run. On "
+            "failure: the verdicts stand, their page is missing."
         ),
         group_name=names.SHARED_GROUP,
         owners=[spec.owner],

@@ -307,7 +307,9 @@ class TestCalibration:
         scores = gather_scores(forecasts, panel, 15)
         assert set(scores.day.tolist()) == {5, 6, 7, 8, 9, 10, 11, 12, 13, 14}
         assert np.isfinite(scores.published).all()
-        assert not len(gather_scores([replace(one, series=("x",) * 6) for one in forecasts], panel, 15).series)
+        assert not len(
+            gather_scores([replace(one, series=("x",) * 6) for one in forecasts], panel, 15).series
+        )
 
     def test_score_is_the_distance_in_halfwidths(self) -> None:
         panel = Panel(make_days(3), ("a",), np.array([[100.0], [100.0], [120.0]]))
