@@ -21,7 +21,9 @@ from mlops_assets.domain.quality.forecasters.residual_spread import NORMAL_95, m
 from tests.unit.domain.quality.kernel_samples import FIRST_DAY, make_values
 
 DAYS, HORIZON, SERIES = 60, 30, 3
-HOLIDAYS = frozenset({dt.date(2026, 3, 20), dt.date(2026, 4, 3), dt.date(2026, 5, 1)})  # the last one lies ahead
+HOLIDAYS = frozenset(
+    {dt.date(2026, 3, 20), dt.date(2026, 4, 3), dt.date(2026, 5, 1)}
+)  # the last one lies ahead
 
 
 def calendar(days: int = DAYS, holidays: frozenset[dt.date] = frozenset()) -> ForecastCalendar:
