@@ -35,7 +35,7 @@ _FACTORS = (2.0, 10.0)
 _JUDGED_DAYS, _QUICK_DAYS = 90, 30
 _FIRST_STORED = 28
 _GOAL, _QUICK_GOAL = 0.93, 0.85
-_SEED = 3
+_SEEDS = (3, 4)
 
 
 @dataclass
@@ -64,12 +64,20 @@ def run(*, quick: bool) -> Iterator[Line]:
     """Yield precision and recall."""
     started = Usage.taken()
     clean = find_rounds("sandbox", quick=quick).panel
-    panel, spoiled = _spoil(clean)
     days = _QUICK_DAYS if quick else _JUDGED_DAYS
-    ours, outside = _judge_days(panel, spoiled, days)
-    peer = _judge_with_peer(panel, spoiled, days, quick=quick)
+    ours, outside, peer = _Tally(), _Tally(), _Tally()
+    for seed in _SEEDS[:1] if quick else _SEEDS:
+        panel, spoiled = _spoil(clean, seed)
+        _judge_days(panel, spoiled, days, ours, outside)
+        _judge_with_peer(panel, spoiled, days, peer, series=sample_series(panel, quick=quick))
     seconds = Usage.taken().since(started).wall_s
-    sizes = {"days": days, "series": len(panel.series), "spoiled": ours.spoiled, "peer_spoiled": peer.spoiled}
+    sizes = {
+        "days": days,
+        "series": len(clean.series),
+        "seeds": 1 if quick else len(_SEEDS),
+        "spoiled": ours.spoiled,
+        "peer_spoiled": peer.spoiled,
+    }
     facts = {
         "removed": ours.removed,
         "precision_of_published_range": outside.precision,
@@ -83,9 +91,9 @@ def run(*, quick: bool) -> Iterator[Line]:
         )  # fmt: skip
 
 
-def _spoil(panel: Panel) -> tuple[Panel, np.ndarray]:
+def _spoil(panel: Panel, seed: int) -> tuple[Panel, np.ndarray]:
     """Return the panel with spoiled values, and which they are."""
-    chance = np.random.default_rng(_SEED)
+    chance = np.random.default_rng(seed)
     spoiled = chance.random(panel.values_mb.shape) < _SHARE
     sizes = np.exp(chance.uniform(*np.log(_FACTORS), panel.values_mb.shape))
     factors = np.where(chance.random(panel.values_mb.shape) < 0.5, sizes, 1 / sizes)
@@ -93,9 +101,8 @@ def _spoil(panel: Panel) -> tuple[Panel, np.ndarray]:
     return Panel(panel.days, panel.series, values), spoiled & np.isfinite(values)
 
 
-def _judge_days(panel: Panel, spoiled: np.ndarray, days: int) -> tuple[_Tally, _Tally]:
-    """Return what the removal level finds and what the published range finds."""
-    removal, published = _Tally(), _Tally()
+def _judge_days(panel: Panel, spoiled: np.ndarray, days: int, removal: _Tally, published: _Tally) -> None:
+    """Add what the removal level finds and what the published range finds."""
     stored: list[DayForecast] = []
     first = len(panel.days) - days
     for known in range(_FIRST_STORED, len(panel.days)):
@@ -113,12 +120,12 @@ def _judge_days(panel: Panel, spoiled: np.ndarray, days: int) -> tuple[_Tally, _
         found = [judged[name] for name in panel.series]
         removal.add(np.array([one.is_removed for one in found]), spoiled[known])
         published.add(np.array([bool(one.is_outside) for one in found]), spoiled[known])
-    return removal, published
 
 
-def _judge_with_peer(panel: Panel, spoiled: np.ndarray, days: int, *, quick: bool) -> _Tally:
-    tally = _Tally()
-    series = sample_series(panel, quick=quick)
+def _judge_with_peer(
+    panel: Panel, spoiled: np.ndarray, days: int, tally: _Tally, *, series: list[int]
+) -> None:
+    """Add what default Prophet's interval finds in some series."""
     for known in range(len(panel.days) - days, len(panel.days), HORIZON_DAYS):
         past = panel.up_to(panel.days[known - 1]).last(WINDOW_DAYS)
         for column in series:
@@ -126,4 +133,3 @@ def _judge_with_peer(panel: Panel, spoiled: np.ndarray, days: int, *, quick: boo
             values = panel.values_mb[known : known + HORIZON_DAYS, column]
             removed = (values < low[: len(values)]) | (values > high[: len(values)])
             tally.add(removed, spoiled[known : known + HORIZON_DAYS, column])
-    return tally

@@ -36,10 +36,7 @@ BUCKET_ENDS = (7, 14)  # horizon buckets in days: 1-7, 8-14, from 15
 FEWEST_FOR_COMMON = 5  # series; the median of fewer is mostly one of their own residuals
 _STRATA = ((0.1, "steady"), (0.3, "ordinary"), (math.inf, "restless"))  # by half width, log units
 _BODY = 0.8  # quantile that bounds the tails
-_PUBLISHED_CAP, _REMOVAL_CAP = (
-    3.0,
-    4.0,
-)  # times it; normal scores have 1.5 and 2.4, t with 5 degrees 1.7 and 4.0
+_TAIL_CAP = 3.0  # times it; the 99.8 % score of normal ones is 2.4, that of t with ten degrees 3.0
 _REMOVAL_OVER_PUBLISHED = 2.3  # of t with 5 degrees, where scores are too few for the removal level
 _UNCALIBRATED = 1.3  # residuals of a fit are smaller than errors of its forecasts
 _FEWEST_SCORES = 20
@@ -170,12 +167,11 @@ def calibrate(scores: Scores, ranges: RangeSpec) -> Limits:
     """Return the limits that past scores give, each cell's own or, if they are too few, wider ones."""
     published = _find_limits(scores.published, scores, ranges.published_alpha)
     removal = _find_limits(scores.removal, scores, ranges.removal_alpha)
-    limits = {cell: _cap(found, _PUBLISHED_CAP, _UNCALIBRATED) for cell, found in published.items()}
+    limits = {cell: _cap(found, _UNCALIBRATED) for cell, found in published.items()}
     return Limits(
         published=limits,
         removal={
-            cell: _cap(found, _REMOVAL_CAP, _REMOVAL_OVER_PUBLISHED * limits[cell])
-            for cell, found in removal.items()
+            cell: _cap(found, _REMOVAL_OVER_PUBLISHED * limits[cell]) for cell, found in removal.items()
         },
     )
 
@@ -194,9 +190,9 @@ class _Found:
     body: float | None
 
 
-def _cap(found: _Found, times_body: float, otherwise: float) -> float:
+def _cap(found: _Found, otherwise: float) -> float:
     limit = otherwise if found.limit is None else found.limit
-    return limit if found.body is None else min(limit, times_body * found.body)
+    return limit if found.body is None else min(limit, _TAIL_CAP * found.body)
 
 
 def _find_limits(values: FloatArray, scores: Scores, alpha: float) -> dict[Cell, _Found]:

@@ -43,6 +43,8 @@ class ChanceLimits:
 # 3.5 with the rule 3 of 4 fires on 0.02 % of days (once in 25 years, as they come in runs), on 0.004 % if half of
 # the variance belongs to single series; 4.0 on a third of that.
 ALONE = ChanceLimits(common_sds=3.5, series_chance=1e-5)
+# On 8 of 10 days; fires by chance on 0.006 % of days.
+LONG_COMMON_SDS = 1.8
 WITH_WITNESS = ChanceLimits(common_sds=2.5, series_chance=1e-3)
 # Probability that a series without shift stays outside on one side on 3 of 4 days (measured: 0.01 to 0.02).
 SERIES_PERSISTS_BY_CHANCE = 0.02
@@ -109,7 +111,7 @@ def without_echo(scores: Scores, sides: Scores) -> Scores:
     return np.where(is_echo & (sides != 0)[:, np.newaxis], 0.0, scores)
 
 
-def common_limit(history: Scores, limits: ChanceLimits) -> float:
+def common_limit(history: Scores, sds: float) -> float:
     """Return the common score that a shift must exceed on the days that count.
 
     The spread of the common score is that of its own past days (median absolute value, robust against single
@@ -118,12 +120,12 @@ def common_limit(history: Scores, limits: ChanceLimits) -> float:
 
     Args:
         history: [days] common scores of usable days before the judged window.
-        limits: what chance may explain.
+        sds: standard deviations that chance may explain.
     """
     spread = _MAD_TO_SD * float(np.median(np.abs(history))) if history.size else _EXPECTED_SD
     weight = _EXPECTED_SD_WEIGHT_DAYS
     variance = (history.size * spread**2 + weight * _EXPECTED_SD**2) / (history.size + weight)
-    return max(_LEAST_COMMON, limits.common_sds * math.sqrt(variance))
+    return max(_LEAST_COMMON, sds * math.sqrt(variance))
 
 
 def series_needed(series: int, anomaly_share: float, limits: ChanceLimits) -> int:

@@ -9,7 +9,8 @@ nor against; they are skipped. The rule alone is not enough: a geography has abo
 are more than 20 %, and all of them share the weather of the day. So the deviations must also *persist beyond
 chance*, in one of two ways:
     - together: the median score of the series stays on one side on `days` of the days, further out than
-      3.5 standard deviations of its own history;
+      3.5 standard deviations of its own history, or than 1.8 on 8 of the last 10 days (in general
+      2 * of_days of 2 * of_days + 2);
     - singly: so many series stay outside on the same side, after the common movement is taken out, that chance
       explains it with at most 1e-5.
 A second witness (more subscribers than ever outside their own ranges, or the same feature moved on these days)
@@ -185,7 +186,8 @@ def _describe_persistence(figures: DriftFigures, window: DriftWindow, spec: Drif
     return (
         f"{marked}, {'and beyond chance' if window.is_persistent else 'but within what chance explains'}: all series "
         f"together stayed {abs(figures.common_level):.1f} half-ranges "
-        f"{'above' if figures.common_level > 0 else 'below'} forecast, more than {figures.common_limit:.1f} count; "
+        f"{'above' if figures.common_level > 0 else 'below'} forecast, more than {figures.common_limit:.1f} count, and "
+        f"{abs(figures.long_level):.1f} over the longer window, more than {figures.long_limit:.1f} count; "
         f"{len(figures.persistent_series)} series stayed outside by themselves{_name_series(figures)}, "
         f"{figures.persistent_needed} count"
     )

@@ -17,6 +17,7 @@ from mlops_assets.domain.model_base import Record
 from mlops_assets.domain.quality.drift_evidence import DayEvidence, common_log_move
 from mlops_assets.domain.quality.drift_persistence import (
     ALONE,
+    LONG_COMMON_SDS,
     WITH_WITNESS,
     ChanceLimits,
     Scores,
@@ -33,6 +34,7 @@ from mlops_assets.domain.quality.spec import DriftSpec
 
 _OLDEST_EVIDENCE_DAYS = 21  # a usable day further back says nothing about now
 _HISTORY_DAYS = 60
+_SETTLED_DAYS = 14
 _ACCEPTED_FOR_DAYS = 60  # by then the ranges are made of days after the shift
 # After a festival allowances are used up: for a week and more everything is lower. Measured: half-way to the low
 # end of the ranges, some plans outside, after two days at three to seven times their high end.
@@ -55,6 +57,7 @@ class DriftFigures(Record):
         common_log_move: natural logarithm of the typical series' change against expectation.
         common_level: common score that was reached on one side on as many days as the rule asks for.
         common_limit: what it must exceed.
+        long_level, long_limit: the same over a longer window, where a smaller deviation is enough.
         persistent_series: series that stayed outside on one side on as many days.
         persistent_needed: how many of them chance does not explain.
         witnesses: what else moved, in words.
@@ -68,6 +71,8 @@ class DriftFigures(Record):
     common_log_move: float = 0.0
     common_level: float = 0.0
     common_limit: float = 0.0
+    long_level: float = 0.0
+    long_limit: float = 0.0
     persistent_series: tuple[str, ...] = ()
     persistent_needed: int = 0
     witnesses: tuple[str, ...] = ()
@@ -79,9 +84,21 @@ class DriftDays:
 
     judged: DayEvidence
     window: list[DayEvidence]
+    long_window: list[DayEvidence]
     before: list[DayEvidence]
     accepted: list[DayEvidence]
     skipped: list[dt.date]
+
+    @property
+    def known(self) -> list[DayEvidence]:
+        """All days that count, each once, oldest first."""
+        days = {one.day: one for one in (*self.before, *self.long_window, *self.window)}
+        return [days[day] for day in sorted(days)]
+
+
+def long_rule(spec: DriftSpec) -> tuple[int, int]:
+    """Return on how many of how many usable days a small common shift must persist: 8 of 10 for 3 of 4."""
+    return 2 * spec.of_days, 2 * spec.of_days + 2
 
 
 def select_days(
@@ -100,13 +117,16 @@ def select_days(
     usable = [one for one in past if one.is_usable]
     counting = [one for one in usable if one.day >= first]
     oldest = day - dt.timedelta(days=_OLDEST_EVIDENCE_DAYS)
-    window = [one for one in counting[-spec.of_days :] if one.day > oldest]
-    before = counting[: len(counting) - len(window)][-_HISTORY_DAYS:]
+    recent = [one for one in counting if one.day > oldest]
+    window, long_window = recent[-spec.of_days :], recent[-long_rule(spec)[1] :]
+    # A shift that is not recognised yet must not count as history; early on there is no other.
+    settled = counting[: len(counting) - len(long_window)]
+    before = settled if len(settled) >= _SETTLED_DAYS else counting[: len(counting) - len(window)]
     accepted = []
     if since_day is not None and (day - since_day).days < _ACCEPTED_FOR_DAYS:
         accepted = [one for one in usable if one.day < since_day][-spec.of_days :]
     skipped = [one.day for one in past if one.day >= window[0].day and not one.is_usable]
-    return DriftDays(by_day[day], window, before, accepted, skipped)
+    return DriftDays(by_day[day], window, long_window, before[-_HISTORY_DAYS:], accepted, skipped)
 
 
 def _score_matrix(days: Sequence[DayEvidence], names: Sequence[str]) -> Scores:
@@ -120,21 +140,24 @@ class DriftWindow:
 
     def __init__(self, days: DriftDays, spec: DriftSpec) -> None:
         self.days, self.spec = days, spec
-        self.names = sorted({name for one in [*days.window, *days.before] for name in one.series})
+        self.names = sorted({name for one in days.known for name in one.series})
 
     @cached_property
     def window(self) -> Scores:
         """Scores of the window [days x series], beyond what is accepted, without echoes."""
-        scores = excess_over(_score_matrix(self.days.window, self.names), self.accepted)
-        # The literal rule knows no other days.
-        return scores if self.spec.of_days == 1 else without_echo(scores, self._event_sides())
+        return self._scores(self.days.window)
 
-    def _event_sides(self) -> Scores:
-        """Return for each day of the window the side of the largest event shortly before it, or 0."""
-        days = [*self.days.before, *self.days.window]
+    def _scores(self, days: list[DayEvidence]) -> Scores:
+        scores = excess_over(_score_matrix(days, self.names), self.accepted)
+        # The literal rule knows no other days.
+        return scores if self.spec.of_days == 1 else without_echo(scores, self._event_sides(days))
+
+    def _event_sides(self, judged_days: list[DayEvidence]) -> Scores:
+        """Return for each of these days the side of the largest event shortly before it, or 0."""
+        days = self.days.known
         common = common_scores(excess_over(_score_matrix(days, self.names), self.accepted))
-        sides = np.zeros(len(self.days.window))
-        for number, judged in enumerate(self.days.window):
+        sides = np.zeros(len(judged_days))
+        for number, judged in enumerate(judged_days):
             ages = np.array([(judged.day - one.day).days for one in days])
             recent = common[(ages > 0) & (ages <= _ECHO_DAYS)]
             if recent.size and np.abs(recent).max() > _EVENT_SCORE:
@@ -192,11 +215,17 @@ class DriftWindow:
             skipped_days=tuple(self.days.skipped),
             common_log_move=common_log_move(self.days.judged),
             common_level=float(persistent_level(common[:, np.newaxis], self.spec.days)[0]),
-            common_limit=common_limit(self.history, self.limits),
+            common_limit=common_limit(self.history, self.limits.common_sds),
+            long_level=self._long_level(),
+            long_limit=common_limit(self.history, LONG_COMMON_SDS),
             persistent_series=tuple(name for name, stays in zip(self.names, own, strict=True) if stays),
             persistent_needed=series_needed(judged, self.spec.anomaly_share, self.limits),
             witnesses=self.witnesses,
         )
+
+    def _long_level(self) -> float:
+        common = common_scores(self._scores(self.days.long_window))
+        return float(persistent_level(common[:, np.newaxis], long_rule(self.spec)[0])[0])
 
     @property
     def is_persistent(self) -> bool:
@@ -204,7 +233,9 @@ class DriftWindow:
         if self.spec.of_days == 1:
             return True
         figures = self.figures
-        is_common = abs(figures.common_level) > figures.common_limit
+        is_common = (
+            abs(figures.common_level) > figures.common_limit or abs(figures.long_level) > figures.long_limit
+        )
         return is_common or len(figures.persistent_series) >= figures.persistent_needed
 
     @property

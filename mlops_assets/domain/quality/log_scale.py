@@ -12,6 +12,7 @@ import numpy as np
 from mlops_assets.domain.quality.forecasters.protocol import FloatArray
 
 OFFSET = 0.1
+_LEAST_MEDIAN_MB = 1e-6  # a byte
 _LARGEST_Z = 50.0  # exp(50) medians; beyond it floats lose all meaning
 
 
@@ -28,7 +29,8 @@ def find_medians(values_mb: FloatArray) -> FloatArray:
     values = np.where(known.any(axis=0), values_mb, 0.0)
     medians = np.median(values, axis=0) if known.all() else np.nanmedian(values, axis=0)
     means = np.where(known, values, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    found: FloatArray = np.where(medians > 0, medians, np.where(means > 0, means, 1.0))
+    positive = np.where(medians > 0, medians, np.where(means > 0, means, 1.0))
+    found: FloatArray = np.maximum(positive, _LEAST_MEDIAN_MB)
     return found
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mlops_assets.domain.quality.calibration import FEWEST_FOR_COMMON
 from mlops_assets.domain.quality.forecasters.protocol import FloatArray, ForecastCalendar
 
 _SPREADS = 5.0  # robust standard deviations: a normal day is beyond them once in a million
@@ -20,8 +21,8 @@ def soften_outliers(z: FloatArray, calendar: ForecastCalendar) -> FloatArray:
     """Return a history with values clipped to five robust standard deviations around their expectation.
 
     Expectation: the median of the series, plus the median deviation of the weekday from it, plus that of all
-    series on the day (a festival is no oddity of one series). A lasting shift moves the medians within
-    weeks and is then no outlier.
+    series on the day (a festival is no oddity of one series). Holidays stay as they are: their effect is to be
+    learned. A lasting shift moves the medians within weeks and is then no outlier.
 
     Args:
         z: float64 [days x series], NaN where unknown.
@@ -33,10 +34,12 @@ def soften_outliers(z: FloatArray, calendar: ForecastCalendar) -> FloatArray:
     residuals = z - _median(z)
     for weekday in range(_WEEK):
         residuals[weekdays == weekday] -= _median(residuals[weekdays == weekday])
-    common = _median(residuals.T).T if z.shape[1] > _WEEK else np.zeros((len(z), 1))
+    common = _median(residuals.T).T if z.shape[1] >= FEWEST_FOR_COMMON else np.zeros((len(z), 1))
     residuals -= common
     limit = _SPREADS * np.maximum(_MAD_TO_SD * _median(np.abs(residuals)), _LEAST_SD)
-    softened: FloatArray = z - residuals + np.clip(residuals, -limit, limit)
+    clipped = np.clip(residuals, -limit, limit)
+    is_holiday = calendar.holiday_flags[: len(z), None] > 0
+    softened: FloatArray = np.where(is_holiday, z, z - residuals + clipped)
     return softened
 
 

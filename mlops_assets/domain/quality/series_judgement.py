@@ -132,13 +132,17 @@ def read_day_ranges(kernel: pa.Table, day: dt.date) -> list[DayRange]:
     Raises:
         TableInputError: a column is missing, or a series occurs twice on the day.
     """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     needed = ("series", "target_day", "status", *_NUMBERS)
     absent = [name for name in needed if name not in kernel.column_names]
     if absent:
         raise TableInputError(
             f"kernel rows lack {', '.join(absent)}", remedy="build the kernel partition again"
         )
-    found = [row for row in kernel.select(list(needed)).to_pylist() if row.pop("target_day") == day]
+    is_of_day = pc.equal(kernel["target_day"], pa.scalar(day, pa.date32()))
+    found = kernel.filter(is_of_day).select(["series", "status", *_NUMBERS]).to_pylist()
     if len({row["series"] for row in found}) != len(found):
         raise TableInputError(
             "a series has two ranges for one day", where=str(day), expected="the rows of one kernel"

@@ -109,14 +109,13 @@ def _has_ended(values_mb: FloatArray) -> NDArray[np.bool_]:
 
 def _is_new(values_mb: FloatArray) -> NDArray[np.bool_]:
     known = np.isfinite(values_mb)
-    new: NDArray[np.bool_] = known[-1] & (known.sum(axis=0) == 1)
+    new: NDArray[np.bool_] = np.logical_and(known[-1], known.sum(axis=0) == 1)
     return new
 
 
 def _is_silent(usable: FloatArray) -> NDArray[np.bool_]:
     has_traffic = np.where(np.isfinite(usable), usable, 0.0) > 0
-    silent: NDArray[np.bool_] = ~has_traffic.any(axis=0)
-    return silent
+    return np.logical_not(has_traffic.any(axis=0))
 
 
 def _is_constant(usable: FloatArray) -> NDArray[np.bool_]:

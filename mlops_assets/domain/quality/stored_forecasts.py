@@ -76,7 +76,15 @@ class StoredForecasts:
         has_forecast = np.isfinite(columns["z_mid"]) & np.isfinite(columns["z_halfwidth"])
         columns = {name: values[has_forecast] for name, values in columns.items()}
         made = columns["target_day"] - columns["horizon_days"]
-        return cls(tuple(_one_day(int(number), columns, made == number) for number in np.unique(made)))
+        order = np.argsort(made, kind="stable")
+        numbers, starts = np.unique(made[order], return_index=True)
+        parts = {name: np.split(values[order], starts[1:]) for name, values in columns.items()}
+        return cls(
+            tuple(
+                _one_day(int(number), {name: part[place] for name, part in parts.items()})
+                for place, number in enumerate(numbers)
+            )
+        )
 
 
 def _column(rows: pa.Table, name: str) -> NDArray[Any]:
@@ -92,8 +100,7 @@ def _column(rows: pa.Table, name: str) -> NDArray[Any]:
     return values.to_numpy(zero_copy_only=False).astype(kind)  # type: ignore[no-any-return]
 
 
-def _one_day(number: int, columns: dict[str, NDArray[Any]], is_of_day: NDArray[np.bool_]) -> DayForecast:
-    of_day = {name: values[is_of_day] for name, values in columns.items()}
+def _one_day(number: int, of_day: dict[str, NDArray[Any]]) -> DayForecast:
     names, first, places = np.unique(of_day["series"], return_index=True, return_inverse=True)
     shape = (int(of_day["horizon_days"].max()), len(names))
     cells = (of_day["horizon_days"] - 1, places)

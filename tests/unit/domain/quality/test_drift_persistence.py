@@ -76,11 +76,13 @@ def test_days_without_scores_have_no_movement() -> None:
 
 def test_limit_follows_history_and_never_falls_too_low() -> None:
     calm, restless = np.tile([0.05, -0.05], 100), np.tile([1.0, -1.0], 100)
-    assert common_limit(np.array([]), ALONE) == 1.75
-    assert common_limit(calm, WITH_WITNESS) == 0.75
-    assert common_limit(restless, ALONE) > 5.0
+    assert common_limit(np.array([]), ALONE.common_sds) == 1.75
+    assert common_limit(calm, WITH_WITNESS.common_sds) == 0.75
+    assert common_limit(restless, ALONE.common_sds) > 5.0
     with_one_event = np.concatenate([calm, [9.0]])
-    assert common_limit(with_one_event, ALONE) == pytest.approx(common_limit(calm, ALONE), abs=0.05)
+    assert common_limit(with_one_event, ALONE.common_sds) == pytest.approx(
+        common_limit(calm, ALONE.common_sds), abs=0.05
+    )
 
 
 @given(st.integers(1, 60), st.integers(0, 60), st.floats(0.001, 0.5))

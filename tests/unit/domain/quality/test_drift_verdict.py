@@ -234,6 +234,23 @@ def test_restless_history_raises_the_bar() -> None:
     assert judge([*past(40), *shifted]).kind == "behaviour_shift"
 
 
+def test_small_shift_of_everything_is_found_by_its_length() -> None:
+    """A little inside and outside the ends of the ranges, on one side, for over a week."""
+    spread = {
+        "data_s": 1.2,
+        "data_m": 1.1,
+        "data_l": 0.85,
+        "combo_m": 0.85,
+        "voice_s": 0.7,
+        "prepaid_base": 0.8,
+    }
+    restless = [evidence(number, scores(0.25 if number % 3 else -0.25)) for number in range(-40, 0)]
+    days = [evidence(number, spread) for number in range(12)]
+    found = [judge([*restless, *days[: upto + 1]]) for upto in range(12)]
+    assert [verdict.kind for verdict in found].index("behaviour_shift") == 7
+    assert found[-1].figures.common_level < found[-1].figures.common_limit
+
+
 def test_large_panel_finds_a_fifth_that_moved_in_both_directions() -> None:
     plans = [f"plan_{number}" for number in range(60)]
     up, down = scores(1.8, plans[:10]), scores(-1.8, plans[10:20])
