@@ -31,3 +31,10 @@ def trailing_days(days: int) -> dg.TimeWindowPartitionMapping:
             start_offset=-WHOLE_HISTORY_DAYS, allow_nonexistent_upstream_partitions=True
         )
     return dg.TimeWindowPartitionMapping(start_offset=1 - days, allow_nonexistent_upstream_partitions=True)
+
+
+def day_before() -> dg.TimeWindowPartitionMapping:
+    """Return the mapping from a day to the one before it; the first day has none."""
+    return dg.TimeWindowPartitionMapping(
+        start_offset=-1, end_offset=-1, allow_nonexistent_upstream_partitions=True
+    )

@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.assets.execution import retry_if_worthwhile
-from mlops_assets.assets.partitions import trailing_days
+from mlops_assets.assets.partitions import day_before, trailing_days
 from mlops_assets.assets.presentation import data_version, outcome_table, row_count_metadata, select_published
 from mlops_assets.config import names
 from mlops_assets.config.models import ProjectConfig
@@ -30,9 +30,7 @@ from mlops_assets.domain.reporting.monitor_reports import (
 )
 
 KERNEL_REACH_DAYS = 210  # training, calibration and horizon of the longest kernel
-_YESTERDAY = dg.TimeWindowPartitionMapping(
-    start_offset=-1, end_offset=-1, allow_nonexistent_upstream_partitions=True
-)
+
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ def _build_monitor(
     config: ProjectConfig, spec: MonitorSpec, days: dg.PartitionsDefinition
 ) -> list[dg.AssetsDefinition]:
     source = dg.AssetKey(names.table_key(spec.table))
-    by_older_ranges = dg.AssetDep(_key(spec, KERNEL), partition_mapping=_YESTERDAY)
+    by_older_ranges = dg.AssetDep(_key(spec, KERNEL), partition_mapping=day_before())
     deps = {
         KERNEL: [dg.AssetDep(source, partition_mapping=trailing_days(KERNEL_REACH_DAYS))],
         ANOMALIES: [dg.AssetDep(source), by_older_ranges],
