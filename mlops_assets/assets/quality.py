@@ -32,7 +32,6 @@ from mlops_assets.domain.reporting.monitor_reports import (
 KERNEL_REACH_DAYS = 210  # training, calibration and horizon of the longest kernel
 
 
-
 @dataclass(frozen=True)
 class _Result:
     """One stored result of a monitor: how it is made, what is checked, what people read about it."""
