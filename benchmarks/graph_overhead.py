@@ -42,8 +42,10 @@ def run_direct(landing: str, home: str, days: int) -> list[float]:
     """Call the domain functions of the same days directly; return the CPU seconds of each."""
     from benchmarks.subscriber_etl import open_site
     from mlops_assets.domain.features.build import build_table
-    from mlops_assets.domain.features.catalogue import FEATURE_TABLES
+    from mlops_assets.domain.features.catalogue import FEATURE_TABLES, feeds_behind
     from mlops_assets.domain.feeds.landing import land_feed
+    from mlops_assets.domain.quality.monitor_day import MonitorDay
+    from mlops_assets.domain.reporting.monitor_reports import render_monitor_day, render_summary_day
 
     config = one_geography()
     site = open_site(landing, home, config.environment.executor.cores)
@@ -58,6 +60,13 @@ def run_direct(landing: str, home: str, days: int) -> list[float]:
                 )
             for table in FEATURE_TABLES.values():
                 build_table(table, code, day, lake=site.lake, engine=site.engine)
+            for spec in config.monitors.values():
+                monitored = MonitorDay(spec, feeds_behind(spec.table), code, day, site.lake, site.engine)
+                for act in (monitored.build_kernel, monitored.judge, monitored.decide):
+                    act()
+                render_monitor_day(monitored)
+        monitors, codes = list(config.monitors.values()), sorted(config.geographies)
+        render_summary_day(config.daily_feeds(), codes, monitors, day, day, site.lake)
         spent.append(Usage.taken().since(start).cpu_s)
     return spent
 

@@ -64,7 +64,7 @@ def held(replay: Replay) -> Replay:
     break_units(replay, "cl", "usage", "DATA_LOCAL_VOL")
     *earlier, last = run_days(replay)
     assert [result.status for result in earlier] == ["built"] * 3, [r.findings for r in earlier]
-    assert last.status == "incomplete"
+    assert last.status == "incomplete", last.failures
     assert any("usage_" in finding and "held" in finding for finding in last.findings)
     return replay
 

@@ -38,19 +38,30 @@ def test_a_headless_day_delivers_mails(replay: Replay) -> None:
     platform.outbox.enqueue(make_message(), NOW)
     (result,) = replay.run(FIRST_DAY, FIRST_DAY, lambda _: None)
     assert result.undelivered == ()
-    assert [entry.state for entry in platform.outbox.entries()] == ["sent"]
+    entries = platform.outbox.entries()
+    assert {entry.state for entry in entries} == {"sent"}
+    assert {entry.key.report for entry in entries} == {make_message().report, "quality/daily_summary"}
 
 
-@pytest.mark.parametrize("damage", ["mailbox", "outbox"])
-def test_undeliverable_mail_fails_no_day(replay: Replay, damage: str) -> None:
+def test_undeliverable_mail_fails_no_day(replay: Replay) -> None:
+    """What cannot be delivered waits in the outbox."""
     platform, home = replay.workspace.platform, replay.workspace.home
     platform.outbox.enqueue(make_message(), NOW)
-    mail = replay.workspace.config.environment.mail
-    if damage == "mailbox":
-        (home / mail.mailbox).write_text("a file in the way")
-    else:
-        (home / mail.outbox).write_bytes(b"")
+    (home / replay.workspace.config.environment.mail.mailbox).write_text("a file in the way")
     (result,) = replay.run(FIRST_DAY, FIRST_DAY, lambda _: None)
     assert result.status == "built"
     assert len(result.undelivered) == 1
     assert "cannot be" in result.findings[-1]
+
+
+def test_a_day_whose_reports_cannot_be_queued_is_not_done(
+    replay: Replay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without an outbox a mail would be lost; the day stays due and says why."""
+    monkeypatch.setattr("mlops_assets.assets.execution.RETRIES", 0)
+    platform, home = replay.workspace.platform, replay.workspace.home
+    platform.outbox.enqueue(make_message(), NOW)
+    (home / replay.workspace.config.environment.mail.outbox).write_bytes(b"")
+    (result,) = replay.run(FIRST_DAY, FIRST_DAY, lambda _: None)
+    assert result.status == "failed"
+    assert any("quality_summary" in finding for finding in result.findings)

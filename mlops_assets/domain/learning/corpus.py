@@ -27,13 +27,7 @@ from mlops_assets.domain.learning.corpus_expression import (
 )
 from mlops_assets.domain.learning.lake_tables import corpus_table
 from mlops_assets.domain.learning.spec import ColumnLabel, CorpusSpec, EventLabel, HashSplit, ModelSpec
-from mlops_assets.domain.learning.splits import (
-    PARTS,
-    SplitPlan,
-    as_of_days_with,
-    hash_split,
-    plan_time_split,
-)
+from mlops_assets.domain.learning.splits import PARTS, SplitPlan, hash_split, plan_time_split, usable_days
 from mlops_assets.domain.ports import Lake, Manifest, PartitionId, TableEngine, ViewSource
 from mlops_assets.domain.published import find_current
 from mlops_assets.domain.quality.subscriber_tables import ANOMALIES
@@ -218,7 +212,7 @@ def _resolve(
         label.horizon_days,
         corpus.split,
         corpus.min_history_days,
-        as_of_days_with(
+        usable_days(
             lake.days(corpus.table, request.segment),
             lake.days(label.table, request.segment),
             label.horizon_days,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from mlops_assets.domain.errors import CorpusError
 from mlops_assets.domain.learning.spec import CorpusSpec, EventLabel, HashSplit, ModelSpec
-from mlops_assets.domain.learning.splits import as_of_days_with, first_trainable_day, plan_time_split
+from mlops_assets.domain.learning.splits import first_trainable_day, plan_time_split, usable_days
 from mlops_assets.domain.ports import LedgerEntry, ModelSlot
 
 
@@ -66,7 +66,7 @@ def plan_first_training(
     if days[-1] < ready_day:
         return TrainingPlan(slot, False, f"trainable from {ready_day}, data until {days[-1]}")
     try:
-        is_usable = as_of_days_with(days, label_days, horizon_days)
+        is_usable = usable_days(days, label_days, horizon_days)
         plan_time_split(days[0], days[-1], horizon_days, split, corpus.min_history_days, is_usable)
     except CorpusError:
         return TrainingPlan(slot, False, f"days were lost; too few complete label windows until {days[-1]}")

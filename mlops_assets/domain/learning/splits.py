@@ -102,7 +102,7 @@ def plan_time_split(
     return SplitPlan(train, validation, holdout, horizon_days)
 
 
-def as_of_days_with(
+def usable_days(
     days: Collection[dt.date], label_days: Collection[dt.date], horizon_days: int
 ) -> Callable[[dt.date], bool]:
     """Return whether an as-of day can be used: its features are published and so is its whole label window."""

@@ -237,7 +237,7 @@ def _read_summary(
     states = {code: [read_delivery_state(lake, feed, code, day) for feed in feeds] for code in geographies}
     outside = {code: _outside_shares(monitors, code, day, lake) for code in geographies}
     held = [state for state in find_held(lake, feeds, geographies) if state.day <= day]
-    late = {one.delivery for one in find_escalations(held, contracts)}
+    late = {_key_of(one.delivery) for one in find_escalations(held, contracts)}
     return build_daily_summary(
         {code: [_cell(state, outside[code]) for state in found] for code, found in states.items()},
         exec_date=exec_date,
@@ -272,7 +272,11 @@ def _cell(state: DeliveryState, outside: Mapping[str, str]) -> FeedCell:
     return FeedCell(feed=state.feed, is_anomaly=is_anomaly, reason=_CELL_REASON.get(state.state, ""))
 
 
-def _held(state: DeliveryState, late: Collection[DeliveryState]) -> HeldFeed:
+def _key_of(state: DeliveryState) -> tuple[str, str, dt.date]:
+    return state.feed, state.geography, state.day
+
+
+def _held(state: DeliveryState, late: Collection[tuple[str, str, dt.date]]) -> HeldFeed:
     findings = "; ".join(one.text for one in state.health.findings) if state.health else ""
     return HeldFeed(
         feed=state.feed,
@@ -280,5 +284,5 @@ def _held(state: DeliveryState, late: Collection[DeliveryState]) -> HeldFeed:
         day=state.day,
         age_days=state.age_days or 0,
         reason=findings or "no verdict is stored",
-        is_escalated=state in late,
+        is_escalated=_key_of(state) in late,
     )

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from mlops_assets.domain.errors import CorpusError
 from mlops_assets.domain.learning.spec import HashSplit, TimeSplit
 from mlops_assets.domain.learning.splits import (
-    as_of_days_with,
     first_trainable_day,
     hash_split,
     plan_time_split,
+    usable_days,
 )
 
 FIRST = dt.date(2026, 1, 1)
@@ -68,7 +68,7 @@ def test_days_that_were_lost_are_passed_over(
     lost = data.draw(st.sets(st.sampled_from(every_day), max_size=3))
     kept = [day for day in every_day if day not in lost]
     try:
-        plan = plan_time_split(FIRST, last, horizon_days, split, 0, as_of_days_with(kept, kept, horizon_days))
+        plan = plan_time_split(FIRST, last, horizon_days, split, 0, usable_days(kept, kept, horizon_days))
     except CorpusError:
         assert lost
         return
