@@ -8,6 +8,7 @@ import importlib
 import os
 import tempfile
 import threading
+from pathlib import Path
 
 import dagster as dg
 
@@ -40,8 +41,11 @@ def warm_up() -> None:
     @dg.asset
     def trivial() -> None: ...
 
-    with tempfile.TemporaryDirectory() as folder, dg.DagsterInstance.local_temp(folder) as instance:
-        dg.materialize([trivial], instance=instance, raise_on_error=False)
+    with tempfile.TemporaryDirectory() as folder:
+        # Without a file of its own the instance would greet the user, and report that it was used.
+        (Path(folder) / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+        with dg.DagsterInstance.local_temp(folder) as instance:
+            dg.materialize([trivial], instance=instance, raise_on_error=False)
     os.environ[WARM_FLAG] = str(threading.active_count())
 
 

@@ -32,7 +32,7 @@ def build_day_log_asset(
             "What each geography delivered on the day and what became of it.\n\nGrain: one row per geography and feed. "
             "Freshness: with the day's run. On failure: the day counts as not built and is run again."
         ),
-        group_name=names.SHARED_GROUP,
+        group_name=names.OPERATION_GROUP,
         owners=["team:data-platform"],
         partitions_def=days,
         deps=upstream,

@@ -28,6 +28,7 @@ from mlops_assets.domain.reporting.monitor_reports import (
     render_monitor_day,
     render_summary_day,
 )
+from mlops_assets.domain.reporting.report_index import save_report_index
 
 KERNEL_REACH_DAYS = 210  # training, calibration and horizon of the longest kernel
 
@@ -175,11 +176,15 @@ def _is_fine(name: str, spec: MonitorSpec, outcome: MonitorOutcome) -> bool | No
     return not facts["verdict"]["is_retraining_due"]
 
 
+def _report_key(spec: MonitorSpec) -> list[str]:
+    return ["reports", spec.name, "anomaly_report"]
+
+
 def _build_report(
     config: ProjectConfig, spec: MonitorSpec, days: dg.PartitionsDefinition
 ) -> dg.AssetsDefinition:
     @dg.asset(
-        key=dg.AssetKey(["reports", spec.name, "anomaly_report"]),
+        key=dg.AssetKey(_report_key(spec)),
         description=(
             f"What was outside its range in {spec.name}, why, and what follows; mailed when there is something to "
             "say.\n\nGrain: one page and one kernel file per geography and day. Freshness: with the day's run. On "
@@ -219,7 +224,8 @@ def _build_report(
 def _build_summary(
     config: ProjectConfig, monitors: Sequence[MonitorSpec], days: dg.PartitionsDefinition
 ) -> dg.AssetsDefinition:
-    deps = [_key(spec, result) for spec in monitors for result in (ANOMALIES, DRIFT)]
+    # After the monitors' reports: the last report of a day renews the index of all.
+    deps = [dg.AssetKey(_report_key(spec)) for spec in monitors]
     deps += [dg.AssetKey(names.feed_key(feed.name)) for feed in config.daily_feeds()]
 
     @dg.asset(
@@ -249,6 +255,7 @@ def _build_summary(
         )
         for path, content in rendered.files.items():
             reports.save(path, content)
+        save_report_index(reports)
         recipients = sorted({address for spec in monitors for address in spec.recipients})
         outbox.enqueue(make_summary_message(rendered, day, recipients), dt.datetime.now(dt.UTC))
         return dg.MaterializeResult(metadata={"summary": dg.MetadataValue.md(rendered.markdown)})

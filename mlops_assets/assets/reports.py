@@ -20,6 +20,7 @@ from mlops_assets.domain.learning.corpus_reader import load_corpus
 from mlops_assets.domain.learning.training import read_challenger, require_corpus
 from mlops_assets.domain.ports import Lake, ModelRegistry, ModelSlot, PromotionLedger, ReportStore
 from mlops_assets.domain.reporting.model_card_page import render_model_card_html, render_model_card_markdown
+from mlops_assets.domain.reporting.report_index import save_report_index
 
 
 def build_report_assets(config: ProjectConfig) -> list[dg.AssetsDefinition]:
@@ -70,6 +71,7 @@ def _build_model_card(
         path = reports.save(
             f"model_cards/{slot.registered_name}/version-{card.version}.html", render_model_card_html(card)
         )
+        save_report_index(reports)
         return dg.MaterializeResult(
             metadata={
                 "card": dg.MetadataValue.md(render_model_card_markdown(card)),

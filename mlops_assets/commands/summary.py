@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from mlops_assets.commands.replay import DayResult
 from mlops_assets.config.run_plan import slots
 from mlops_assets.domain.ports import PartitionId
-from mlops_assets.domain.reporting.report_index import INDEX_NAME, build_report_index
+from mlops_assets.domain.reporting.report_index import INDEX_NAME, save_report_index
 from mlops_assets.domain.reporting.run_summary import (
     ChampionLine,
     DayLine,
@@ -38,8 +38,7 @@ def save_summary(
     reports.save(
         f"run_summaries/{summary.first_day}_{summary.last_day}.html", render_run_summary_html(summary)
     )
-    index = build_report_index((path, reports.read(path)) for path in reports.list() if path != INDEX_NAME)
-    return summary, reports.save(INDEX_NAME, index)
+    return summary, save_report_index(reports)
 
 
 def collect_summary(
@@ -127,7 +126,7 @@ def _places(workspace: Workspace) -> Iterator[Place]:
     yield Place(
         title="Reports",
         location=str(workspace.home / storage.reports / INDEX_NAME),
-        what="this summary, model cards",
+        what="this summary, the reports of each day, model cards",
     )
     yield Place(
         title="Dagster",

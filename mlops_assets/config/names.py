@@ -8,6 +8,8 @@ from __future__ import annotations
 from mlops_assets.domain.learning import lake_tables
 
 SHARED_GROUP = "shared"
+# What rests on every use case: in a group of its own, so that the lineage reads from left to right.
+OPERATION_GROUP = "operation"
 
 DAILY_JOB = "daily_graph"
 TRAINING_JOB = "train_and_promote"

@@ -178,7 +178,7 @@ def _segments(entry: LedgerEntry, spec: ModelSpec) -> list[SegmentNote]:
             column=segment["column"],
             value=segment["value"],
             row_count=segment["rows"],
-            metric=segment["gain"],
+            gain=segment["gain"],
             is_tolerated=segment["gain"] is not None and segment["gain"] >= -spec.gate.segment_tolerance,
         )
         for segment in figures["segments"]

@@ -83,13 +83,15 @@ class MetricNote(Record):
 
 
 class SegmentNote(Record):
-    """The main metric in one segment of the holdout; `is_tolerated` is the gate's verdict."""
+    """Gain in the main metric in one segment of the holdout, over the champion before or, without one, the baseline.
+
+    `is_tolerated` is the gate's verdict.
+    """
 
     column: str
     value: str
     row_count: RowCount
-    metric: float | None
-    champion_metric: float | None = None
+    gain: float | None
     is_tolerated: bool
 
 

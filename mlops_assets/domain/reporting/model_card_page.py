@@ -133,14 +133,13 @@ def _metrics_table(card: ModelCard) -> Table:
 
 def _segments_table(card: ModelCard) -> Table:
     return make_table(
-        f"{format_name(card.metric)} by segment of the holdout",
-        ["Segment", "#Rows", "#This version", "#Champion before", "Within tolerance"],
+        f"Gain in {format_name(card.metric)} by segment of the holdout; positive is better",
+        ["Segment", "#Rows", "#Gain", "Within tolerance"],
         [
             (
                 f"{format_name(part.column)}: {part.value}",
                 format_count(part.row_count),
-                format_number(part.metric),
-                format_number(part.champion_metric),
+                format_number(part.gain, is_signed=True),
                 Mark("yes", "good") if part.is_tolerated else Mark("no", "bad"),
             )
             for part in card.segments

@@ -10,10 +10,11 @@ import datetime as dt
 import html
 import re
 from collections.abc import Iterable, Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
 from mlops_assets.domain.model_base import Record
+from mlops_assets.domain.ports import ReportStore
 from mlops_assets.domain.reporting.formats import format_name
 from mlops_assets.domain.reporting.pages import render_page
 
@@ -56,6 +57,12 @@ def build_report_index(documents: Iterable[tuple[str, bytes]]) -> str:
     entries = [make_index_entry(path, content) for path, content in documents if path != INDEX_NAME]
     newest = max((entry.data_day for entry in entries if entry.data_day), default=None)
     return render_page("report_index.html.j2", title="Reports", data_day=newest, groups=_group(entries))
+
+
+def save_report_index(reports: ReportStore) -> Path:
+    """Write the index page over all reports that are there, and return its path."""
+    documents = ((path, reports.read(path)) for path in reports.list() if path != INDEX_NAME)
+    return reports.save(INDEX_NAME, build_report_index(documents))
 
 
 def make_index_entry(path: str, content: bytes) -> IndexEntry:

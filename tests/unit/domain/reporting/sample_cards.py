@@ -76,9 +76,9 @@ def make_card(**changes: Any) -> ModelCard:
             _metric("brier", 0.0289, 0.0270, 0.0309, 0.0292, is_higher_better=False),
         ],
         "segments": [
-            _segment("prepaid", 11_802, 0.8151, 0.8012),
-            _segment("combo", 4_120, 0.7904, 0.7966),
-            _segment("data only", 2_322, 0.8240, 0.8131),
+            _segment("prepaid", 11_802, 0.0139),
+            _segment("combo", 4_120, -0.0062),
+            _segment("data only", 2_322, 0.0109),
         ],
         "business": {
             "name": "expected_retained_margin_usd_per_1000",
@@ -144,9 +144,9 @@ def _metric(name: str, value: float, low: float, high: float, before: float, **r
     return {"name": name, "value": value, "low": low, "high": high, "champion_value": before, **rest}
 
 
-def _segment(value: str, row_count: int, metric: float, before: float) -> dict[str, Any]:
+def _segment(value: str, row_count: int, gain: float) -> dict[str, Any]:
     shown = {"column": "plan_family", "value": value, "row_count": row_count}
-    return {**shown, "metric": metric, "champion_metric": before, "is_tolerated": True}
+    return {**shown, "gain": gain, "is_tolerated": True}
 
 
 def _candidate(algorithm: str, value: float, error: float, seconds: float, **rest: Any) -> dict[str, Any]:
