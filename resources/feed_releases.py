@@ -10,20 +10,18 @@ promotion ledger, and for the same reasons has a rollback journal: copied with i
 from __future__ import annotations
 
 import datetime as dt
-import sqlite3
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mlops_assets.domain.errors import StorageError
 from mlops_assets.domain.quality.release_ports import FeedRelease
-from resources.atomic_files import publish, temporary_path
-from resources.file_lock import exclusive_lock
+from resources.sqlite_file import SqliteFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import sqlite3
     from pathlib import Path
 
 _APPLICATION_ID = 0x6D6C6672  # "mlfr": tells this file from any other SQLite file
+_SCHEMA_VERSION = 1
 _SCHEMA = """
 CREATE TABLE release (
   sequence INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -54,7 +52,16 @@ class SqliteFeedReleases:
 
     def __init__(self, path: Path, busy_timeout_s: float = 60.0) -> None:
         self.path = path
-        self.busy_timeout_s = busy_timeout_s
+        self._file = SqliteFile(
+            path=path,
+            title="the record of feed releases",
+            application_id=_APPLICATION_ID,
+            schema_version=_SCHEMA_VERSION,
+            schema=_SCHEMA,
+            remedy="put the latest good copy of this file back; held deliveries stay held until then",
+            journal="DELETE",
+            busy_timeout_s=busy_timeout_s,
+        )
 
     def record(self, release: FeedRelease) -> FeedRelease:
         """Append a release; the same delivery again returns the release that was recorded first.
@@ -63,78 +70,28 @@ class SqliteFeedReleases:
             StorageError: who or why is missing, the time has no zone, or the file cannot be written.
         """
         _require_complete(release, str(self.path))
-        self._create_if_missing()
-        with self._opened() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        self._file.create_if_missing()
+        with self._file.writing() as connection:
             found = _find(connection, _key(release))
             if found is None:
                 at_utc = release.released_at_utc.astimezone(dt.UTC).isoformat()
                 row = (*_key(release), release.released_by, at_utc, release.note)
                 connection.execute(_INSERT, row)
-            connection.execute("COMMIT")
         return found or release
 
     def find(self, feed: str, geography: str, day: dt.date, raw_sha256: str) -> FeedRelease | None:
         """Return the release of exactly these bytes, or None. Raises StorageError if the file is damaged."""
         if not self.path.exists():
             return None
-        with self._opened() as connection:
+        with self._file.opened() as connection:
             return _find(connection, (feed, geography, day.isoformat(), raw_sha256))
 
     def history(self) -> list[FeedRelease]:
         """Return all releases, oldest first. Raises StorageError if the file is damaged."""
         if not self.path.exists():
             return []
-        with self._opened() as connection:
+        with self._file.opened() as connection:
             return [_decode(row) for row in connection.execute(f"{_SELECT} ORDER BY sequence")]
-
-    def _create_if_missing(self) -> None:
-        """Build the empty file aside and move it in place, so that an existing file is always whole."""
-        if self.path.exists():
-            return
-        with exclusive_lock(self.path.with_name(f"{self.path.name}.lock"), self.busy_timeout_s):
-            if self.path.exists():
-                return
-            temporary = temporary_path(self.path)
-            connection = sqlite3.connect(temporary)
-            try:
-                connection.executescript(_SCHEMA)
-                connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-            finally:
-                connection.close()
-            publish(temporary, self.path)
-
-    @contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
-        """Open the existing file; an unfinished transaction is rolled back when it is closed."""
-        connection: sqlite3.Connection | None = None
-        address = f"{self.path.absolute().as_uri()}?mode=rw"
-        try:
-            connection = sqlite3.connect(address, uri=True, timeout=self.busy_timeout_s, isolation_level=None)
-            connection.execute("PRAGMA synchronous = EXTRA")
-            (application_id,) = connection.execute("PRAGMA application_id").fetchone()
-            if application_id != _APPLICATION_ID:
-                raise self._unusable("it is empty or not a record of releases", is_retryable=False)
-            yield connection
-        except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
-            is_damaged = code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-            raise self._unusable(str(error), is_retryable=not is_damaged) from error
-        finally:
-            if connection is not None:
-                connection.close()
-
-    def _unusable(self, fact: str, *, is_retryable: bool) -> StorageError:
-        error = StorageError(
-            f"the record of feed releases cannot be used: {fact}",
-            where=str(self.path),
-            expected=f"a writable, whole file, free within {self.busy_timeout_s:g} s",
-            remedy="check the disk, the permissions and which process holds the file, then run again"
-            if is_retryable
-            else "put the latest good copy of this file back; held deliveries stay held until then",
-        )
-        error.is_retryable = is_retryable
-        return error
 
 
 def _key(release: FeedRelease) -> tuple[str, str, str, str]:

@@ -46,11 +46,16 @@ class LocalReportStore:
         found = (path.relative_to(self.root) for path in self.root.rglob("*") if path.is_file())
         return sorted(path.as_posix() for path in found if not _is_hidden(path))
 
-    def read(self, relative_path: str) -> bytes:
-        """Return the content of a report. Raises StorageError if there is none or the path is refused."""
+    def read(self, relative_path: str, most_bytes: int = -1) -> bytes:
+        """Return the content of a report, or its first bytes only.
+
+        Raises:
+            StorageError: there is none, or the path is refused.
+        """
         path = self.root.joinpath(*_checked_parts(relative_path))
         try:
-            return path.read_bytes()
+            with path.open("rb") as stream:
+                return stream.read(most_bytes)
         except OSError as error:
             raise StorageError(
                 "the report cannot be read",

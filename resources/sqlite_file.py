@@ -2,8 +2,8 @@
 
 Belongs here: creating, opening, transactions, what SQLite's errors mean. Does not belong here: any table.
 
-The write-ahead log lets people read while a process writes. `synchronous=FULL` makes each commit durable, as it
-would not be with the log's usual `NORMAL`.
+Each commit is durable: `synchronous` is FULL with the write-ahead log and EXTRA with a rollback journal; the usual
+settings of neither promise that.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mlops_assets.domain.errors import StorageError
 from resources.atomic_files import publish, temporary_path
@@ -42,6 +42,8 @@ class SqliteFile:
         schema_version: of `schema`.
         schema: statements that make the empty tables.
         remedy: what to do when the file is damaged.
+        journal: `WAL` lets people read while a process writes; `DELETE` keeps all state in the one file, so that a
+            copy of it is whole.
         busy_timeout_s: how long to wait for another writer, seconds.
     """
 
@@ -51,6 +53,7 @@ class SqliteFile:
     schema_version: int
     schema: str
     remedy: str
+    journal: Literal["WAL", "DELETE"] = "WAL"
     busy_timeout_s: float = 60.0
 
     def create_if_missing(self) -> None:
@@ -70,7 +73,7 @@ class SqliteFile:
                 connection.executescript(self.schema)
                 connection.execute(f"PRAGMA application_id = {self.application_id:d}")
                 connection.execute(f"PRAGMA user_version = {self.schema_version:d}")
-                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute(f"PRAGMA journal_mode = {self.journal}")
             finally:
                 connection.close()  # writes the log back into the file
             publish(temporary, self.path)
@@ -87,7 +90,7 @@ class SqliteFile:
         try:
             connection = sqlite3.connect(address, uri=True, timeout=self.busy_timeout_s, isolation_level=None)
             connection.row_factory = sqlite3.Row
-            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA synchronous = {'FULL' if self.journal == 'WAL' else 'EXTRA'}")
             self._require_ours(connection)
             yield connection
         except sqlite3.Error as error:

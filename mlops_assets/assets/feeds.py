@@ -30,8 +30,6 @@ from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.ports import Lake, LandingZone, TableEngine
 from mlops_assets.domain.quality.release_ports import FeedReleases
 
-CHECK_HEALTH = "feed_health"
-
 # A snapshot belongs to no geography: it is read in UTC and in the reporting currency.
 ANYWHERE = Geography(code=EVERYWHERE, name="everywhere", timezone="UTC", currency="USD", usd_per_unit=1.0)
 
@@ -126,7 +124,7 @@ def _check_specs(key: dg.AssetKey, days: dg.PartitionsDefinition | None) -> list
 
 def _health_spec(key: dg.AssetKey, days: dg.PartitionsDefinition) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(
-        CHECK_HEALTH,
+        names.CHECK_HEALTH,
         asset=key,
         blocking=True,
         partitions_def=days,
@@ -212,7 +210,7 @@ def _health_check(outcomes: list[FeedOutcome], *, is_required: bool) -> dg.Asset
     if held:
         metadata["held"] = dg.MetadataValue.md("\n".join(lines))
     return dg.AssetCheckResult(
-        check_name=CHECK_HEALTH,
+        check_name=names.CHECK_HEALTH,
         passed=not held,
         severity=dg.AssetCheckSeverity.ERROR
         if is_required and len(held) == len(outcomes)

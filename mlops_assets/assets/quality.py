@@ -19,6 +19,7 @@ from mlops_assets.config.models import ProjectConfig
 from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.mail_ports import Outbox
 from mlops_assets.domain.ports import Lake, ReportStore, TableEngine
+from mlops_assets.domain.quality.kernel import history_days
 from mlops_assets.domain.quality.monitor_day import MONITOR_VERSION, MonitorDay, MonitorOutcome
 from mlops_assets.domain.quality.monitor_tables import ANOMALIES, DRIFT, KERNEL, monitor_table
 from mlops_assets.domain.quality.spec import MonitorSpec
@@ -29,8 +30,6 @@ from mlops_assets.domain.reporting.monitor_reports import (
     render_summary_day,
 )
 from mlops_assets.domain.reporting.report_index import save_report_index
-
-KERNEL_REACH_DAYS = 210  # training, calibration and horizon of the longest kernel
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def _build_monitor(
     source = dg.AssetKey(names.table_key(spec.table))
     by_older_ranges = dg.AssetDep(_key(spec, KERNEL), partition_mapping=day_before())
     deps = {
-        KERNEL: [dg.AssetDep(source, partition_mapping=trailing_days(KERNEL_REACH_DAYS))],
+        KERNEL: [dg.AssetDep(source, partition_mapping=trailing_days(history_days(spec.forecast)))],
         ANOMALIES: [dg.AssetDep(source), by_older_ranges],
         DRIFT: [dg.AssetDep(_key(spec, ANOMALIES)), by_older_ranges],
     }

@@ -296,8 +296,8 @@ class ReportStore(Protocol):
         """Return the relative paths of all documents, in order."""
         ...
 
-    def read(self, relative_path: str) -> bytes:
-        """Return a document's bytes; StorageError if there is none."""
+    def read(self, relative_path: str, most_bytes: int = -1) -> bytes:
+        """Return a document's bytes, or the first of them; StorageError if there is none."""
         ...
 
 

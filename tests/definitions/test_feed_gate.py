@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner, Result
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
 
-from mlops_assets.assets.feeds import CHECK_HEALTH
 from mlops_assets.cli import cli
 from mlops_assets.commands.replay import DayResult, Replay
+from mlops_assets.config import names
 from mlops_assets.config.run_plan import plan_days
 from mlops_assets.domain.ports import PartitionId
 from tests.definitions.conftest import FIRST_DAY
@@ -51,7 +51,7 @@ def is_built(replay: Replay, table: str, geography: str, day: dt.date = LAST) ->
 
 def health_check(replay: Replay) -> AssetCheckEvaluation:
     """Return the last verdict on usage that the event log holds."""
-    key = dg.AssetCheckKey(dg.AssetKey(["feeds", "usage"]), CHECK_HEALTH)
+    key = dg.AssetCheckKey(dg.AssetKey(["feeds", "usage"]), names.CHECK_HEALTH)
     (record,) = replay.instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
     assert record.event is not None
     assert record.event.dagster_event is not None

@@ -29,8 +29,9 @@ class FakeReportStore:
         """Return all relative paths, sorted."""
         return sorted(self.saved)
 
-    def read(self, relative_path: str) -> bytes:
-        """Return a document."""
+    def read(self, relative_path: str, most_bytes: int = -1) -> bytes:
+        """Return a document, or its first bytes."""
         if relative_path not in self.saved:
             raise StorageError("the report cannot be read", where=relative_path)
-        return self.saved[relative_path]
+        content = self.saved[relative_path]
+        return content if most_bytes < 0 else content[:most_bytes]

@@ -114,17 +114,32 @@ def window_fingerprint(
     deliveries: Mapping[dt.date, DayDelivery], day: dt.date, identities: DayIdentities
 ) -> str:
     """Return the identity of all that a day depends on: the files of its window, carried feeds, models, code."""
+    return _fingerprint(deliveries, day, identities, _chain_carried(deliveries, identities.carried_feeds))
+
+
+def _chain_carried(
+    deliveries: Mapping[dt.date, DayDelivery], carried_feeds: frozenset[str]
+) -> dict[dt.date, str]:
+    """Return for each day the identity of all carried files up to it; each builds on the one before."""
+    chain, last = {}, ""
+    for day, delivery in sorted(deliveries.items()):
+        files = {
+            name: file for name, file in delivery.files.items() if name.rsplit("/", 1)[1] in carried_feeds
+        }
+        last = chain[day] = stable_hash([last, str(day), files]) if files else last
+    return chain
+
+
+def _fingerprint(
+    deliveries: Mapping[dt.date, DayDelivery],
+    day: dt.date,
+    identities: DayIdentities,
+    carried: Mapping[dt.date, str],
+) -> str:
     first = day - dt.timedelta(days=LONGEST_WINDOW_DAYS)
     window = {str(d): delivery.fingerprint for d, delivery in deliveries.items() if first < d <= day}
-    older = {
-        f"{d}/{name}": file
-        for d, delivery in deliveries.items()
-        if d <= first
-        for name, file in delivery.files.items()
-        if name.rsplit("/", 1)[1] in identities.carried_feeds
-    }
-    depends_on = [window, older, identities.versions, identities.champions.get(day, "")]
-    return stable_hash(depends_on)[:16]
+    older = carried[before] if (before := max((d for d in carried if d <= first), default=None)) else ""
+    return stable_hash([window, older, identities.versions, identities.champions.get(day, "")])[:16]
 
 
 def plan_due_days(
@@ -147,11 +162,12 @@ def plan_due_days(
     wanted = frozenset(expected)
     newest = max(deliveries, default=None)
     due: list[DueDay] = []
+    carried = _chain_carried(deliveries, identities.carried_feeds)
     for day, delivery in sorted(deliveries.items()):
         missing = sorted(wanted - set(delivery.files))
         if missing and day == newest and not is_last_day_complete:
             continue
-        fingerprint = window_fingerprint(deliveries, day, identities)
+        fingerprint = _fingerprint(deliveries, day, identities, carried)
         if built.get(day) != fingerprint:
             due.append(DueDay(day, fingerprint, _reason(missing, was_built=day in built)))
     return due

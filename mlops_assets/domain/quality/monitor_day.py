@@ -71,9 +71,9 @@ class MonitorDay:
     lake: Lake
     engine: TableEngine
 
-    def partition(self, result: str, day: dt.date | None = None) -> PartitionId:
-        """Return the lake partition of a result of this day, or of another one."""
-        return PartitionId(monitor_table(self.spec.name, result), self.segment, day or self.day)
+    def partition(self, result: str) -> PartitionId:
+        """Return the lake partition of a result of this day."""
+        return PartitionId(monitor_table(self.spec.name, result), self.segment, self.day)
 
     def earlier(self, result: str, days: int) -> list[dt.date]:
         """Return the days before this one on which a result is published."""

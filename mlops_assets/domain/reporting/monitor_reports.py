@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlops_assets.domain.feeds.contract import FeedContract
@@ -55,7 +55,7 @@ from mlops_assets.domain.reporting.quality_summary_page import (
 if TYPE_CHECKING:
     from mlops_assets.domain.quality.drift_verdict import DriftVerdict
 
-_DAY = dt.timedelta(days=1)
+_DAY, _SUNDAY = dt.timedelta(days=1), 7
 _STATUS: dict[str, FeedStatus] = {
     "healthy": "healthy", "released": "healthy", "unjudged": "unknown", "held": "held", "absent": "missing",
 }  # fmt: skip
@@ -75,7 +75,7 @@ class RenderedReport:
     markdown: str
     mail_html: str
     is_news: bool = True
-    attachments: tuple[MailAttachment, ...] = field(default=())
+    attachments: tuple[MailAttachment, ...] = ()
 
 
 def render_monitor_day(monitored: MonitorDay) -> RenderedReport:
@@ -92,7 +92,7 @@ def render_monitor_day(monitored: MonitorDay) -> RenderedReport:
         files[f"{folder}/kernel-{day}.csv"] = write_kernel_csv(ranges)
         files[f"{folder}/kernel-{day}.parquet"] = _as_parquet(ranges)
     is_news = bool(report.outside) or bool(report.drift and report.drift.is_retraining_due)
-    is_news = is_news or any(feed.status in {"held", "broken"} for feed in report.feeds)
+    is_news = is_news or any(feed.status == "held" for feed in report.feeds)
     attachment = MailAttachment(f"anomalies-{code}-{day}.html", "text/html", page.encode())
     return RenderedReport(
         report.title,
@@ -183,7 +183,7 @@ def render_summary_day(
     exec_date: dt.date,
     lake: Lake,
 ) -> RenderedReport:
-    """Return the daily summary, with the week's on every seventh day since the epoch (Sundays).
+    """Return the daily summary, on Sundays with that of the week.
 
     Args:
         feeds: daily feeds, in the order of the columns.
@@ -197,16 +197,15 @@ def render_summary_day(
     names = list(contracts)
     daily = _read_summary(contracts, geographies, monitors, day, exec_date, lake)
     files = _summary_files(daily, f"quality_summary/{day:%Y-%m}/{day}")
-    if day.isoweekday() == WEEK_DAYS:
-        days = [day - back * _DAY for back in range(WEEK_DAYS)]
-        dailies = [_read_summary(contracts, geographies, monitors, one, exec_date, lake) for one in days]
+    if day.isoweekday() == _SUNDAY:
+        days = [day - back * _DAY for back in range(1, WEEK_DAYS)]
+        earlier = [_read_summary(contracts, geographies, monitors, one, exec_date, lake) for one in days]
+        dailies = [daily, *earlier]
         weekly = build_weekly_summary(
             dailies, exec_date=exec_date, last_day=day, feeds=names, geographies=geographies, held=daily.held
         )
         files |= _summary_files(weekly, f"quality_summary/{day:%Y-%m}/week-{day}")
-    return RenderedReport(
-        daily.title, files, render_summary_markdown(daily), render_summary_mail(daily), attachments=()
-    )
+    return RenderedReport(daily.title, files, render_summary_markdown(daily), render_summary_mail(daily))
 
 
 def _summary_files(summary: QualitySummary, path: str) -> dict[str, str | bytes]:

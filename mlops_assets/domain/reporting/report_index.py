@@ -52,7 +52,7 @@ def build_report_index(documents: Iterable[tuple[str, bytes]]) -> str:
     """Return the index page over all reports.
 
     Args:
-        documents: relative path and content of each report; the index itself is skipped.
+        documents: relative path and content of each report (its beginning is enough); the index is skipped.
     """
     entries = [make_index_entry(path, content) for path, content in documents if path != INDEX_NAME]
     newest = max((entry.data_day for entry in entries if entry.data_day), default=None)
@@ -61,7 +61,7 @@ def build_report_index(documents: Iterable[tuple[str, bytes]]) -> str:
 
 def save_report_index(reports: ReportStore) -> Path:
     """Write the index page over all reports that are there, and return its path."""
-    documents = ((path, reports.read(path)) for path in reports.list() if path != INDEX_NAME)
+    documents = ((path, reports.read(path, _HEAD_BYTES)) for path in reports.list() if path != INDEX_NAME)
     return reports.save(INDEX_NAME, build_report_index(documents))
 
 
