@@ -49,10 +49,12 @@ def _build(config: ProjectConfig, resources: Mapping[str, object] | None) -> dg.
     days = daily_partitions(config.environment.calendar)
     feeds, tables = build_feed_assets(config, days), build_table_assets(config, days)
     scores, quality = build_score_assets(config, days), build_quality_assets(config, days)
-    day_log = build_day_log_asset(config, days, [asset.key for asset in (*tables, *scores, *quality)])
+    day_log = build_day_log_asset(
+        config, days, [key for asset in (*tables, *scores, *quality) for key in sorted(asset.keys)]
+    )
     learning, reports = build_learning_assets(config), build_report_assets(config)
     of_the_day = (*feeds, *tables, *scores, *quality, day_log)
-    daily = [asset.key for asset in of_the_day if asset.partitions_def is days]
+    daily = [key for asset in of_the_day if asset.partitions_def is days for key in sorted(asset.keys)]
     return dg.Definitions(
         assets=[*feeds, *tables, *learning, *scores, *quality, *reports, day_log],
         jobs=build_jobs(config, daily),

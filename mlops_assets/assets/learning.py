@@ -17,7 +17,13 @@ from mlops_assets.config import names
 from mlops_assets.config.models import ProjectConfig
 from mlops_assets.config.run_plan import column_notes
 from mlops_assets.domain.hashing import stable_hash
-from mlops_assets.domain.learning.corpus import CORPUS_VERSION, CorpusRequest, build_corpus, corpus_identity
+from mlops_assets.domain.learning.corpus import (
+    CORPUS_VERSION,
+    ENTITY_ANOMALIES,
+    CorpusRequest,
+    build_corpus,
+    corpus_identity,
+)
 from mlops_assets.domain.learning.promotion import judge_challenger, with_champion_features
 from mlops_assets.domain.learning.spec import EventLabel
 from mlops_assets.domain.learning.training import (
@@ -55,10 +61,13 @@ def _requests(segments: Segments, use_case: str, model: str) -> list[CorpusReque
     return [_request(segments, use_case, model, segment) for segment in segments]
 
 
-def _corpus_sources(segments: Segments, model: str) -> list[dg.AssetDep]:
+def _corpus_sources(config: ProjectConfig, segments: Segments, model: str) -> list[dg.AssetDep]:
     labels = [settings.models[model].label for settings in segments.values()]
     tables = {settings.corpus.table for settings in segments.values()}
     tables |= {label.table for label in labels if isinstance(label, EventLabel)}
+    if any(spec.is_per_subscriber for spec in config.monitors.values()):
+        keys = {settings.corpus.entity_key for settings in segments.values()}
+        tables |= {ENTITY_ANOMALIES[key] for key in keys if key in ENTITY_ANOMALIES}
     # Segments and days are different dimensions: which days are read is in the corpus' metadata and version.
     by_geography = any(settings.segment_by == "geography" for settings in segments.values())
     mapping = dg.AllPartitionMapping() if by_geography else None
@@ -90,7 +99,7 @@ def _build_corpus(
         kinds={"duckdb", "parquet"},
         partitions_def=partitions,
         code_version=stable_hash([identities, CORPUS_VERSION])[:12],
-        deps=_corpus_sources(segments, model),
+        deps=_corpus_sources(config, segments, model),
         output_required=False,
     )
     @retry_if_worthwhile

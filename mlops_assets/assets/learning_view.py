@@ -32,6 +32,8 @@ def corpus_metadata(outcome: CorpusOutcome) -> Metadata:
         "dagster/row_count": dg.MetadataValue.int(outcome.manifest.row_count),
         "parts": record_table(parts),
         "left_out_rows": dg.MetadataValue.int(int(outcome.manifest.facts["left_out_rows"])),
+        "anomalies_removed": dg.MetadataValue.json(outcome.manifest.facts["anomalies_removed"]),
+        "anomaly_days_judged": dg.MetadataValue.int(int(outcome.manifest.facts["anomaly_days_judged"])),
         "content_sha256": dg.MetadataValue.text(outcome.content_sha256),
     }
 

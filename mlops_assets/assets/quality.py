@@ -5,6 +5,7 @@ here: forecasting, judging, drift (mlops_assets.domain.quality) or what reports 
 """
 
 import datetime as dt
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ import dagster as dg
 from mlops_assets.assets.execution import retry_if_worthwhile
 from mlops_assets.assets.partitions import day_before, trailing_days
 from mlops_assets.assets.presentation import data_version, outcome_table, row_count_metadata, select_published
+from mlops_assets.assets.witnesses import build_witness_assets, witness_keys
 from mlops_assets.config import names
 from mlops_assets.config.models import ProjectConfig
 from mlops_assets.domain.hashing import stable_hash
@@ -76,7 +78,8 @@ def build_quality_assets(config: ProjectConfig, days: dg.PartitionsDefinition) -
     """Return kernel, anomalies and drift of every monitor, its report, and the summary of the day."""
     monitors = [spec for _, spec in sorted(config.monitors.items())]
     assets = [asset for spec in monitors for asset in _build_monitor(config, spec, days)]
-    return [*assets, _build_summary(config, monitors, days)]
+    witnesses = build_witness_assets(config, days, functools.partial(_monitored, config))
+    return [*assets, *witnesses, _build_summary(config, monitors, days)]
 
 
 def _build_monitor(
@@ -87,7 +90,7 @@ def _build_monitor(
     deps = {
         KERNEL: [dg.AssetDep(source, partition_mapping=trailing_days(history_days(spec.forecast)))],
         ANOMALIES: [dg.AssetDep(source), by_older_ranges],
-        DRIFT: [dg.AssetDep(_key(spec, ANOMALIES)), by_older_ranges],
+        DRIFT: [dg.AssetDep(_key(spec, ANOMALIES)), by_older_ranges, *map(dg.AssetDep, witness_keys(spec))],
     }
     results = [_build_result(config, spec, days, result, deps[result.name]) for result in _RESULTS]
     return [*results, _build_report(config, spec, days)]

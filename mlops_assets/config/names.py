@@ -33,6 +33,7 @@ CHECK_GATE = "gate"
 CHECK_COVERAGE = "kernel_coverage"
 CHECK_ANOMALIES = "anomaly_share"
 CHECK_DRIFT = "behaviour"
+CHECK_SUBSCRIBERS = "subscribers_outside"
 
 
 def feed_key(feed: str) -> list[str]:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from mlops_assets.domain.learning.dataset import Dataset
 
-CARD_VERSION = "1"  # to be raised when a card shows something else for the same decision
+CARD_VERSION = "2"  # to be raised when a card shows something else for the same decision
 RELIABILITY_BINS = 10
 INTERVAL_WIDTH = 1.96  # standard errors on each side of a 95 % interval
 
@@ -125,8 +125,17 @@ def _corpus(sources: CardSources) -> CorpusNote:
         label=text,
         as_of_days=tuple(_as_of_days(sources.corpus)),
         parts=tuple(_part(name, facts["parts"][name]) for name in PARTS),
-        excluded_rows={"outside the population, or sampled out": int(facts["left_out_rows"])},
+        excluded_rows=_excluded(facts),
     )
+
+
+def _excluded(facts: Mapping[str, Any]) -> dict[str, int]:
+    """Return the rows left out by reason; of anomalies, how many as-of days were judged is part of the reason."""
+    removed: Mapping[str, int] = facts["anomalies_removed"]
+    others = int(facts["left_out_rows"]) - sum(removed.values())
+    judged = f"{facts['anomaly_days_judged']} as-of days judged"
+    anomalous = {f"anomalous subscriber-day, {reason} ({judged})": rows for reason, rows in removed.items()}
+    return {"outside the population, or sampled out": others, **(anomalous or {f"anomalous ({judged})": 0})}
 
 
 def _as_of_days(corpus: Manifest) -> list[dt.date]:

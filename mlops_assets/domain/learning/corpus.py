@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from mlops_assets.domain.errors import ConfigError, CorpusError, LeakageError
@@ -30,14 +30,14 @@ from mlops_assets.domain.learning.spec import ColumnLabel, CorpusSpec, EventLabe
 from mlops_assets.domain.learning.splits import PARTS, SplitPlan, hash_split, plan_time_split, usable_days
 from mlops_assets.domain.ports import Lake, Manifest, PartitionId, TableEngine, ViewSource
 from mlops_assets.domain.published import find_current
-from mlops_assets.domain.quality.subscriber_tables import ANOMALIES
+from mlops_assets.domain.quality.subscriber_tables import ANOMALIES, LIMITS
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 CORPUS_VERSION = "2"
-# Days of these entities that were anomalous at the removal level are left out.
-_ANOMALIES = {"subscriber_id": ANOMALIES}
+# Entity key -> where its anomalous days are; those at the removal level are left out.
+ENTITY_ANOMALIES = {"subscriber_id": ANOMALIES}
 
 
 @dataclass(frozen=True)
@@ -240,12 +240,14 @@ def _resolve_days(request: CorpusRequest, label: EventLabel, plan: SplitPlan, la
         views["anomalies"] = ViewSource(files=[lake.path(p) for p in anomalies], file_days=days)
     inputs = {str(partition): manifest.build_key for partition, manifest in (manifests | anomalies).items()}
     rows = sum(manifests[p].row_count for p in snapshots)
-    return _Sources(views, inputs, rows, plan, judged_days=len(anomalies))
+    judged = [lake.manifest(replace(one, table=LIMITS)) for one in anomalies]
+    judged_days = sum(limits is not None and limits.row_count > 0 for limits in judged)
+    return _Sources(views, inputs, rows, plan, judged_days)
 
 
 def _find_anomalies(request: CorpusRequest, plan: SplitPlan, lake: Lake) -> dict[PartitionId, Manifest]:
     """Return the published anomalies of the as-of days; a day without any was not judged."""
-    table = _ANOMALIES.get(request.corpus.entity_key)
+    table = ENTITY_ANOMALIES.get(request.corpus.entity_key)
     partitions = [PartitionId(table, request.segment, day) for day in plan.days] if table else []
     found = ((partition, lake.manifest(partition)) for partition in partitions)
     return {partition: manifest for partition, manifest in found if manifest is not None}

@@ -41,6 +41,28 @@ class MovedFeature(Record):
     threshold: float
 
 
+def read_moved_features(facts: Mapping[str, Any], min_classifier_gain: float) -> tuple[MovedFeature, ...]:
+    """Return the moved features that count as a witness.
+
+    Those of a table that a classifier cannot tell from a week before much better than two earlier days from
+    each other do not.
+
+    Args:
+        facts: of the day's compared features (feature_watch); none if they were not compared.
+        min_classifier_gain: least difference of the two ROC AUCs.
+    """
+    doubted = {
+        name
+        for name, found in facts.get("classifier", {}).items()
+        if found["roc_auc"] - found["ordinary_roc_auc"] < min_classifier_gain
+    }
+    return tuple(
+        MovedFeature(name=one["feature"], distance=one["distance"], threshold=one["threshold"])
+        for one in facts.get("moved", ())
+        if one["table"] not in doubted
+    )
+
+
 class SeriesDeviation(Record):
     """Where a value lies relative to its published range.
 

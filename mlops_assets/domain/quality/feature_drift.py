@@ -23,11 +23,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlops_assets.domain.errors import LearningError
-from mlops_assets.domain.quality.feature_histograms import (
-    FeatureHistogram,
-    bucket_values,
-    merge_histograms,
-)
+from mlops_assets.domain.quality.feature_histograms import FeatureHistogram, bucket_values
+from mlops_assets.domain.quality.spec import FeatureDriftSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,23 +35,6 @@ _PSI_LEAST_SHARE = 1e-4
 _PERCENTILE = 99.5
 _NORMAL_AT_PERCENTILE = 2.5758
 _LEAST_LOG_SCALE = 0.1
-
-
-@dataclass(frozen=True)
-class DriftRule:
-    """When a distance counts.
-
-    Attributes:
-        min_history: distances of earlier same weekdays that a threshold needs.
-        min_distance: Wasserstein distance on the log scale below which a move does not matter.
-        min_psi: stability index below which a move does not matter (for texts and booleans).
-        false_discovery_rate: share of false ones accepted among the features called drifted.
-    """
-
-    min_history: int = 6
-    min_distance: float = 0.02
-    min_psi: float = 0.02
-    false_discovery_rate: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -99,14 +79,14 @@ def measure_drift(
     current: Histograms,
     reference: Histograms,
     history: Mapping[str, Sequence[float]],
-    rule: DriftRule = DriftRule(),
+    rule: FeatureDriftSpec = FeatureDriftSpec(),  # noqa: B008 - frozen
 ) -> list[FeatureDrift]:
     """Compare a day's features with their reference and judge the distances by their past.
 
     Args:
         current: histograms of the day.
         reference: histograms of earlier days, e.g. the last four same weekdays merged.
-        history: by feature the distances of earlier same weekdays (`past_distances`).
+        history: by feature the distances of earlier days, each to the same weekdays before it.
         rule: when a distance counts.
 
     Returns:
@@ -129,23 +109,6 @@ def measure_drift(
 def find_moved(drifts: Sequence[FeatureDrift]) -> list[str]:
     """Return the names of the features that have drifted, the most moved first."""
     return [drift.feature for drift in drifts if drift.is_drifted]
-
-
-def past_distances(days: Sequence[Histograms], reference_days: int = 4) -> dict[str, list[float]]:
-    """Return by feature the distance of each day to the merged days before it.
-
-    Args:
-        days: histograms of consecutive same weekdays, oldest first, the judged day not among them.
-        reference_days: how many days a reference merges; the first so many days have no distance.
-    """
-    distances: dict[str, list[float]] = {}
-    for position in range(reference_days, len(days)):
-        reference = merge_histograms(days[position - reference_days : position])
-        for name, histogram in days[position].items():
-            if name in reference and histogram.rows and reference[name].rows:
-                found = measure_distance(histogram, reference[name])
-                distances.setdefault(name, []).append(found)
-    return distances
 
 
 def measure_distance(current: FeatureHistogram, reference: FeatureHistogram) -> float:
@@ -248,7 +211,7 @@ def _judge(
     current: FeatureHistogram,
     reference: FeatureHistogram,
     history: Sequence[float],
-    rule: DriftRule,
+    rule: FeatureDriftSpec,
 ) -> _Judged:
     is_category = bool(current.categories or reference.categories)
     return _Judged(
@@ -289,18 +252,18 @@ def _pooled_log_scale(histories: Sequence[NDArray[np.float64]]) -> float:
     return max(math.sqrt(sum(float(one @ one) for one in deviations) / degrees), _LEAST_LOG_SCALE)
 
 
-def _threshold(one: _Judged, log_scale: float, rule: DriftRule) -> float | None:
+def _threshold(one: _Judged, log_scale: float, rule: FeatureDriftSpec) -> float | None:
     """Return the 99.5th percentile of the past: of its values, and of a log-normal one where they are few."""
-    if len(one.history) < rule.min_history:
+    if len(one.history) < rule.min_history_days:
         return None
     own_scale = _log_error(one.history, log_scale)
     fitted = math.exp(float(_log(one.history).mean()) + _NORMAL_AT_PERCENTILE * own_scale)
     return max(float(np.percentile(one.history, _PERCENTILE)), fitted, one.least)
 
 
-def _p_value(one: _Judged, log_scale: float, rule: DriftRule) -> float | None:
+def _p_value(one: _Judged, log_scale: float, rule: FeatureDriftSpec) -> float | None:
     """Return the upper tail of a log-normal distribution of distances at the one found."""
-    if len(one.history) < rule.min_history:
+    if len(one.history) < rule.min_history_days:
         return None
     above = math.log(max(one.distance, 1e-6)) - float(_log(one.history).mean())
     return 0.5 * math.erfc(above / _log_error(one.history, log_scale) / math.sqrt(2.0))

@@ -11,7 +11,7 @@ Belongs here: the statement, its table, and the histogram as arrays. Does not be
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ import numpy as np
 
 from mlops_assets.domain.errors import TableInputError
 from mlops_assets.domain.features.daily import DailyRecipe
-from mlops_assets.domain.features.table import ColumnDoc, FeatureTable
+from mlops_assets.domain.features.table import ColumnDoc, FeatureTable, TableInput
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -94,34 +94,37 @@ def read_histograms(rows: pa.Table) -> dict[str, FeatureHistogram]:
     numbers: dict[str, dict[int, int]] = {}
     categories: dict[str, dict[str, int]] = {}
     missing: dict[str, int] = {}
-    for row in rows.to_pylist():
-        name = row["feature"]
-        if row["kind"] == NUMBER:
-            numbers.setdefault(name, {})[row["bucket"]] = row["rows"]
-        elif row["kind"] == CATEGORY:
-            categories.setdefault(name, {})[row["category"]] = row["rows"]
-        elif row["kind"] == MISSING:
-            missing[name] = row["rows"]
+    # By column: a day has tens of thousands of buckets.
+    columns = (rows[name].to_pylist() for name in ("feature", "kind", "bucket", "category", "rows"))
+    for name, kind, bucket, category, count in zip(*columns, strict=True):
+        if kind == NUMBER:
+            numbers.setdefault(name, {})[bucket] = count
+        elif kind == CATEGORY:
+            categories.setdefault(name, {})[category] = count
+        elif kind == MISSING:
+            missing[name] = count
         else:
-            raise TableInputError(f"unknown kind {row['kind']!r} in a histogram table", where=str(name))
+            raise TableInputError(f"unknown kind {kind!r} in a histogram table", where=str(name))
     return {
         name: FeatureHistogram(numbers.get(name, {}), categories.get(name, {}), missing.get(name, 0))
         for name in sorted({*numbers, *categories, *missing})
     }
 
 
-def histogram_table(source: FeatureTable) -> FeatureTable:
-    """Return the table `quality/<source>_histograms` of a feature table's feature columns.
+def histogram_table(
+    source: TableInput, features: Callable[[ir.Table], Mapping[str, ir.Value]], version: str
+) -> FeatureTable:
+    """Return the table `quality/<source>_histograms` of a table's features.
 
-    Dates and timestamps are left out: they move every day.
+    Args:
+        source: table and columns that are read.
+        features: rows of the source to values by feature; of any type but dates, which move every day.
+        version: of the expressions.
     """
-    kinds = {name: doc.type for name, doc in source.columns.items() if doc.role == "feature"}
-    features = {name: kind for name, kind in kinds.items() if kind not in ("date", "timestamp")}
-    view = source.name.rsplit("/", 1)[1]
     return FeatureTable(
-        name=f"quality/{view}_histograms",
+        name=f"quality/{source.view}_histograms",
         description=(
-            f"Counted values of the features of {source.name}, one row per feature and bucket of 2 %. Fresh "
+            f"Counted values of the features of {source.table}, one row per feature and bucket of 2 %. Fresh "
             "with that table; a day without it is no evidence of drift."
         ),
         owner="team:data-quality",
@@ -136,25 +139,33 @@ def histogram_table(source: FeatureTable) -> FeatureTable:
             "category": ColumnDoc("text", "value of a text or boolean, else empty", role="key"),
             "rows": ColumnDoc("integer", "rows counted", "count", "info"),
         },
-        recipe=DailyRecipe((source.read(*features),), lambda tables: _counted(tables[view])),
-        version=f"1-{source.version}",
+        recipe=DailyRecipe((source,), lambda tables: _counted(tables[source.view], features)),
+        version=version,
     )
 
 
-def _counted(rows: ir.Table) -> ir.Table:
+def feature_histograms(source: FeatureTable) -> FeatureTable:
+    """Return the histogram table of a feature table's feature columns, dates and timestamps left out."""
+    kinds = {name: doc.type for name, doc in source.columns.items() if doc.role == "feature"}
+    names = [name for name, kind in kinds.items() if kind not in ("date", "timestamp")]
+    return histogram_table(
+        source.read(*names), lambda rows: {name: rows[name] for name in names}, f"1-{source.version}"
+    )
+
+
+def _counted(rows: ir.Table, features: Callable[[ir.Table], Mapping[str, ir.Value]]) -> ir.Table:
     import ibis
 
-    pieces = [_one_feature(rows, name) for name in rows.columns]
+    pieces = [_one_feature(rows, name, value) for name, value in features(rows).items()]
     return ibis.union(*pieces) if len(pieces) > 1 else pieces[0]
 
 
-def _one_feature(rows: ir.Table, name: str) -> ir.Table:
-    """Return the counted values of one column; reading by column touches each of them once."""
+def _one_feature(rows: ir.Table, name: str, value: ir.Value) -> ir.Table:
+    """Return the counted values of one feature; reading by column touches each of them once."""
     import ibis
 
-    value = rows[name]
     is_text = value.type().is_string() or value.type().is_boolean()
-    found = value.cast("string") if is_text else _number_bucket(value.cast("float64"))
+    found = value.cast("string") if is_text else _number_bucket(value)
     values = rows.select(found=found)
     counted = values.group_by("found").aggregate(rows=values.count())
     kind = CATEGORY if is_text else NUMBER
@@ -174,9 +185,12 @@ def _number_bucket(value: ir.Value) -> ir.Value:
     """
     import ibis
 
-    size = value.abs()
-    inside = ((ibis.greatest(size, _ZERO_BELOW) / _ZERO_BELOW).ln() / _STEP).floor() + 1
-    signed = (value < 0).ifelse(-inside, inside)
-    bucket = (size < _ZERO_BELOW).ifelse(0.0, signed)
-    is_number = (size < _LARGEST) & ~value.isnan()
-    return is_number.ifelse(bucket, None).cast("int64")
+    number = value.cast("float64")
+    size = number.abs()
+    is_number = size < _LARGEST
+    if value.type().is_floating():
+        is_number &= ~number.isnan()
+    steps = ((size / _ZERO_BELOW).ln() / _STEP).floor().cast("int64") + 1
+    signed = (number < 0).ifelse(-1, 1) * steps
+    zero = ibis.literal(0, "int64")  # a plain 0.0 would make all of it decimals
+    return ibis.cases((is_number & (size >= _ZERO_BELOW), signed), (is_number, zero))

@@ -7,8 +7,8 @@ Belongs here: the order, what each result is made from, and publishing it. Does 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from mlops_assets.domain.hashing import stable_hash
@@ -18,6 +18,7 @@ from mlops_assets.domain.quality.held_deliveries import read_delivery_state
 from mlops_assets.domain.quality.monitor_tables import (
     ANOMALIES,
     DRIFT,
+    FEATURES,
     KERNEL,
     days_before,
     monitor_table,
@@ -79,6 +80,14 @@ class MonitorDay:
         """Return the days before this one on which a result is published."""
         return days_before(self.lake, monitor_table(self.spec.name, result), self.segment, self.day, days)
 
+    def manifests(self, result: str, days: int) -> dict[dt.date, Manifest]:
+        """Return what is published of a result on the days before this one."""
+        found = {
+            day: self.lake.manifest(replace(self, day=day).partition(result))
+            for day in self.earlier(result, days)
+        }
+        return {day: manifest for day, manifest in found.items() if manifest is not None}
+
     # ------------------------------------------------------------ kernel
 
     def build_kernel(self) -> MonitorOutcome:
@@ -90,13 +99,13 @@ class MonitorDay:
         kernel_days = self.earlier(KERNEL, CALIBRATION_DAYS + self.spec.forecast.horizon_days)
         inputs = self._inputs(self.spec.table, days) | self._inputs_of(KERNEL, kernel_days)
         if str(PartitionId(self.spec.table, self.segment, self.day)) not in inputs:
-            return self._missing(KERNEL)
-        key = self._key(KERNEL, inputs)
+            return self.missing(KERNEL, self.spec.table)
+        key = self.key(KERNEL, inputs)
         if current := find_current(self.lake, self.partition(KERNEL), key):
             return MonitorOutcome("reused", self.partition(KERNEL), current, "the ranges are current")
         panel = read_panel(self.spec, self.segment, self.day, days, lake=self.lake, engine=self.engine)
         if panel is None:
-            return self._missing(KERNEL)
+            return self.missing(KERNEL, self.spec.table)
         past = read_days(self.lake, monitor_table(self.spec.name, KERNEL), self.segment, kernel_days)
         stored = StoredForecasts.of(
             [one for rows in past for one in StoredForecasts.from_arrow(rows).forecasts]
@@ -107,7 +116,7 @@ class MonitorDay:
             for name, word in zip(kernel.forecaster, kernel.status, strict=True)
         )
         facts = {"series": len(panel.series), "series_with_range": with_range}
-        return self._publish(KERNEL, key, kernel.to_arrow(), inputs, facts)
+        return self.publish(KERNEL, key, kernel.to_arrow(), inputs, facts)
 
     # ------------------------------------------------------------ judgement
 
@@ -118,13 +127,13 @@ class MonitorDay:
         kernel_days = self.earlier(KERNEL, self.spec.forecast.horizon_days)[-1:]
         inputs = self._inputs(self.spec.table, 1) | self._inputs_of(KERNEL, kernel_days)
         feeds = self.feed_states()
-        key = self._key(ANOMALIES, {**inputs, "feeds": stable_hash(feeds)})
+        key = self.key(ANOMALIES, {**inputs, "feeds": stable_hash(feeds)})
         if current := find_current(self.lake, self.partition(ANOMALIES), key):
             return MonitorOutcome("reused", self.partition(ANOMALIES), current, "the verdicts are current")
         kernels = read_days(self.lake, monitor_table(self.spec.name, KERNEL), self.segment, kernel_days)
         ranges = [one for rows in kernels for one in read_day_ranges(rows, self.day)]
         judged = judge_day(self.day, ranges, self._values())
-        return self._publish(ANOMALIES, key, judged.to_arrow(), inputs, _judgement_facts(judged))
+        return self.publish(ANOMALIES, key, judged.to_arrow(), inputs, _judgement_facts(judged))
 
     def _values(self) -> dict[str, float | None] | None:
         """Return the day's values by series; None if its table is not published."""
@@ -138,11 +147,10 @@ class MonitorDay:
         from mlops_assets.domain.quality.drift_evidence import DayEvidence
         from mlops_assets.domain.quality.drift_verdict import decide_drift
 
-        table, days = monitor_table(self.spec.name, DRIFT), self.earlier(DRIFT, EVIDENCE_DAYS)
-        manifests = [self.lake.manifest(PartitionId(table, self.segment, day)) for day in days]
-        past = [DayEvidence.from_facts(found.facts["evidence"]) for found in manifests if found]
+        manifests = self.manifests(DRIFT, EVIDENCE_DAYS).values()
+        past = [DayEvidence.from_facts(found.facts["evidence"]) for found in manifests]
         evidence = self.gather_evidence()
-        key = self._key(
+        key = self.key(
             DRIFT,
             {
                 "past": stable_hash([one.to_facts() for one in past]),
@@ -164,8 +172,10 @@ class MonitorDay:
             DayEvidence,
             choose_ranges_day,
             measure_deviations,
+            read_moved_features,
         )
 
+        features = self.lake.manifest(self.partition(FEATURES))
         made_day = choose_ranges_day(self.earlier(KERNEL, EVIDENCE_DAYS), self.day)
         values, rows = self._values(), []
         if made_day is not None and values is not None:
@@ -176,8 +186,23 @@ class MonitorDay:
                 if row["target_day"] == self.day
             ]
         return DayEvidence(
-            day=self.day, segment=self.segment, feeds=self.feed_states(), series=measure_deviations(rows)
+            day=self.day,
+            segment=self.segment,
+            feeds=self.feed_states(),
+            series=measure_deviations(rows),
+            subscribers_outside_share=self._subscribers_outside_share(),
+            moved_features=read_moved_features(
+                features.facts if features else {}, self.spec.features.min_classifier_gain
+            ),
         )
+
+    def _subscribers_outside_share(self) -> float | None:
+        from mlops_assets.domain.quality.subscriber_counts import count_subscribers
+
+        if not self.spec.is_per_subscriber:
+            return None
+        counts = count_subscribers(self.segment, self.day, lake=self.lake, engine=self.engine)
+        return counts.outside_share if counts else None
 
     def feed_states(self) -> tuple[FeedEvidence, ...]:
         """Return the health of every feed that the values are made of."""
@@ -207,13 +232,15 @@ class MonitorDay:
         partitions = [PartitionId(table, self.segment, day) for day in days]
         return {str(one): found.build_key for one in partitions if (found := self.lake.manifest(one))}
 
-    def _key(self, result: str, inputs: dict[str, str]) -> str:
+    def key(self, result: str, inputs: Mapping[str, str]) -> str:
+        """Return the build key of a result made from these inputs."""
         spec = self.spec.model_dump(mode="json", exclude={"description", "owner", "recipients"})
         return stable_hash([result, self.segment, self.day, spec, MONITOR_VERSION, inputs])
 
-    def _publish(
+    def publish(
         self, result: str, key: str, rows: pa.Table, inputs: dict[str, str], facts: dict[str, Any]
     ) -> MonitorOutcome:
+        """Publish rows as a result of this day."""
         import pyarrow.parquet as pq
 
         partition = self.partition(result)
@@ -222,9 +249,10 @@ class MonitorDay:
             manifest = writer.commit(row_count=rows.num_rows, inputs=inputs, facts=facts)
         return MonitorOutcome("built", partition, manifest, f"{rows.num_rows} rows")
 
-    def _missing(self, result: str) -> MonitorOutcome:
+    def missing(self, result: str, table: str) -> MonitorOutcome:
+        """Return that a result cannot be made because a table of this day is not published."""
         partition = self.partition(result)
-        detail = f"{self.spec.table} of {self.day} is not published"
+        detail = f"{table} of {self.day} is not published"
         return MonitorOutcome("missing_input", partition, self.lake.manifest(partition), detail)
 
 

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
     from mlops_assets.domain.quality.panel import Panel
 
-KERNEL, ANOMALIES, DRIFT = "kernel", "anomalies", "drift"
+KERNEL, ANOMALIES, DRIFT, FEATURES = "kernel", "anomalies", "drift", "features"
 _VALUES = "monitored"
 _SEPARATOR = "/"
 
 
 def monitor_table(monitor: str, result: str) -> str:
-    """Return the lake table of a monitor's `kernel`, `anomalies` or `drift`."""
+    """Return the lake table of a monitor's `kernel`, `anomalies`, `drift` or `features`."""
     return f"quality/{monitor}/{result}"
 
 

@@ -74,6 +74,31 @@ class DriftSpec(Record):
         return self
 
 
+class FeatureDriftSpec(Record):
+    """Which features are compared with the same weekdays before, and when a distance counts as moved.
+
+    Attributes:
+        tables: what is watched, of `watched_features.WATCHED_TABLES`, e.g. `feeds/usage`.
+        reference_weeks: same weekdays before the day that are merged into its reference.
+        history_days: distances of how many days back the threshold rests on.
+        min_history_days: with fewer of them nothing is called moved.
+        min_distance: Wasserstein distance on the log scale below which a move does not matter.
+        min_psi: stability index below which a move does not matter (for texts and booleans).
+        false_discovery_rate: share of false ones accepted among the features called moved.
+        min_classifier_gain: by how much a classifier must tell the day from a week before better (ROC AUC) than
+            it tells two earlier days apart; otherwise moved features are reported, but are no witness.
+    """
+
+    tables: list[TableKey] = []
+    reference_weeks: int = Field(4, ge=1, le=12)
+    history_days: int = Field(42, ge=7, le=200)
+    min_history_days: int = Field(14, ge=2, le=200)
+    min_distance: float = Field(0.02, ge=0.0)
+    min_psi: float = Field(0.02, ge=0.0)
+    false_discovery_rate: Share = 0.05
+    min_classifier_gain: float = Field(0.02, ge=0.0, le=0.5)
+
+
 class MonitorSpec(Record):
     """A panel of daily series whose values are checked against forecast ranges.
 
@@ -83,6 +108,9 @@ class MonitorSpec(Record):
         value: the column that is summed per series and day.
         unit: its unit (`feeds.units`); ranges are published in MB.
         gap: what a series without rows on a delivered day had: `zero` traffic, or nothing that is known.
+        is_per_subscriber: single subscribers are judged as well, by their plan's forecast and their own level;
+            only for one monitor of `etl/plan_usage_daily` by plan.
+        features: further witnesses of drift.
     """
 
     name: ColumnName
@@ -97,3 +125,5 @@ class MonitorSpec(Record):
     forecast: ForecastSpec = ForecastSpec()
     ranges: RangeSpec = RangeSpec()
     drift: DriftSpec = DriftSpec()
+    is_per_subscriber: bool = False
+    features: FeatureDriftSpec = FeatureDriftSpec()

@@ -105,6 +105,7 @@ class Source:
         is_newest_only: only the newest partition found is read; otherwise all.
         as_of_view: the days are counted back from that view's newest partition instead of the day.
         min_partitions: with fewer published ones none is read.
+        unless_zero: partitions whose manifest says that this fact is 0 are not read.
         view: name in the statement.
     """
 
@@ -114,6 +115,7 @@ class Source:
     is_newest_only: bool = False
     as_of_view: str = ""
     min_partitions: int = 0
+    unless_zero: str = ""
 
     def partitions(self, site: BuildSite, found: Mapping[str, Sequence[PartitionId]]) -> list[PartitionId]:
         """Return the published partitions to be read, oldest first."""
@@ -121,10 +123,18 @@ class Source:
         if last is None:
             return []
         last -= dt.timedelta(days=int(self.before_day))
-        days = list(site.build_keys(self.read.table, last, self.read.days))
+        days = [
+            day
+            for day in site.build_keys(self.read.table, last, self.read.days)
+            if self._is_filled(site, day)
+        ]
         if len(days) < self.min_partitions:
             return []
         return [site.partition(self.read.table, day) for day in (days[-1:] if self.is_newest_only else days)]
+
+    def _is_filled(self, site: BuildSite, day: dt.date) -> bool:
+        manifest = site.manifest(self.read.table, day)
+        return manifest is not None and manifest.facts.get(self.unless_zero) != 0
 
 
 @dataclass(frozen=True)
@@ -188,6 +198,7 @@ def subscriber_tables(kernel_table: str, ranges: RangeSpec = RangeSpec()) -> tup
         "kernel",
         before_day=True,
         is_newest_only=True,
+        unless_zero="series_with_range",  # the first weeks have too little history to forecast
     )
     of_day = (*_OF_THE_DAY, kernel, _PLAN_BASE, _PREVIOUS)
     return (

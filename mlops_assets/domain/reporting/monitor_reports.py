@@ -22,13 +22,16 @@ from mlops_assets.domain.quality.held_deliveries import (
 from mlops_assets.domain.quality.monitor_day import MonitorDay
 from mlops_assets.domain.quality.monitor_tables import ANOMALIES, DRIFT, KERNEL, monitor_table, read_rows
 from mlops_assets.domain.quality.spec import MonitorSpec
+from mlops_assets.domain.quality.subscriber_counts import count_subscribers
 from mlops_assets.domain.reporting.anomaly_report import (
     CHART_DAYS,
     AnomalyReport,
     DriftNote,
     FeedNote,
     FeedStatus,
+    SubscriberTally,
     build_series_lines,
+    build_tally,
 )
 from mlops_assets.domain.reporting.anomaly_report_page import (
     render_anomaly_html,
@@ -129,9 +132,17 @@ def _read_report(monitored: MonitorDay) -> AnomalyReport:
             read_rows(lake, table, segment, days), day=day, kernel=kernel, feed_status=_worst(feeds)
         ),
         feeds=tuple(feeds),
+        subscribers=_tally(monitored),
         drift=_drift_note(_read_verdict(monitored)),
         published_alpha=monitored.spec.ranges.published_alpha,
     )
+
+
+def _tally(monitored: MonitorDay) -> SubscriberTally | None:
+    if not monitored.spec.is_per_subscriber:
+        return None
+    counts = count_subscribers(monitored.segment, monitored.day, lake=monitored.lake, engine=monitored.engine)
+    return build_tally(counts)
 
 
 def _feed_note(state: DeliveryState) -> FeedNote:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from mlops_assets.domain.learning.corpus_content import content_sha256
 from mlops_assets.domain.learning.corpus_reader import load_corpus
 from mlops_assets.domain.learning.spec import CorpusSpec, ModelSpec
 from mlops_assets.domain.ports import PartitionId
-from mlops_assets.domain.quality.subscriber_tables import ANOMALIES
+from mlops_assets.domain.quality.subscriber_tables import ANOMALIES, LIMITS
 from tests.unit.domain.features.feed_world import FeedWorld, day_number
 
 FEATURES = ["data_local_mb", "plan_family", "n_topups", "last_activity_days"]
@@ -388,7 +389,9 @@ def test_labels_reach_no_further_than_the_horizon(world: FeedWorld) -> None:
     assert isinstance(rows[0]["as_of_day"], dt.date)
 
 
-def judge(world: FeedWorld, number: int, removed: dict[int, str], kept: tuple[int, ...] = ()) -> None:
+def judge(
+    world: FeedWorld, number: int, removed: dict[int, str], kept: tuple[int, ...] = (), limits: int = 3
+) -> None:
     """Publish a day's anomalies: those removed with their reason, and those only outside their range."""
     import pyarrow as pa
 
@@ -399,6 +402,8 @@ def judge(world: FeedWorld, number: int, removed: dict[int, str], kept: tuple[in
     with world.lake.write(partition, stable_hash([number, rows])) as writer:
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), writer.file("data"))
         writer.commit(row_count=len(rows))
+    with world.lake.write(replace(partition, table=LIMITS), stable_hash([number, limits])) as writer:
+        writer.commit(row_count=limits)
 
 
 def test_an_anomalous_day_of_a_subscriber_never_enters(world: FeedWorld) -> None:
@@ -422,6 +427,7 @@ def test_days_that_were_not_judged_lose_nothing_and_say_so(world: FeedWorld) -> 
     outcome = build(world, request())
     assert outcome.manifest.facts["anomalies_removed"] == {}
     assert outcome.manifest.facts["anomaly_days_judged"] == 0
+    judge(world, 11, {}, limits=0)  # the first days have no limits to judge by
     judge(world, 12, {})
     judged = build(world, request())
     assert judged.status == "built"

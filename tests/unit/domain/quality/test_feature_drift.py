@@ -17,30 +17,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_assets.domain.errors import ConfigError, LearningError, TableInputError
-from mlops_assets.domain.features.catalogue import FEATURE_TABLES
 from mlops_assets.domain.features.compile import compile_statements
 from mlops_assets.domain.features.daily import DailyRecipe
 from mlops_assets.domain.features.table import ColumnDoc, FeatureTable, TableInput, empty_arrow
 from mlops_assets.domain.ports import PartitionId
 from mlops_assets.domain.quality.feature_drift import (
-    DriftRule,
     domain_classifier_auc,
     find_moved,
     log_wasserstein,
     measure_distance,
     measure_drift,
-    past_distances,
     population_stability,
     reject_false_discoveries,
 )
 from mlops_assets.domain.quality.feature_histograms import (
     FeatureHistogram,
     bucket_values,
-    histogram_table,
+    feature_histograms,
     merge_histograms,
     read_histograms,
 )
 from mlops_assets.domain.quality.feature_sample import numeric_features, sample_features
+from mlops_assets.domain.quality.spec import FeatureDriftSpec
+from mlops_assets.domain.quality.watched_features import WATCHED_TABLES
 from tests.unit.domain.features.feed_world import GEOGRAPHY, FeedWorld, day_number
 
 DAY = day_number(10)
@@ -113,7 +112,7 @@ def test_one_statement_counts_all_features(tmp_path: Path) -> None:
         for i, value in enumerate(values)
     ]
     publish(world, DAY, rows)
-    table = histogram_table(SMALL)
+    table = feature_histograms(SMALL)
     assert world.build(table, DAY).status == "built"
     found = read_histograms(pq.read_table(world.lake.path(PartitionId(table.name, GEOGRAPHY, DAY))))
     assert found["usage_mb"].missing == 3
@@ -134,8 +133,9 @@ def test_a_bucket_is_within_one_percent_of_its_values(value: float) -> None:
 
 
 @pytest.mark.parametrize("dialect", ["duckdb", "bigquery"])
-def test_histograms_of_the_subscriber_features_compile(dialect: str) -> None:
-    table = histogram_table(FEATURE_TABLES["etl/subscriber_features"])
+@pytest.mark.parametrize("watched", WATCHED_TABLES)
+def test_histograms_of_watched_tables_compile(watched: str, dialect: str) -> None:
+    table = WATCHED_TABLES[watched]
     (sql,) = compile_statements(table, dialect).values()
     assert sql.startswith(("SELECT", "WITH"))
     assert "subscriber_id" not in sql
@@ -235,12 +235,21 @@ def day_of(seed: int, factor: float = 1.0) -> dict[str, FeatureHistogram]:
 
 @pytest.fixture(scope="module")
 def weekdays() -> list[dict[str, FeatureHistogram]]:
-    return [day_of(seed) for seed in range(14)]
+    return [day_of(seed) for seed in range(18)]
+
+
+def distances_of(days: Sequence[Mapping[str, FeatureHistogram]]) -> dict[str, list[float]]:
+    """Return by feature the distance of each day to the four before it."""
+    distances: dict[str, list[float]] = {}
+    for number in range(4, len(days)):
+        for drift in measure_drift(days[number], merge_histograms(days[number - 4 : number]), {}):
+            distances.setdefault(drift.feature, []).append(drift.distance)
+    return distances
 
 
 def test_ordinary_days_move_nothing_and_a_shift_is_found(weekdays: list[dict[str, FeatureHistogram]]) -> None:
-    history, reference = past_distances(weekdays), merge_histograms(weekdays[-4:])
-    assert {len(distances) for distances in history.values()} == {10}
+    history, reference = distances_of(weekdays), merge_histograms(weekdays[-4:])
+    assert {len(distances) for distances in history.values()} == {14}
     moved = [find_moved(measure_drift(day_of(100 + seed), reference, history)) for seed in range(20)]
     assert sum(map(bool, moved)) <= 1
     drifts = measure_drift(day_of(500, factor=1.6), reference, history)
@@ -256,13 +265,13 @@ def test_ordinary_days_move_nothing_and_a_shift_is_found(weekdays: list[dict[str
 
 def test_a_text_that_moves_is_found(weekdays: list[dict[str, FeatureHistogram]]) -> None:
     day = day_of(600) | {"plan": categories({"a": 500, "b": 3000, "d": 500})}
-    drifts = measure_drift(day, merge_histograms(weekdays[-4:]), past_distances(weekdays))
+    drifts = measure_drift(day, merge_histograms(weekdays[-4:]), distances_of(weekdays))
     assert find_moved(drifts) == ["plan"]
 
 
 def test_too_little_history_is_no_evidence(weekdays: list[dict[str, FeatureHistogram]]) -> None:
     reference = merge_histograms(weekdays[-4:])
-    drifts = measure_drift(day_of(700, factor=50.0), reference, past_distances(weekdays[:9]))
+    drifts = measure_drift(day_of(700, factor=50.0), reference, distances_of(weekdays[:9]))
     assert find_moved(drifts) == []
     assert {(drift.threshold, drift.p_value, drift.history_days) for drift in drifts} == {(None, None, 5)}
     assert max(drift.distance for drift in drifts) > 1.0
@@ -270,7 +279,7 @@ def test_too_little_history_is_no_evidence(weekdays: list[dict[str, FeatureHisto
 
 def test_a_certain_but_tiny_move_does_not_matter() -> None:
     """A million rows make a shift of 1 % certain; nobody needs to know."""
-    history = {"x": [0.001, 0.0011, 0.0009, 0.001, 0.001, 0.0012]}
+    history = {"x": [0.001, 0.0011, 0.0009, 0.001, 0.001, 0.0012, 0.001] * 2}
     values = [100.0 * 1.013**i for i in range(300)]
     drifts = measure_drift(
         {"x": histogram([value * 1.015 for value in values])}, {"x": histogram(values)}, history
@@ -278,7 +287,7 @@ def test_a_certain_but_tiny_move_does_not_matter() -> None:
     assert drifts[0].p_value is not None
     assert drifts[0].p_value < 1e-6
     assert not drifts[0].is_drifted
-    strict = DriftRule(min_distance=0.001)
+    strict = FeatureDriftSpec(min_distance=0.001)
     drifts = measure_drift(
         {"x": histogram([v * 1.015 for v in values])}, {"x": histogram(values)}, history, strict
     )
