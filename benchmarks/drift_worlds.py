@@ -25,15 +25,24 @@ from mlops_assets.domain.features.build import build_table
 from mlops_assets.domain.features.catalogue import FEATURE_TABLES
 from mlops_assets.domain.feeds.contract import FeedContract, Geography
 from mlops_assets.domain.feeds.landing import FeedOutcome, land_feed
-from mlops_assets.domain.ports import ViewSource
+from mlops_assets.domain.hashing import stable_hash
+from mlops_assets.domain.ports import PartitionId, ViewSource
 from mlops_assets.domain.quality.drift_evidence import (
     DayEvidence,
     FeedEvidence,
     FeedStatus,
+    MovedFeature,
     measure_deviations,
+    read_moved_features,
 )
 from mlops_assets.domain.quality.drift_verdict import DriftVerdict, decide_drift
-from mlops_assets.domain.quality.spec import ForecastSpec, MonitorSpec
+from mlops_assets.domain.quality.feature_watch import compare_features
+from mlops_assets.domain.quality.monitor_day import MonitorDay
+from mlops_assets.domain.quality.monitor_tables import KERNEL, monitor_table
+from mlops_assets.domain.quality.spec import FeatureDriftSpec, ForecastSpec, MonitorSpec
+from mlops_assets.domain.quality.subscriber_counts import SubscriberCounts, count_subscribers
+from mlops_assets.domain.quality.subscriber_tables import subscriber_tables
+from mlops_assets.domain.quality.watched_features import WATCHED_TABLES
 from mlops_assets.sandbox.simulation import (
     DayOutcome,
     ScriptedEvent,
@@ -49,8 +58,10 @@ FEEDS = ("subscribers", "usage")
 TABLE = "etl/plan_usage_daily"
 SPEC = MonitorSpec(
     name="plan_usage", description="data volume by plan", owner="team:data-platform", table=TABLE,
-    series_by=["plan_code"], value="data_kb", unit="KB",
+    series_by=["plan_code"], value="data_kb", unit="KB", is_per_subscriber=True,
+    features=FeatureDriftSpec(tables=["feeds/usage"]),
 )  # fmt: skip
+_SUBSCRIBER_TABLES = subscriber_tables(monitor_table(SPEC.name, KERNEL), SPEC.ranges)
 _DAY = dt.timedelta(days=1)
 _DELIVERED_AGAIN_DAYS = 7  # a late or corrected file is of one of the last days
 _KB_PER_MB = 1024.0
@@ -165,6 +176,7 @@ class World:
         for day in sorted({outcome.day, *self._delivered_days(outcome)}):
             self._take_in(day)
         self.ranges.forecast(outcome.day)
+        self._publish_kernel(outcome.day)
         verdict = decide_drift(
             list(self.evidence.values()),
             day=outcome.day,
@@ -187,12 +199,38 @@ class World:
         outcomes = [self._land(feed, day) for feed in FEEDS]
         values = self._plan_usage(day) if all(o.status in ("landed", "reused") for o in outcomes) else None
         self.ranges.observe(day, values)
+        counts, moved = self._hear_witnesses(day)
         self.evidence[day] = DayEvidence(
             day=day,
             segment=self.operator.geography.code,
             feeds=tuple(_feed_evidence(outcome) for outcome in outcomes),
             series=measure_deviations(self.ranges.judged_rows(day)),
+            subscribers_outside_share=counts.outside_share if counts else None,
+            moved_features=moved,
         )
+
+    def _hear_witnesses(self, day: dt.date) -> tuple[SubscriberCounts | None, tuple[MovedFeature, ...]]:
+        """Judge the day's subscribers and compare its features, as the graph does."""
+        code = self.operator.geography.code
+        watched = (WATCHED_TABLES[name] for name in SPEC.features.tables)
+        for table in (*_SUBSCRIBER_TABLES, *watched):
+            build_table(table, code, day, lake=self.lake, engine=self.engine)
+        counts = count_subscribers(code, day, lake=self.lake, engine=self.engine)
+        compared = compare_features(MonitorDay(SPEC, FEEDS, code, day, self.lake, self.engine))
+        facts = compared.manifest.facts if compared.manifest else {}
+        return counts, read_moved_features(facts, SPEC.features.min_classifier_gain)
+
+    def _publish_kernel(self, day: dt.date) -> None:
+        """Publish the day's kernel, which the ranges of single subscribers rest on."""
+        import pyarrow.parquet as pq
+
+        if (kernel := self.ranges.kernels.get(day)) is None:
+            return
+        partition = PartitionId(monitor_table(SPEC.name, KERNEL), self.operator.geography.code, day)
+        rows = kernel.to_arrow()
+        with self.lake.write(partition, stable_hash([str(partition), rows.to_pylist()])) as writer:
+            pq.write_table(rows, writer.file("data"))
+            writer.commit(row_count=rows.num_rows)
 
     def _land(self, feed: str, day: dt.date) -> FeedOutcome:
         operator = self.operator
