@@ -44,7 +44,12 @@ def run_direct(landing: str, home: str, days: int) -> list[float]:
     from mlops_assets.domain.features.build import build_table
     from mlops_assets.domain.features.catalogue import FEATURE_TABLES, feeds_behind
     from mlops_assets.domain.feeds.landing import land_feed
+    from mlops_assets.domain.quality.feature_watch import compare_features
     from mlops_assets.domain.quality.monitor_day import MonitorDay
+    from mlops_assets.domain.quality.monitor_tables import KERNEL, monitor_table
+    from mlops_assets.domain.quality.subscriber_counts import count_subscribers
+    from mlops_assets.domain.quality.subscriber_tables import subscriber_tables
+    from mlops_assets.domain.quality.watched_features import WATCHED_TABLES
     from mlops_assets.domain.reporting.monitor_reports import render_monitor_day, render_summary_day
 
     config = one_geography()
@@ -62,8 +67,15 @@ def run_direct(landing: str, home: str, days: int) -> list[float]:
                 build_table(table, code, day, lake=site.lake, engine=site.engine)
             for spec in config.monitors.values():
                 monitored = MonitorDay(spec, feeds_behind(spec.table), code, day, site.lake, site.engine)
+                for table in (
+                    *subscriber_tables(monitor_table(spec.name, KERNEL), spec.ranges),
+                    *(WATCHED_TABLES[name] for name in spec.features.tables),
+                ):
+                    build_table(table, code, day, lake=site.lake, engine=site.engine)
+                compare_features(monitored)
                 for act in (monitored.build_kernel, monitored.judge, monitored.decide):
                     act()
+                count_subscribers(code, day, lake=site.lake, engine=site.engine)  # for the check
                 render_monitor_day(monitored)
         monitors, codes = list(config.monitors.values()), sorted(config.geographies)
         render_summary_day(config.daily_feeds(), codes, monitors, day, day, site.lake)
