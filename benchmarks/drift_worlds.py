@@ -39,7 +39,7 @@ from mlops_assets.domain.quality.drift_verdict import DriftVerdict, decide_drift
 from mlops_assets.domain.quality.feature_watch import compare_features
 from mlops_assets.domain.quality.monitor_day import MonitorDay
 from mlops_assets.domain.quality.monitor_tables import KERNEL, monitor_table
-from mlops_assets.domain.quality.spec import FeatureDriftSpec, ForecastSpec, MonitorSpec
+from mlops_assets.domain.quality.spec import FeatureDriftSpec, MonitorSpec
 from mlops_assets.domain.quality.subscriber_counts import SubscriberCounts, count_subscribers
 from mlops_assets.domain.quality.subscriber_tables import subscriber_tables
 from mlops_assets.domain.quality.watched_features import WATCHED_TABLES
@@ -99,8 +99,7 @@ class Operator:
     @property
     def monitor(self) -> MonitorSpec:
         """The monitored panel, with the holidays of the country."""
-        forecast = ForecastSpec(holidays_country=self.geography.code.upper())
-        return SPEC.model_copy(update={"forecast": forecast})
+        return SPEC.in_country(self.geography.country)
 
     def sandbox_arguments(self) -> dict[str, Any]:
         """Return what every command of the sandbox is told."""

@@ -66,7 +66,10 @@ def run_direct(landing: str, home: str, days: int) -> list[float]:
             for table in FEATURE_TABLES.values():
                 build_table(table, code, day, lake=site.lake, engine=site.engine)
             for spec in config.monitors.values():
-                monitored = MonitorDay(spec, feeds_behind(spec.table), code, day, site.lake, site.engine)
+                in_country = spec.in_country(geography.country)
+                monitored = MonitorDay(
+                    in_country, feeds_behind(spec.table), code, day, site.lake, site.engine
+                )
                 for table in (
                     *subscriber_tables(monitor_table(spec.name, KERNEL), spec.ranges),
                     *(WATCHED_TABLES[name] for name in spec.features.tables),

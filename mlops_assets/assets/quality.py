@@ -22,7 +22,7 @@ from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.mail_ports import Outbox
 from mlops_assets.domain.ports import Lake, ReportStore, TableEngine
 from mlops_assets.domain.quality.kernel import history_days
-from mlops_assets.domain.quality.monitor_day import MONITOR_VERSION, MonitorDay, MonitorOutcome
+from mlops_assets.domain.quality.monitor_day import MonitorDay, MonitorOutcome, code_versions
 from mlops_assets.domain.quality.monitor_tables import ANOMALIES, DRIFT, KERNEL, monitor_table
 from mlops_assets.domain.quality.spec import MonitorSpec
 from mlops_assets.domain.reporting.monitor_reports import (
@@ -116,7 +116,7 @@ def _build_result(
         owners=[spec.owner],
         kinds={"duckdb", "parquet"},
         partitions_def=days,
-        code_version=stable_hash([spec, MONITOR_VERSION])[:12],
+        code_version=stable_hash([spec, code_versions(spec)])[:12],
         deps=deps,
         check_specs=[
             dg.AssetCheckSpec(
@@ -149,7 +149,10 @@ def _monitored(
     from mlops_assets.domain.features.catalogue import feeds_behind
 
     feeds = feeds_behind(spec.table)
-    return [MonitorDay(spec, feeds, code, day, lake, engine) for code in sorted(config.geographies)]
+    return [
+        MonitorDay(spec.in_country(config.geographies[code].country), feeds, code, day, lake, engine)
+        for code in sorted(config.geographies)
+    ]
 
 
 def _check(name: str, spec: MonitorSpec, outcomes: Sequence[MonitorOutcome]) -> dg.AssetCheckResult:

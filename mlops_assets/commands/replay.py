@@ -28,10 +28,12 @@ if TYPE_CHECKING:
 # Run logs stay in Dagster's event log; the terminal shows one line a day.
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
+_STILL = {"absent": "missing", "held": "held (`mlops feeds list`)"}
+
 
 @dataclass(frozen=True)
 class Refusal:
-    """A file that was missing or refused, and why."""
+    """A file that was missing, refused or held, and why."""
 
     feed: str
     geography: str
@@ -174,8 +176,8 @@ class Replay:
         """Yield what a day was built without."""
         manifest = self.workspace.platform.lake.manifest(day_log_partition(day))
         for row in manifest.facts["feeds"] if manifest else ():
-            if row["state"] == "absent":
-                yield Refusal(row["feed"], row["geography"], f"{row['feed']} of {day} is still missing")
+            if word := _STILL.get(row["state"]):
+                yield Refusal(row["feed"], row["geography"], f"{row['feed']} of {day} is still {word}")
 
     def _train_due(self, day: dt.date) -> tuple[tuple[str, ...], tuple[LedgerEntry, ...]]:
         platform = self.workspace.platform

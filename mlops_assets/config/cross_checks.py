@@ -6,14 +6,15 @@ checks of a single file (its model).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Mapping, Sequence
 
 from mlops_assets.config.loader import Findings, segment_source_key
 from mlops_assets.config.models import GeographiesFile, ProjectConfig, UseCase
+from mlops_assets.config.monitor_checks import check_countries, check_monitors
+from mlops_assets.config.table_names import known_tables, table_columns, unknown
 from mlops_assets.config.yaml_source import YamlSource
 from mlops_assets.domain.errors import ConfigError, PlatformError
-from mlops_assets.domain.features.leakage import check_features, feed_columns
+from mlops_assets.domain.features.leakage import check_features
 from mlops_assets.domain.features.table import ColumnDoc
 from mlops_assets.domain.feeds.column_translation import require_conversions
 from mlops_assets.domain.feeds.contract import FeedContract
@@ -25,6 +26,8 @@ def check_across_files(
 ) -> None:
     """Add a finding for every name without a counterpart, and for labels that would leak."""
     _check_geographies(config, entries, sources["geographies"], findings)
+    check_countries(config, sources["geographies"], findings)
+    check_monitors(config, sources, findings)
     for feed in config.feeds.values():
         _check_feed(config, feed, sources[f"feeds/{feed.name}"], findings)
     for name, segments in config.use_cases.items():
@@ -38,18 +41,6 @@ def check_across_files(
             )
         for segment, use_case in segments.items():
             _check_use_case(config, use_case, sources[segment_source_key(name, segment)], findings)
-
-
-def unknown(what: str, given: str, known: Iterable[str], where: str) -> ConfigError:
-    """Return the error for a name that is not among `known`, with the nearest one as suggestion."""
-    names = sorted(known)
-    close = get_close_matches(given, names, n=1)
-    return ConfigError(
-        f"unknown {what} {given!r}",
-        where=where,
-        expected=f"one of {', '.join(names)}",
-        remedy=f"did you mean {close[0]!r}?" if close else f"add the {what} or correct the name",
-    )
 
 
 def _check_geographies(
@@ -127,26 +118,6 @@ def _check_units(config: ProjectConfig, feed: FeedContract, source: YamlSource, 
                 what = f"{column.name}: {error.what}"
                 where = source.where(place)
                 findings.add(ConfigError(what, where=where, expected=error.expected, remedy=error.remedy))
-
-
-def table_columns(config: ProjectConfig, table: str) -> dict[str, ColumnDoc] | None:
-    """Return the documented columns of a lake table, or None if there is no such table."""
-    from mlops_assets.domain.features.catalogue import FEATURE_TABLES
-
-    if table in FEATURE_TABLES:
-        return dict(FEATURE_TABLES[table].columns)
-    feed = config.feeds.get(table.removeprefix("feeds/")) if table.startswith("feeds/") else None
-    if feed is None:
-        return None
-    dropped = {c.name for c in feed.columns if feed.grain and c.merge is None and c.name not in feed.grain}
-    return {name: column for name, column in feed_columns(feed).items() if name not in dropped}
-
-
-def known_tables(config: ProjectConfig) -> list[str]:
-    """Return every lake table that a corpus or label may name."""
-    from mlops_assets.domain.features.catalogue import FEATURE_TABLES
-
-    return [*FEATURE_TABLES, *(f"feeds/{name}" for name in config.feeds)]
 
 
 def _check_use_case(config: ProjectConfig, use_case: UseCase, source: YamlSource, findings: Findings) -> None:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from mlops_assets.domain.feeds.contract import (
+    CountryCode,
     CurrencyCode,
     FeedContract,
     Geography,
@@ -23,9 +24,9 @@ from mlops_assets.domain.feeds.contract import (
     TimeZone,
 )
 from mlops_assets.domain.learning.spec import CorpusSpec, ModelSpec
+from mlops_assets.domain.mail_address import MailAddress
 from mlops_assets.domain.model_base import Record
 from mlops_assets.domain.quality.spec import MonitorSpec
-from mlops_assets.domain.reporting.mail import ADDRESS_PATTERN, MAX_ADDRESS_LENGTH
 
 # Plain names joined by "/": neither absolute nor "..", by construction.
 RelativePath = Annotated[
@@ -34,7 +35,6 @@ RelativePath = Annotated[
         max_length=200, pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(/[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)*$"
     ),
 ]
-MailAddress = Annotated[str, Field(max_length=MAX_ADDRESS_LENGTH, pattern=ADDRESS_PATTERN)]
 Owner = Annotated[str, Field(pattern=r"^(team:[a-z][a-z0-9-]{1,60}|[^@\s]+@[^@\s]+\.[^@\s]+)$")]
 
 
@@ -67,12 +67,14 @@ class GeographyEntry(Record):
 
     `like` names a geography whose plan codes, use cases and feed overrides it takes over where it gives none;
     where that one gives none either, those of the geography which it is like, and so on.
-    `overrides` is laid over the use case of that name, for this geography only.
+    `country` is the ISO 3166 code whose public holidays the forecasts know. `overrides` is laid over the use case
+    of that name, for this geography only.
     """
 
     name: str
     timezone: TimeZone
     currency: CurrencyCode
+    country: CountryCode = ""
     usd_per_unit: float = Field(gt=0.0)
     like: GeographyCode | None = None
     plan_codes: dict[str, Name] = {}

@@ -34,6 +34,7 @@ def _require_zone(zone: str) -> str:
 
 
 TimeZone = Annotated[str, AfterValidator(_require_zone)]
+CountryCode = Annotated[str, Field(pattern=r"^([A-Z]{2})?$")]
 CurrencyCode = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 FilePattern = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.{}-]{1,120}$")]
 
@@ -185,6 +186,8 @@ class FeedContract(Record):
 class Geography(Record):
     """Where an operator works. `usd_per_unit` turns one unit of local currency into US dollars.
 
+    `country` is the ISO 3166 code whose public holidays move usage; empty means that none are known.
+
     `like` names a geography whose feed overrides and plan codes this one takes over. `plan_codes` maps the
     local plan codes to ours.
     """
@@ -193,6 +196,7 @@ class Geography(Record):
     name: str
     timezone: TimeZone
     currency: CurrencyCode
+    country: CountryCode = ""
     usd_per_unit: float = Field(gt=0.0)
     like: GeographyCode | None = None
     plan_codes: dict[str, Name] = {}

@@ -24,7 +24,6 @@ from mlops_assets.domain.quality.monitor_tables import (
     monitor_table,
     read_days,
     read_panel,
-    read_rows,
 )
 from mlops_assets.domain.quality.spec import MonitorSpec
 
@@ -40,6 +39,18 @@ EVIDENCE_DAYS = 90
 _FEED_STATUS: dict[str, FeedStatus] = {
     "healthy": "healthy", "released": "healthy", "unjudged": "unknown", "held": "broken", "absent": "missing",
 }  # fmt: skip
+
+
+def code_versions(spec: MonitorSpec) -> tuple[str, ...]:
+    """Return the versions of the code that makes a monitor's results: ours, and its forecasters'.
+
+    Raises:
+        ConfigError: a forecaster is unknown.
+    """
+    from mlops_assets.domain.quality.forecasters import FORECASTERS, find_forecaster
+
+    kinds = (spec.forecast.largest.kind, spec.forecast.beyond.kind)
+    return MONITOR_VERSION, *(f"{kind} {find_forecaster(kind, FORECASTERS).version}" for kind in kinds)
 
 
 @dataclass(frozen=True)
@@ -93,7 +104,7 @@ class MonitorDay:
     def build_kernel(self) -> MonitorOutcome:
         """Publish the ranges of the coming days. Raises ConfigError for an unknown forecaster or parameter."""
         from mlops_assets.domain.quality.kernel import CALIBRATION_DAYS, build_kernel, history_days
-        from mlops_assets.domain.quality.stored_forecasts import StoredForecasts
+        from mlops_assets.domain.quality.stored_forecasts import FORECAST_COLUMNS, StoredForecasts
 
         days = history_days(self.spec.forecast)
         kernel_days = self.earlier(KERNEL, CALIBRATION_DAYS + self.spec.forecast.horizon_days)
@@ -106,7 +117,8 @@ class MonitorDay:
         panel = read_panel(self.spec, self.segment, self.day, days, lake=self.lake, engine=self.engine)
         if panel is None:
             return self.missing(KERNEL, self.spec.table)
-        past = read_days(self.lake, monitor_table(self.spec.name, KERNEL), self.segment, kernel_days)
+        table = monitor_table(self.spec.name, KERNEL)
+        past = read_days(self.lake, table, self.segment, kernel_days, columns=FORECAST_COLUMNS)
         stored = StoredForecasts.of(
             [one for rows in past for one in StoredForecasts.from_arrow(rows).forecasts]
         )
@@ -179,11 +191,10 @@ class MonitorDay:
         made_day = choose_ranges_day(self.earlier(KERNEL, EVIDENCE_DAYS), self.day)
         values, rows = self._values(), []
         if made_day is not None and values is not None:
-            kernel = read_rows(self.lake, monitor_table(self.spec.name, KERNEL), self.segment, [made_day])
+            table = monitor_table(self.spec.name, KERNEL)
+            kernels = read_days(self.lake, table, self.segment, [made_day], target_day=self.day)
             rows = [
-                {**row, "value_mb": values.get(row["series"])}
-                for row in kernel
-                if row["target_day"] == self.day
+                {**row, "value_mb": values.get(row["series"])} for one in kernels for row in one.to_pylist()
             ]
         return DayEvidence(
             day=self.day,
@@ -235,7 +246,7 @@ class MonitorDay:
     def key(self, result: str, inputs: Mapping[str, str]) -> str:
         """Return the build key of a result made from these inputs."""
         spec = self.spec.model_dump(mode="json", exclude={"description", "owner", "recipients"})
-        return stable_hash([result, self.segment, self.day, spec, MONITOR_VERSION, inputs])
+        return stable_hash([result, self.segment, self.day, spec, code_versions(self.spec), inputs])
 
     def publish(
         self, result: str, key: str, rows: pa.Table, inputs: dict[str, str], facts: dict[str, Any]

@@ -82,12 +82,34 @@ def _panel_sql(spec_json: str) -> str:
     return compile_sql(found.group_by("file_day", "series").aggregate(value=found.value.sum()))
 
 
-def read_days(lake: Lake, table: str, segment: str, days: Sequence[dt.date]) -> list[pa.Table]:
-    """Return the rows of published partitions, one table a day, in order."""
+def read_days(
+    lake: Lake,
+    table: str,
+    segment: str,
+    days: Sequence[dt.date],
+    *,
+    columns: Sequence[str] | None = None,
+    target_day: dt.date | None = None,
+) -> list[pa.Table]:
+    """Return the rows of published partitions, one table a day, in order.
+
+    Args:
+        lake: where they are.
+        table: of the partitions.
+        segment: of the partitions.
+        days: of the partitions; those that are not published are left out.
+        columns: all, unless named.
+        target_day: only rows of kernels for this day.
+    """
     import pyarrow.parquet as pq
 
+    wanted = [("target_day", "=", target_day)] if target_day else None
     partitions = [PartitionId(table, segment, day) for day in days]
-    return [pq.read_table(lake.path(one)) for one in partitions if lake.manifest(one) is not None]
+    return [
+        pq.read_table(lake.path(one), columns=list(columns) if columns else None, filters=wanted)
+        for one in partitions
+        if lake.manifest(one) is not None
+    ]
 
 
 def read_rows(lake: Lake, table: str, segment: str, days: Sequence[dt.date]) -> list[dict[str, Any]]:

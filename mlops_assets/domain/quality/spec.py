@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from mlops_assets.domain.learning.spec import ColumnName, Share, TableKey
+from mlops_assets.domain.mail_address import MailAddress
 from mlops_assets.domain.model_base import Record
 
 
@@ -25,7 +26,7 @@ class ForecastSpec(Record):
     """How ranges are forecast: `largest` for the biggest series by volume, `beyond` for all others.
 
     `window_days` of history are used, at least `min_history_days` are needed. `holidays_country` is an ISO
-    country code; empty means no holidays.
+    country code, or `none`; empty means the country of the geography.
     """
 
     largest: ForecasterSpec = ForecasterSpec(kind="prophet")
@@ -34,7 +35,7 @@ class ForecastSpec(Record):
     window_days: int = Field(60, ge=14, le=400)
     min_history_days: int = Field(28, ge=14, le=400)
     horizon_days: int = Field(30, ge=1, le=60)
-    holidays_country: str = Field("", pattern=r"^([A-Z]{2})?$")
+    holidays_country: str = Field("", pattern=r"^([A-Z]{2}|none)?$")
 
     @model_validator(mode="after")
     def _history_within_window(self) -> ForecastSpec:
@@ -116,7 +117,7 @@ class MonitorSpec(Record):
     name: ColumnName
     description: str
     owner: str
-    recipients: list[str] = []
+    recipients: list[MailAddress] = []
     table: TableKey
     series_by: list[ColumnName] = Field(min_length=1)
     value: ColumnName
@@ -127,3 +128,10 @@ class MonitorSpec(Record):
     drift: DriftSpec = DriftSpec()
     is_per_subscriber: bool = False
     features: FeatureDriftSpec = FeatureDriftSpec()
+
+    def in_country(self, country: str) -> MonitorSpec:
+        """Return the monitor with the holidays of a country, unless it names others (or `none`) itself."""
+        if self.forecast.holidays_country or not country:
+            return self
+        forecast = self.forecast.model_copy(update={"holidays_country": country})
+        return self.model_copy(update={"forecast": forecast})

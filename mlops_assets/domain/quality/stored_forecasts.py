@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-_NEEDED = (
+FORECAST_COLUMNS = (
     "series", "target_day", "horizon_days", "z_mid", "z_halfwidth", "median_mb", "stratum",
 )  # fmt: skip
 _EPOCH = dt.date(1970, 1, 1)
@@ -65,14 +65,14 @@ class StoredForecasts:
         Raises:
             TableInputError: a column is missing.
         """
-        absent = [name for name in _NEEDED if name not in rows.column_names]
+        absent = [name for name in FORECAST_COLUMNS if name not in rows.column_names]
         if absent:
             raise TableInputError(
                 f"kernel rows lack {', '.join(absent)}",
-                expected=f"the columns {', '.join(_NEEDED)}",
+                expected=f"the columns {', '.join(FORECAST_COLUMNS)}",
                 remedy="build the kernel partitions again",
             )
-        columns = {name: _column(rows, name) for name in _NEEDED}
+        columns = {name: _column(rows, name) for name in FORECAST_COLUMNS}
         has_forecast = np.isfinite(columns["z_mid"]) & np.isfinite(columns["z_halfwidth"])
         columns = {name: values[has_forecast] for name, values in columns.items()}
         made = columns["target_day"] - columns["horizon_days"]

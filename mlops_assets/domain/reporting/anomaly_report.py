@@ -304,10 +304,15 @@ def _build_line(
         **{name: today.get(name) for name in ("value_mb", "low_mb", "high_mb", "residual_z")},
         is_outside=today.get("is_outside") if _is_judged(today) else None,
         is_removed=bool(today.get("is_removed")) and _is_judged(today),
-        reason=today.get("reason") or "",
+        reason=_explain_reason(today.get("reason") or "", why_absent),
         status=status,
         points=tuple(_make_point(row) for row in (*past, *coming)),
     )
+
+
+def _explain_reason(reason: str, why_absent: str) -> str:
+    """Return the reason; a judgement cannot tell a feed that did not come from one that was not used."""
+    return why_absent if reason == "missing_feed" and why_absent != "missing_value" else reason
 
 
 def _is_judged(row: Row) -> bool:

@@ -290,6 +290,8 @@ def _list_words(report: AnomalyReport) -> list[Word]:
 
 
 def _special_status(line: SeriesLine) -> str:
+    if line.is_outside is None and line.reason:
+        return line.reason
     return "no_range" if line.status in ORDINARY else line.status
 
 

@@ -22,16 +22,12 @@ from typing import TYPE_CHECKING
 
 from mlops_assets.domain.errors import PlatformError
 from mlops_assets.domain.hashing import stable_hash
+from mlops_assets.domain.mail_address import ADDRESS_PATTERN, MAX_ADDRESS_LENGTH
 from mlops_assets.domain.reporting.csv_text import write_csv
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
 
-ADDRESS_PATTERN = (
-    r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
-    r"@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$"
-)
-MAX_ADDRESS_LENGTH = 254  # RFC 5321, 4.5.3.1.3 less the angle brackets
 MAX_SUBJECT_LENGTH = 200
 MAX_MAIL_BYTES = 20 * 1024 * 1024  # most servers refuse more than 25 MB
 PERSONAL_COLUMNS = frozenset(
