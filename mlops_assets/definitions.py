@@ -23,6 +23,7 @@ from mlops_assets.assets.tables import build_table_assets
 from mlops_assets.config.loader import load_project
 from mlops_assets.config.models import ProjectConfig
 from resources.environments import data_root, open_platform
+from sensors.drift import build_drift_sensors
 from sensors.feed_arrival import build_feed_arrival_sensor
 from sensors.first_champion import build_first_champion_sensors
 from sensors.outbox import build_outbox_sensor
@@ -61,6 +62,7 @@ def _build(config: ProjectConfig, resources: Mapping[str, object] | None) -> dg.
         sensors=[
             build_feed_arrival_sensor(config),
             *build_first_champion_sensors(config),
+            *build_drift_sensors(config),
             build_outbox_sensor(),
         ],
         resources=resources

@@ -7,7 +7,7 @@ here: forecasting, judging, drift (mlops_assets.domain.quality) or what reports 
 import datetime as dt
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dagster as dg
@@ -18,9 +18,10 @@ from mlops_assets.assets.presentation import data_version, outcome_table, row_co
 from mlops_assets.assets.witnesses import build_witness_assets, witness_keys
 from mlops_assets.config import names
 from mlops_assets.config.models import ProjectConfig
+from mlops_assets.config.run_plan import retrained_since
 from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.mail_ports import Outbox
-from mlops_assets.domain.ports import Lake, ReportStore, TableEngine
+from mlops_assets.domain.ports import Lake, PromotionLedger, ReportStore, TableEngine
 from mlops_assets.domain.quality.kernel import history_days
 from mlops_assets.domain.quality.monitor_day import MonitorDay, MonitorOutcome, code_versions
 from mlops_assets.domain.quality.monitor_tables import ANOMALIES, DRIFT, KERNEL, monitor_table
@@ -126,10 +127,16 @@ def _build_result(
     )
     @retry_if_worthwhile
     def result_asset(
-        context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], engine: dg.ResourceParam[TableEngine]
+        context: dg.AssetExecutionContext,
+        lake: dg.ResourceParam[Lake],
+        engine: dg.ResourceParam[TableEngine],
+        ledger: dg.ResourceParam[PromotionLedger],
     ) -> dg.MaterializeResult:
         day = dt.date.fromisoformat(context.partition_key)
-        outcomes = [result.act(one) for one in _monitored(config, spec, day, lake, engine)]
+        outcomes = [
+            result.act(_after_retraining(config, ledger, one))
+            for one in _monitored(config, spec, day, lake, engine)
+        ]
         published = select_published(outcomes)
         return dg.MaterializeResult(
             metadata={
@@ -153,6 +160,12 @@ def _monitored(
         MonitorDay(spec.in_country(config.geographies[code].country), feeds, code, day, lake, engine)
         for code in sorted(config.geographies)
     ]
+
+
+def _after_retraining(config: ProjectConfig, ledger: PromotionLedger, monitored: MonitorDay) -> MonitorDay:
+    """Return the monitor's day with the day from which evidence of drift counts."""
+    since_day = retrained_since(config, ledger, monitored.spec.name, monitored.segment, monitored.day)
+    return replace(monitored, since_day=since_day)
 
 
 def _check(name: str, spec: MonitorSpec, outcomes: Sequence[MonitorOutcome]) -> dg.AssetCheckResult:

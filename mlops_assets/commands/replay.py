@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from mlops_assets.commands.mailbox import deliver_due_mails
+from mlops_assets.commands.sensor_ticks import learning_sensors, tick
 from mlops_assets.config import names
-from mlops_assets.config.run_plan import day_log_partition, plan_days, plan_training
+from mlops_assets.config.run_plan import day_log_partition, plan_days
 from mlops_assets.domain.errors import StorageError
 from mlops_assets.domain.feeds.arrival import DueDay
-from mlops_assets.domain.learning.readiness import TrainingPlan
 from mlops_assets.domain.ports import LedgerEntry, ModelSlot, PartitionId
 
 if TYPE_CHECKING:
@@ -180,16 +180,21 @@ class Replay:
                 yield Refusal(row["feed"], row["geography"], f"{row['feed']} of {day} is still {word}")
 
     def _train_due(self, day: dt.date) -> tuple[tuple[str, ...], tuple[LedgerEntry, ...]]:
-        platform = self.workspace.platform
-        plans = plan_training(
-            self.workspace.config, platform.landing, platform.lake, platform.ledger, until=day
-        )
+        """Let the sensors look at the day and run what they request."""
         outcomes = [
-            self.train(use_case, segment, due[0].as_of_day, due[0].reason)
-            for use_case, segment, due in _by_segment(plans)
+            self._run_request(sensor, request)
+            for sensor in learning_sensors(self.workspace.definitions)
+            for request in tick(sensor, self.workspace, self.instance, day)
         ]
         failures = tuple(text for outcome in outcomes if not outcome.succeeded for text in outcome.findings)
         return failures, tuple(entry for outcome in outcomes for entry in outcome.decisions)
+
+    def _run_request(self, sensor: dg.SensorDefinition, request: dg.RunRequest) -> TrainingOutcome:
+        use_case = str(sensor.job_name).removeprefix(f"{names.TRAINING_JOB}_")
+        tags = {**request.tags, "dagster/sensor_name": sensor.name}
+        if request.run_key:
+            tags["dagster/run_key"] = request.run_key
+        return self._train(use_case, str(request.partition_key), tags)
 
     def train(
         self, use_case: str, segment: str, as_of_day: dt.date | None, reason: str = "by hand"
@@ -198,6 +203,9 @@ class Replay:
         tags = {names.TAG_REASON: reason}
         if as_of_day:
             tags[names.TAG_AS_OF_DAY] = as_of_day.isoformat()
+        return self._train(use_case, segment, tags)
+
+    def _train(self, use_case: str, segment: str, tags: dict[str, str]) -> TrainingOutcome:
         ledger = self.workspace.platform.ledger
         models = self.workspace.config.use_cases[use_case][segment].models
         slots = [ModelSlot(use_case, model, segment) for model in models]
@@ -243,14 +251,6 @@ class Replay:
 def _days(first: dt.date, last: dt.date) -> Iterator[dt.date]:
     for offset in range((last - first).days + 1):
         yield first + dt.timedelta(days=offset)
-
-
-def _by_segment(plans: Sequence[TrainingPlan]) -> list[tuple[str, str, list[TrainingPlan]]]:
-    groups: dict[tuple[str, str], list[TrainingPlan]] = {}
-    for plan in plans:
-        if plan.is_due:
-            groups.setdefault((plan.slot.use_case, plan.slot.segment), []).append(plan)
-    return [(use_case, segment, due) for (use_case, segment), due in groups.items()]
 
 
 def _refused(result: dg.ExecuteInProcessResult) -> Iterator[Refusal]:

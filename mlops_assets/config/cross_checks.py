@@ -133,11 +133,30 @@ def _check_use_case(config: ProjectConfig, use_case: UseCase, source: YamlSource
         if column not in columns:
             findings.add(unknown(f"column of {use_case.corpus.table}", column, columns, source.where(place)))
     _check_split_fits_table(config, use_case, source, findings)
+    _check_retraining(config, use_case, source, findings)
     for name, model in use_case.models.items():
         at: tuple[str | int, ...] = ("models", name)
         _check_label(config, use_case, model, at, columns, source, findings)
         _check_features(use_case, model, at, columns, source, findings)
         _check_algorithms(model, at, source, findings)
+
+
+def _check_retraining(
+    config: ProjectConfig, use_case: UseCase, source: YamlSource, findings: Findings
+) -> None:
+    for place, monitor in enumerate(use_case.retraining.monitors):
+        where = source.where(("retraining", "monitors", place))
+        if monitor not in config.monitors:
+            findings.add(unknown("monitor", monitor, config.monitors, where))
+        elif use_case.segment_by == "none":
+            findings.add(
+                ConfigError(
+                    "a use case without geographies cannot be retrained by a monitor",
+                    where=where,
+                    expected="`segment_by: geography`",
+                    remedy="remove `retraining`; a new snapshot trains it",
+                )
+            )
 
 
 def _check_split_fits_table(

@@ -23,7 +23,7 @@ from mlops_assets.domain.feeds.contract import (
     Name,
     TimeZone,
 )
-from mlops_assets.domain.learning.spec import CorpusSpec, ModelSpec
+from mlops_assets.domain.learning.spec import CorpusSpec, ModelSpec, RetrainingSpec
 from mlops_assets.domain.mail_address import MailAddress
 from mlops_assets.domain.model_base import Record
 from mlops_assets.domain.quality.spec import MonitorSpec
@@ -52,6 +52,7 @@ class UseCase(Record):
     segment_by: Literal["geography", "none"] = "geography"
     score_daily: bool = True
     corpus: CorpusSpec
+    retraining: RetrainingSpec = RetrainingSpec()
     models: dict[Name, ModelSpec] = Field(min_length=1)
 
 

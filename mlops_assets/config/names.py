@@ -16,11 +16,13 @@ TRAINING_JOB = "train_and_promote"
 
 FEED_ARRIVAL_SENSOR = "feed_arrival"
 FIRST_CHAMPION_SENSOR = "first_champion"
+DRIFT_SENSOR = "drift"
 OUTBOX_SENSOR = "outbox"
 
 TAG_REASON = "mlops/reason"
 TAG_AS_OF_DAY = "mlops/as_of_day"
 TAG_DELIVERY = "mlops/delivery"
+TAG_SHIFT = "mlops/shift"  # monitor/day on which a shift was recognised
 TAG_QUEUE = "mlops/queue"
 
 CHECK_DELIVERY = "delivery"
@@ -69,6 +71,11 @@ def scores_key(use_case: str, model: str) -> list[str]:
 def model_card_key(use_case: str, model: str) -> list[str]:
     """Asset key of a champion's model card."""
     return ["reports", use_case, f"{model}_card"]
+
+
+def retraining_report_key(use_case: str, model: str) -> list[str]:
+    """Asset key of the report on a model's newest decision."""
+    return ["reports", use_case, f"{model}_retraining"]
 
 
 def scores_table(use_case: str, model: str) -> str:

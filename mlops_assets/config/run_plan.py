@@ -7,6 +7,7 @@ belong here: launching anything.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections.abc import Iterable, Iterator
 
 from mlops_assets.config.loader import EVERYWHERE
@@ -20,12 +21,20 @@ from mlops_assets.domain.feeds.arrival import (
 )
 from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.learning.readiness import TrainingPlan, plan_first_training
+from mlops_assets.domain.learning.retraining import (
+    RetrainingPlan,
+    SlotHistory,
+    find_since_day,
+    plan_retraining,
+)
 from mlops_assets.domain.learning.spec import EventLabel
 from mlops_assets.domain.ports import Lake, LandingZone, ModelSlot, PartitionId, PromotionLedger
+from mlops_assets.domain.quality.drift_record import read_verdicts
 from mlops_assets.domain.quality.release_ports import FeedReleases
 
 DAY_LOG_TABLE = "reports/day_log"
 DAY_LOG_SEGMENT = "all"
+VERDICT_DAYS = 90  # a shift further back has become the ranges' own past
 
 
 def day_log_partition(day: dt.date) -> PartitionId:
@@ -155,6 +164,35 @@ def plan_training(
             )
         )
     return plans
+
+
+def plan_retrainings(config: ProjectConfig, lake: Lake, ledger: PromotionLedger) -> list[RetrainingPlan]:
+    """Return for every slot that a monitor may retrain whether it is due, and why or why not."""
+    verdicts = functools.cache(lambda monitor, segment: read_verdicts(lake, monitor, segment, VERDICT_DAYS))
+    plans = []
+    for slot in slots(config):
+        settings = config.use_cases[slot.use_case][slot.segment]
+        if policy := settings.retraining if settings.retraining.monitors else None:
+            history = SlotHistory(
+                days=lake.days(settings.corpus.table, slot.segment),
+                verdicts={name: verdicts(name, slot.segment) for name in policy.monitors},
+                decisions=ledger.history(slot),
+            )
+            model = settings.models[slot.model]
+            plans.append(plan_retraining(slot, policy, settings.corpus, model, history))
+    return plans
+
+
+def retrained_since(
+    config: ProjectConfig, ledger: PromotionLedger, monitor: str, segment: str, day: dt.date
+) -> dt.date | None:
+    """Return the first day whose evidence counts for a monitor's segment, after retrainings; None if all do."""
+    watched = [
+        slot
+        for slot in slots(config)
+        if slot.segment == segment and monitor in config.use_cases[slot.use_case][segment].retraining.monitors
+    ]
+    return find_since_day([ledger.history(slot) for slot in watched], day)
 
 
 def _is_snapshot_there(config: ProjectConfig, landing: LandingZone, lake: Lake, table: str) -> bool:

@@ -80,6 +80,20 @@ class CorpusSpec(Record):
     split: Annotated[TimeSplit | HashSplit, Field(discriminator="kind")] = TimeSplit()
 
 
+class RetrainingSpec(Record):
+    """When drift retrains the models of a use case.
+
+    Attributes:
+        monitors: whose behaviour shifts count (`configs/quality`); none means never.
+        cooldown_days: days of data between two attempts for one shift.
+        max_attempts: for one shift; afterwards the champion stays until a person or the next shift decides.
+    """
+
+    monitors: list[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]] = []
+    cooldown_days: int = Field(7, ge=1, le=90)
+    max_attempts: int = Field(4, ge=1, le=20)
+
+
 class SearchDimension(Record):
     """One hyperparameter that Optuna may vary on the validation part."""
 

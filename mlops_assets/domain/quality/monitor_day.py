@@ -74,6 +74,7 @@ class MonitorDay:
         day: of the data.
         lake: where inputs are and results go.
         engine: sums the values.
+        since_day: first day whose evidence of drift counts, after a retraining.
     """
 
     spec: MonitorSpec
@@ -82,6 +83,7 @@ class MonitorDay:
     day: dt.date
     lake: Lake
     engine: TableEngine
+    since_day: dt.date | None = None
 
     def partition(self, result: str) -> PartitionId:
         """Return the lake partition of a result of this day."""
@@ -167,13 +169,24 @@ class MonitorDay:
             {
                 "past": stable_hash([one.to_facts() for one in past]),
                 "today": stable_hash(evidence.to_facts()),
+                **({"since": str(self.since_day)} if self.since_day else {}),
             },
         )
         if current := find_current(self.lake, self.partition(DRIFT), key):
             kind = str(current.facts["verdict"]["kind"])
             return MonitorOutcome("reused", self.partition(DRIFT), current, kind)
-        verdict = decide_drift([*past, evidence], day=self.day, segment=self.segment, spec=self.spec.drift)
-        facts = {"evidence": evidence.to_facts(), "verdict": verdict.to_facts()}
+        verdict = decide_drift(
+            [*past, evidence],
+            day=self.day,
+            segment=self.segment,
+            spec=self.spec.drift,
+            since_day=self.since_day,
+        )
+        facts = {
+            "evidence": evidence.to_facts(),
+            "verdict": verdict.to_facts(),
+            "since_day": self.since_day.isoformat() if self.since_day else None,
+        }
         with self.lake.write(self.partition(DRIFT), key) as writer:
             manifest = writer.commit(row_count=len(evidence.series), inputs={}, facts=facts)
         return MonitorOutcome("built", self.partition(DRIFT), manifest, verdict.kind)

@@ -1,0 +1,64 @@
+"""Sensor: behaviour has moved for good, retrain the use cases and segments that it touches.
+
+Belongs here: turning retraining plans into run requests. Does not belong here: when a slot is due
+(domain.learning.retraining), or first trainings.
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from mlops_assets.config import names
+from mlops_assets.config.models import ProjectConfig
+from mlops_assets.config.run_plan import plan_retrainings
+from mlops_assets.domain.learning.retraining import RetrainingPlan
+from mlops_assets.domain.ports import Lake, PromotionLedger
+
+
+def build_drift_sensors(config: ProjectConfig) -> list[dg.SensorDefinition]:
+    """Return one sensor per use case that a monitor may retrain."""
+    watched = sorted(
+        use_case
+        for use_case, segments in config.use_cases.items()
+        if any(settings.retraining.monitors for settings in segments.values())
+    )
+    return [_build_sensor(config, use_case) for use_case in watched]
+
+
+def _build_sensor(config: ProjectConfig, use_case: str) -> dg.SensorDefinition:
+    @dg.sensor(
+        name=f"{names.DRIFT_SENSOR}_{use_case}",
+        job_name=names.training_job(use_case),
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=(
+            f"Requests a retraining of {use_case} in each segment whose behaviour has moved for good; broken feeds and "
+            "events of a day or two request nothing."
+        ),
+    )
+    def drift(
+        context: dg.SensorEvaluationContext,  # noqa: ARG001 - Dagster passes it
+        lake: dg.ResourceParam[Lake],
+        ledger: dg.ResourceParam[PromotionLedger],
+    ) -> dg.SensorResult | dg.SkipReason:
+        plans = [plan for plan in plan_retrainings(config, lake, ledger) if plan.slot.use_case == use_case]
+        requests = list(_requests(plans))
+        if not requests:
+            return dg.SkipReason("; ".join(f"{p.slot.model} {p.slot.segment}: {p.reason}" for p in plans))
+        return dg.SensorResult(run_requests=requests)
+
+    return drift
+
+
+def _requests(plans: list[RetrainingPlan]) -> Iterator[dg.RunRequest]:
+    # One run trains all models of a segment, so the first due model speaks for the segment.
+    seen: set[str] = set()
+    for plan in plans:
+        if plan.is_due and plan.shift and plan.as_of_day and plan.slot.segment not in seen:
+            seen.add(plan.slot.segment)
+            tags = {
+                names.TAG_REASON: plan.reason,
+                names.TAG_AS_OF_DAY: plan.as_of_day.isoformat(),
+                names.TAG_SHIFT: f"{plan.shift.monitor}/{plan.shift.detected_day}",
+            }
+            yield dg.RunRequest(run_key=plan.run_key, partition_key=plan.slot.segment, tags=tags)
