@@ -18,6 +18,7 @@ from mlops_assets.assets.learning import build_learning_assets
 from mlops_assets.assets.partitions import daily_partitions
 from mlops_assets.assets.quality import build_quality_assets
 from mlops_assets.assets.reports import build_report_assets
+from mlops_assets.assets.retraining_reports import build_retraining_reports
 from mlops_assets.assets.scores import build_score_assets
 from mlops_assets.assets.tables import build_table_assets
 from mlops_assets.config.loader import load_project
@@ -53,7 +54,8 @@ def _build(config: ProjectConfig, resources: Mapping[str, object] | None) -> dg.
     day_log = build_day_log_asset(
         config, days, [key for asset in (*tables, *scores, *quality) for key in sorted(asset.keys)]
     )
-    learning, reports = build_learning_assets(config), build_report_assets(config)
+    learning = build_learning_assets(config)
+    reports = [*build_report_assets(config), *build_retraining_reports(config)]
     of_the_day = (*feeds, *tables, *scores, *quality, day_log)
     daily = [key for asset in of_the_day if asset.partitions_def is days for key in sorted(asset.keys)]
     return dg.Definitions(

@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 # Window tables slide from yesterday's state, so days run one at a time, in order.
 DAILY_TAGS = {names.TAG_QUEUE: names.DAILY_JOB}
 
+_MAKE_KEYS = (
+    names.corpus_key,
+    names.model_key,
+    names.champion_key,
+    names.model_card_key,
+    names.retraining_report_key,
+)
+
 
 def build_jobs(config: ProjectConfig, daily: list[dg.AssetKey]) -> "list[UnresolvedAssetJobDefinition]":
     """Return all jobs.
@@ -49,5 +57,5 @@ def _training_keys(config: ProjectConfig, use_case: str) -> Iterator[dg.AssetKey
     for table in sorted({item.corpus.table for item in segments if item.segment_by == "none"}):
         yield dg.AssetKey(names.table_key(table))
     for model in config.segments_by_model(use_case):
-        for make_key in (names.corpus_key, names.model_key, names.champion_key, names.model_card_key):
+        for make_key in _MAKE_KEYS:
             yield dg.AssetKey(make_key(use_case, model))

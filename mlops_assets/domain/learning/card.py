@@ -76,7 +76,7 @@ def assemble_model_card(sources: CardSources) -> ModelCard:
         version=entry.version,
         algorithm=challenger.algorithm,
         metric=spec.metric,
-        decision=_decision(entry, is_champion=sources.is_champion),
+        decision=describe_decision(entry, is_champion=sources.is_champion),
         corpus=_corpus(sources),
         metrics=tuple(_metrics(sources, predictions)),
         segments=tuple(_segments(entry, spec)),
@@ -90,7 +90,8 @@ def assemble_model_card(sources: CardSources) -> ModelCard:
     )
 
 
-def _decision(entry: LedgerEntry, *, is_champion: bool) -> DecisionNote:
+def describe_decision(entry: LedgerEntry, *, is_champion: bool = False) -> DecisionNote:
+    """Return a decision as reports show it."""
     return DecisionNote(
         outcome="promoted" if entry.outcome == "promoted" else "rejected",
         decision_id=entry.decision_id,

@@ -51,6 +51,23 @@ def normalise_importances(raw: Mapping[str, float]) -> dict[str, float]:
     return dict(sorted(shares.items(), key=lambda item: (-item[1], item[0])))
 
 
+def find_important(shares: Mapping[str, float], together: float = 0.9) -> frozenset[str]:
+    """Return the fewest features that make up the given part of a model's importance, the largest first.
+
+    Args:
+        shares: normalised importances.
+        together: their sum, 0 to 1.
+    """
+    found: set[str] = set()
+    total = 0.0
+    for name, share in sorted(shares.items(), key=lambda item: (-item[1], item[0])):
+        if total >= together or share <= 0:
+            break
+        found.add(name)
+        total += share
+    return frozenset(found)
+
+
 def compare_importances(
     before: Mapping[str, float], after: Mapping[str, float], min_change: float = 0.01
 ) -> ImportanceComparison:

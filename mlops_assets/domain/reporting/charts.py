@@ -53,6 +53,20 @@ def draw_importances(shares: Sequence[tuple[str, float]], *, title: str) -> str:
         return _to_svg(_draw_bars(ordered, _OF_PAGE), "importances", title, described)
 
 
+def draw_importance_change(moves: Sequence[tuple[str, float, float]], *, title: str) -> str:
+    """Return a bar chart of importances before (outlined) and after (filled) as inline SVG.
+
+    Args:
+        moves: feature, its share before and after (0 to 1), in the order of the bars from the top.
+        title: what a screen reader says first.
+    """
+    described = "; ".join(
+        f"{name} from {100 * before:.1f} to {100 * after:.1f} %" for name, before, after in moves
+    )
+    with _styled(_OF_PAGE):
+        return _to_svg(_draw_changes(moves, _OF_PAGE), "importance-change", title, described)
+
+
 def draw_importances_png(shares: Sequence[tuple[str, float]], *, title: str) -> bytes:
     """Return the same bar chart as a PNG on white, 2 pixels per point, with `title` above the bars."""
     with _styled(_ON_WHITE):
@@ -90,6 +104,28 @@ def _draw_bars(shares: Sequence[tuple[str, float]], palette: _Palette) -> Figure
     axes.invert_yaxis()
     axes.set_xlim(0, 1.18 * max(percents, default=1.0) or 1.0)
     axes.spines["bottom"].set_visible(False)  # each bar carries its number
+    axes.tick_params(axis="x", bottom=False, labelbottom=False)
+    axes.tick_params(axis="y", left=False)
+    axes.margins(y=0.02)
+    return figure
+
+
+def _draw_changes(moves: Sequence[tuple[str, float, float]], palette: _Palette) -> Figure:
+    figure, axes = _make_axes(0.3 + 0.3 * len(moves))
+    names = [name for name, *_ in moves]
+    before = [100 * share for _, share, _ in moves]
+    after = [100 * share for *_, share in moves]
+    axes.barh(names, before, color="none", edgecolor=palette.soft, linewidth=1.0, height=0.78)
+    axes.barh(names, after, color=palette.accent, height=0.42)
+    for place, (old, new) in enumerate(zip(before, after, strict=True)):
+        label = f"{old:.1f} \N{RIGHTWARDS ARROW} {new:.1f} %"
+        axes.annotate(
+            label, (max(old, new), place), xytext=(4, 0), textcoords="offset points", va="center",
+            color=palette.ink,
+        )  # fmt: skip
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.35 * max([*before, *after], default=1.0) or 1.0)
+    axes.spines["bottom"].set_visible(False)  # each bar carries its numbers
     axes.tick_params(axis="x", bottom=False, labelbottom=False)
     axes.tick_params(axis="y", left=False)
     axes.margins(y=0.02)
