@@ -25,6 +25,7 @@ from benchmarks import (
     kernel_speed,
     kernel_winkler,
     load_ratio,
+    loop_replay,
     subscriber_validation_speed,
 )
 from benchmarks.measuring import BenchmarkFailedError, BenchmarkSkippedError, Line
@@ -52,6 +53,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "anomaly_removal": anomaly_removal.run,
     "kernel_speed": kernel_speed.run,
     "drift_verdicts": drift_verdicts.run,
+    "loop_replay": loop_replay.run,
     "subscriber_validation_speed": subscriber_validation_speed.run,
 }
 
