@@ -18,6 +18,7 @@ from mlops_assets.assets.presentation import data_version, outcome_table, row_co
 from mlops_assets.assets.witnesses import build_witness_assets, witness_keys
 from mlops_assets.config import names
 from mlops_assets.config.models import ProjectConfig
+from mlops_assets.config.recipients import feed_recipients, monitor_recipients
 from mlops_assets.config.run_plan import retrained_since
 from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.mail_ports import Outbox
@@ -26,9 +27,10 @@ from mlops_assets.domain.quality.kernel import history_days
 from mlops_assets.domain.quality.monitor_day import MonitorDay, MonitorOutcome, code_versions
 from mlops_assets.domain.quality.monitor_tables import ANOMALIES, DRIFT, KERNEL, monitor_table
 from mlops_assets.domain.quality.spec import MonitorSpec
+from mlops_assets.domain.reporting.delivery_mail import make_escalation_messages
 from mlops_assets.domain.reporting.monitor_reports import (
     make_anomaly_messages,
-    make_summary_message,
+    make_summary_messages,
     render_monitor_day,
     render_summary_day,
 )
@@ -245,12 +247,14 @@ def _build_summary(
     # After the monitors' reports: the last report of a day renews the index of all.
     deps = [dg.AssetKey(_report_key(spec)) for spec in monitors]
     deps += [dg.AssetKey(names.feed_key(feed.name)) for feed in config.daily_feeds()]
+    chains = {code: config.geography_chain(code) for code in config.geographies}
 
     @dg.asset(
         key=names.table_key("reports/quality_summary"),
         description=(
             "The day in the operator's form: a column per feed, True (anomaly), False (none) or None (not "
-            "executed).\n\nGrain: one row per geography and day; on the seventh day the week as well. Freshness: with "
+            "executed); mailed, and with it what has been held for too long.\n\nGrain: one row per geography and day; "
+            "on the week's last day the week as well. Freshness: with "
             "the day's run. On failure: the checks stand, their summary is missing."
         ),
         group_name=names.SHARED_GROUP,
@@ -274,8 +278,10 @@ def _build_summary(
         for path, content in rendered.files.items():
             reports.save(path, content)
         save_report_index(reports)
-        recipients = sorted({address for spec in monitors for address in spec.recipients})
-        outbox.enqueue(make_summary_message(rendered, day, recipients), dt.datetime.now(dt.UTC))
+        told = functools.partial(feed_recipients, config)
+        waiting = make_escalation_messages(config.daily_feeds(), chains, day, lake, told)
+        for message in (*make_summary_messages(rendered, day, monitor_recipients(config)), *waiting):
+            outbox.enqueue(message, dt.datetime.now(dt.UTC))
         return dg.MaterializeResult(metadata={"summary": dg.MetadataValue.md(rendered.markdown)})
 
     return quality_summary

@@ -31,6 +31,7 @@ from mlops_assets.domain.quality.monitor_tables import FEATURES, KERNEL, monitor
 from mlops_assets.domain.quality.spec import MonitorSpec
 from mlops_assets.domain.quality.subscriber_tables import ANOMALIES, LEVELS, subscriber_tables
 from mlops_assets.domain.quality.watched_features import WATCHED_TABLES
+from mlops_assets.domain.reporting.formats import format_share
 
 Monitored = Callable[[MonitorSpec, dt.date, Lake, TableEngine], list[MonitorDay]]
 
@@ -173,7 +174,8 @@ def _check_subscribers(
     counts = {code: count_subscribers(code, day, lake=lake, engine=engine) for code in geographies}
     shares = {code: found.outside_share if found else None for code, found in counts.items()}
     words = {
-        code: "not judged" if share is None else f"{share:.2%} outside" for code, share in shares.items()
+        code: "not judged" if share is None else f"{format_share(share)} outside"
+        for code, share in shares.items()
     }
     return dg.AssetCheckResult(
         check_name=names.CHECK_SUBSCRIBERS,

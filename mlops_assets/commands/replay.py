@@ -28,16 +28,18 @@ if TYPE_CHECKING:
 # Run logs stay in Dagster's event log; the terminal shows one line a day.
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
-_STILL = {"absent": "missing", "held": "held (`mlops feeds list`)"}
+# State in the day's log -> state of a refusal.
+_STATES = {"absent": "missing", "held": "held"}
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A file that was missing, refused or held, and why."""
+    """A file that was not used, why, and whether it was `missing`, `held` or `refused`."""
 
     feed: str
     geography: str
     reason: str
+    state: str
 
 
 @dataclass(frozen=True)
@@ -176,8 +178,10 @@ class Replay:
         """Yield what a day was built without."""
         manifest = self.workspace.platform.lake.manifest(day_log_partition(day))
         for row in manifest.facts["feeds"] if manifest else ():
-            if word := _STILL.get(row["state"]):
-                yield Refusal(row["feed"], row["geography"], f"{row['feed']} of {day} is still {word}")
+            if state := _STATES.get(row["state"]):
+                hint = " (`mlops feeds list`)" if state == "held" else ""
+                reason = f"{row['feed']} of {day} is still {state}{hint}"
+                yield Refusal(row["feed"], row["geography"], reason, state)
 
     def _train_due(self, day: dt.date) -> tuple[tuple[str, ...], tuple[LedgerEntry, ...]]:
         """Let the sensors look at the day and run what they request."""
@@ -256,9 +260,11 @@ def _days(first: dt.date, last: dt.date) -> Iterator[dt.date]:
 def _refused(result: dg.ExecuteInProcessResult) -> Iterator[Refusal]:
     for check in result.get_asset_check_evaluations():
         if not check.passed and check.check_name == names.CHECK_DELIVERY:
-            by_geography = check.metadata[names.REFUSED_METADATA]
-            for geography, reasons in cast("dict[str, list[str]]", by_geography.value).items():
-                yield from (Refusal(check.asset_key.path[-1], geography, reason) for reason in reasons)
+            by_geography = cast("dict[str, list[str]]", check.metadata[names.REFUSED_METADATA].value)
+            states = cast("dict[str, str]", check.metadata[names.STATES_METADATA].value)
+            feed = check.asset_key.path[-1]
+            for geography, reasons in by_geography.items():
+                yield from (Refusal(feed, geography, reason, states[geography]) for reason in reasons)
 
 
 def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:

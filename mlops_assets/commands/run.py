@@ -31,8 +31,13 @@ def run(first: dt.datetime | None, last: dt.datetime | None) -> None:
     days = _day_range(workspace, first, last)
     results = replay_days(workspace, *days)
     statuses = {result.status for result in results}
-    click.echo(f"{len(results)} days: " + ", ".join(f"{_count(results, s)} {s}" for s in sorted(statuses)))
+    click.echo(f"{_count_days(results)}: " + ", ".join(f"{_count(results, s)} {s}" for s in sorted(statuses)))
     sys.exit(1 if "failed" in statuses else 3 if "incomplete" in statuses else 0)
+
+
+def _count_days(results: Sequence[DayResult]) -> str:
+    days = len({result.day for result in results})
+    return f"{days} days" if days == len(results) else f"{days} days in {len(results)} runs"
 
 
 def _count(results: Sequence[DayResult], status: str) -> int:

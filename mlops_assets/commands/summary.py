@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from mlops_assets.commands.replay import DayResult
 from mlops_assets.config.run_plan import slots
@@ -18,9 +18,10 @@ from mlops_assets.domain.reporting.report_index import INDEX_NAME, save_report_i
 from mlops_assets.domain.reporting.run_summary import (
     ChampionLine,
     DayLine,
+    FaultyFile,
     FeedLine,
+    FileState,
     Place,
-    RefusedFeed,
     RunSummary,
     render_run_summary_html,
 )
@@ -52,7 +53,7 @@ def collect_summary(
         environment=workspace.config.environment.name,
         days=tuple(_day_line(result) for result in results),
         feeds=tuple(_feed_lines(workspace, sorted(set(days)))),
-        refused=tuple(_refused(results)),
+        faulty_files=tuple(find_faulty_files(results)),
         champions=tuple(_champions(workspace)),
         places=tuple(_places(workspace)),
         elapsed_seconds=elapsed_s,
@@ -92,10 +93,33 @@ def _feed_lines(workspace: Workspace, days: Sequence[dt.date]) -> Iterator[FeedL
             )
 
 
-def _refused(results: Sequence[DayResult]) -> Iterator[RefusedFeed]:
+def find_faulty_files(results: Sequence[DayResult]) -> list[FaultyFile]:
+    """Return the files that a run could not use, each once, as the last run of its day left it.
+
+    Args:
+        results: runs of days in order; a day may be run several times.
+    """
+    found: dict[tuple[dt.date, str, str], FaultyFile] = {}
     for result in results:
-        for one in result.refused:
-            yield RefusedFeed(feed=one.feed, geography=one.geography, day=result.day, reason=one.reason)
+        now = {(result.day, one.feed, one.geography): one for one in reversed(result.refused)}
+        for key, before in list(found.items()):
+            if key[0] == result.day and key not in now and result.status in {"built", "incomplete"}:
+                found[key] = _resolved(before)
+        for (day, feed, geography), one in now.items():
+            found[day, feed, geography] = FaultyFile(
+                feed=feed, geography=geography, day=day, state=cast("FileState", one.state), reason=one.reason
+            )
+    return sorted(found.values(), key=lambda one: (one.day, one.feed, one.geography))
+
+
+def _resolved(file: FaultyFile) -> FaultyFile:
+    """Return the file as a later run, which used a delivery of that day, leaves it."""
+    if file.state == "missing":
+        reason = "came after its day's run; a later run built the day with it"
+        return file.model_copy(update={"state": "late", "reason": reason})
+    if file.state == "late":
+        return file
+    return file.model_copy(update={"reason": f"{file.reason}; settled since: delivered again or released"})
 
 
 def _champions(workspace: Workspace) -> Iterator[ChampionLine]:

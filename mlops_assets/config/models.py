@@ -173,6 +173,12 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+class AlertsConfig(Record):
+    """Who is told of failed runs and of failed checks of severity ERROR; nobody by default."""
+
+    recipients: list[MailAddress] = []
+
+
 class CalendarConfig(Record):
     """The days the platform knows: from the first day of data to some days after today.
 
@@ -210,6 +216,7 @@ class Environment(Record):
     registry: RegistryConfig = RegistryConfig()
     ledger: LedgerConfig = LedgerConfig()
     mail: MailConfig = MailConfig()
+    alerts: AlertsConfig = AlertsConfig()
     executor: ExecutorConfig = ExecutorConfig()
 
 

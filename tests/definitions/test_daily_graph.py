@@ -95,7 +95,7 @@ def test_a_table_against_its_schema_stops_what_follows(
     replay: Replay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "mlops_assets.assets.feeds.find_violations",
+        "mlops_assets.assets.feed_checks.find_violations",
         lambda contract, *_: ["amount_usd_cents: dtype('int64')"] if contract.name == "topups" else [],
     )
     job = replay.workspace.definitions.resolve_job_def(names.DAILY_JOB)

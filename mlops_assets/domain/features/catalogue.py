@@ -38,3 +38,14 @@ def feeds_behind(table: str) -> tuple[str, ...]:
     """Return the feeds that a table is made of: itself for `feeds/...`, else those it reads directly, in order."""
     read = [source.table for source in FEATURE_TABLES[table].inputs] if table in FEATURE_TABLES else [table]
     return tuple(dict.fromkeys(one.removeprefix("feeds/") for one in read if one.startswith("feeds/")))
+
+
+def tables_needing(feed: str) -> tuple[str, ...]:
+    """Return the tables that are not built on a day on which a feed is not published, directly or by their inputs."""
+    lacking = {f"feeds/{feed}"}
+    tables = []
+    for name, table in FEATURE_TABLES.items():  # each comes after its inputs
+        if any(source.table in lacking and source.is_required for source in table.inputs):
+            lacking.add(name)
+            tables.append(name)
+    return tuple(tables)

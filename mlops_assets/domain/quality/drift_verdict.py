@@ -32,6 +32,7 @@ from pydantic import model_validator
 
 from mlops_assets.domain.errors import PlatformError
 from mlops_assets.domain.model_base import Record
+from mlops_assets.domain.percentages import show_percent
 from mlops_assets.domain.quality.drift_evidence import DayEvidence, FeedEvidence
 from mlops_assets.domain.quality.drift_window import DriftFigures, DriftWindow, select_days
 from mlops_assets.domain.quality.spec import DriftSpec
@@ -164,10 +165,11 @@ def _judge_window(window: DriftWindow, spec: DriftSpec) -> DriftVerdict:
 
 def _describe_day(figures: DriftFigures, spec: DriftSpec) -> str:
     share = figures.series_outside / max(figures.series, 1)
-    typical = np.expm1(figures.common_log_move)
+    typical = float(np.expm1(figures.common_log_move))
     return (
-        f"{figures.series_outside} of {figures.series} series outside their range ({share:.0%}, threshold "
-        f"{spec.anomaly_share:.0%}); the typical one moved by {typical:+.0%} against its forecast"
+        f"{figures.series_outside} of {figures.series} series outside their range ({show_percent(share)}, "
+        f"threshold {show_percent(spec.anomaly_share)}); the typical one moved by "
+        f"{show_percent(typical, is_signed=True)} against its forecast"
     )
 
 

@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from mlops_assets.domain.model_base import Record
+from mlops_assets.domain.percentages import show_percent
 from mlops_assets.domain.quality.drift_evidence import DayEvidence, common_log_move
 from mlops_assets.domain.quality.drift_persistence import (
     ALONE,
@@ -260,7 +261,8 @@ def _hear_subscribers(days: DriftDays, spec: DriftSpec) -> list[str]:
     beyond = [share for share in shares if share is not None and share > limit]
     if len(beyond) < spec.days:
         return []
-    return [f"{max(beyond):.1%} of subscribers left their own ranges, {usual:.1%} is usual"]
+    now, before_now = (show_percent(share, decimals=1) for share in (max(beyond), usual))
+    return [f"{now} of subscribers left their own ranges, {before_now} is usual"]
 
 
 def _hear_features(days: DriftDays, spec: DriftSpec) -> list[str]:

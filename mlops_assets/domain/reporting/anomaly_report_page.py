@@ -22,6 +22,7 @@ from mlops_assets.domain.reporting.anomaly_report import (
 )
 from mlops_assets.domain.reporting.formats import (
     ABSENT,
+    format_change,
     format_count,
     format_interval,
     format_number,
@@ -241,7 +242,7 @@ def _anomalies_table(report: AnomalyReport) -> Table:
             (
                 line.series,
                 Code(line.sentence),
-                _describe_deviation(line),
+                format_change(line.deviation_share),
                 _describe_reason(line),
                 Mark("removed", "bad") if line.is_removed else Mark("kept", "neutral"),
             )
@@ -299,13 +300,6 @@ def _state_mark(line: SeriesLine) -> Mark:
     if line.is_outside is None:
         return Mark("not checked", "neutral")
     return Mark("outside", "bad") if line.is_outside else Mark("inside", "good")
-
-
-def _describe_deviation(line: SeriesLine) -> str:
-    share = line.deviation_share
-    if share is None:
-        return ABSENT
-    return f"{100 * share:+,.0f}\N{NO-BREAK SPACE}%".replace("-", "\N{MINUS SIGN}")
 
 
 def _describe_reason(line: SeriesLine) -> str:

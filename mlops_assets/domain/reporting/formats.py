@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import datetime as dt
 
+from mlops_assets.domain.percentages import show_percent
+
 _READABLE = {
     "roc_auc": "ROC AUC",
     "pr_auc": "Precision-recall AUC",
@@ -42,8 +44,25 @@ def format_number(value: float | None, *, is_signed: bool = False) -> str:
 
 
 def format_share(value: float | None) -> str:
-    """Return a share of one as a percentage: 0.0312 as 3.12 %; a dash for None."""
-    return ABSENT if value is None else f"{100 * value:.2f}\N{NO-BREAK SPACE}%"
+    """Return a share of one as a percentage: 0.0312 as 3.12 %; a dash for None.
+
+    What is too small for two decimals is `< 0.01 %`: zero is only what is zero.
+    """
+    if value is None:
+        return ABSENT
+    is_tiny = 0 < value < 0.00005
+    return f"{'< 0.01' if is_tiny else f'{100 * value:.2f}'}\N{NO-BREAK SPACE}%"
+
+
+def format_change(value: float | None) -> str:
+    """Return a relative change as a percentage with its sign, rounded as its size allows; a dash for None.
+
+    0.5 is +50 %, 0.031 is +3.1 %, and 0.0005 is `< 0.1 %`: zero is only what is zero.
+    """
+    if value is None:
+        return ABSENT
+    text = show_percent(value, is_signed=True)
+    return text.replace("%", "\N{NO-BREAK SPACE}%").replace("-", "\N{MINUS SIGN}")
 
 
 def format_interval(low: float | None, high: float | None) -> str:

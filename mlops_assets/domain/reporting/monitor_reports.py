@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mlops_assets.domain.feeds.contract import FeedContract
@@ -38,6 +38,7 @@ from mlops_assets.domain.reporting.anomaly_report_page import (
     render_anomaly_mail,
     render_anomaly_markdown,
 )
+from mlops_assets.domain.reporting.formats import format_share
 from mlops_assets.domain.reporting.kernel_file import build_kernel_file, write_kernel_csv
 from mlops_assets.domain.reporting.mail import MailAttachment, MailMessage
 from mlops_assets.domain.reporting.quality_summary import (
@@ -71,7 +72,10 @@ _CELL_REASON = {
 
 @dataclass(frozen=True)
 class RenderedReport:
-    """A report in its forms: files by relative path, Markdown, the body of its mail."""
+    """A report in its forms: files by relative path, Markdown, the body of its mail.
+
+    `weekly` is the summary of the week that goes with a day's; its files are among those of the day.
+    """
 
     title: str
     files: dict[str, str | bytes]
@@ -79,6 +83,7 @@ class RenderedReport:
     mail_html: str
     is_news: bool = True
     attachments: tuple[MailAttachment, ...] = ()
+    weekly: RenderedReport | None = None
 
 
 def render_monitor_day(monitored: MonitorDay) -> RenderedReport:
@@ -205,29 +210,52 @@ def render_summary_day(
         lake: where verdicts are.
     """
     contracts = {feed.name: feed for feed in feeds}
-    names = list(contracts)
     daily = _read_summary(contracts, geographies, monitors, day, exec_date, lake)
-    files = _summary_files(daily, f"quality_summary/{day:%Y-%m}/{day}")
-    if day.isoweekday() == _SUNDAY:
-        days = [day - back * _DAY for back in range(1, WEEK_DAYS)]
-        earlier = [_read_summary(contracts, geographies, monitors, one, exec_date, lake) for one in days]
-        dailies = [daily, *earlier]
-        weekly = build_weekly_summary(
-            dailies, exec_date=exec_date, last_day=day, feeds=names, geographies=geographies, held=daily.held
-        )
-        files |= _summary_files(weekly, f"quality_summary/{day:%Y-%m}/week-{day}")
-    return RenderedReport(daily.title, files, render_summary_markdown(daily), render_summary_mail(daily))
+    rendered = _render_summary(daily, f"quality_summary/{day:%Y-%m}/{day}")
+    if day.isoweekday() != _SUNDAY:
+        return rendered
+    days = [day - back * _DAY for back in range(1, WEEK_DAYS)]
+    earlier = [_read_summary(contracts, geographies, monitors, one, exec_date, lake) for one in days]
+    week = build_weekly_summary(
+        [daily, *earlier],
+        exec_date=exec_date,
+        last_day=day,
+        feeds=list(contracts),
+        geographies=geographies,
+        held=daily.held,
+    )
+    weekly = _render_summary(week, f"quality_summary/{day:%Y-%m}/week-{day}")
+    return replace(rendered, files=rendered.files | weekly.files, weekly=weekly)
+
+
+def _render_summary(summary: QualitySummary, path: str) -> RenderedReport:
+    files = _summary_files(summary, path)
+    return RenderedReport(
+        summary.title, files, render_summary_markdown(summary), render_summary_mail(summary)
+    )
 
 
 def _summary_files(summary: QualitySummary, path: str) -> dict[str, str | bytes]:
     return {f"{path}.html": render_summary_html(summary), f"{path}.csv": render_summary_csv(summary)}
 
 
-def make_summary_message(rendered: RenderedReport, day: dt.date, recipients: Sequence[str]) -> MailMessage:
-    """Return the mail of a day's summary."""
+def make_summary_messages(
+    rendered: RenderedReport, day: dt.date, recipients: Sequence[str]
+) -> Iterator[MailMessage]:
+    """Yield the mail of a day's summary, and on the week's last day that of the week (partition `2026-W36`)."""
+    yield _summary_message("quality/daily_summary", day.isoformat(), rendered, recipients)
+    if rendered.weekly is not None:
+        week = day.isocalendar()
+        partition = f"{week.year}-W{week.week:02d}"
+        yield _summary_message("quality/weekly_summary", partition, rendered.weekly, recipients)
+
+
+def _summary_message(
+    report: str, partition: str, rendered: RenderedReport, recipients: Sequence[str]
+) -> MailMessage:
     return MailMessage(
-        report="quality/daily_summary",
-        partition=day.isoformat(),
+        report=report,
+        partition=partition,
         subject=rendered.title,
         html=rendered.mail_html,
         text=rendered.markdown,
@@ -271,7 +299,7 @@ def _outside_shares(
         is_removed = bool(manifest and manifest.facts["removed"])
         if share is not None and (is_removed or share > spec.drift.anomaly_share):
             for feed in feeds_behind(spec.table)[:1]:
-                found[feed] = f"{share:.0%} of the series of {spec.name} are outside their range"
+                found[feed] = f"{format_share(share)} of the series of {spec.name} are outside their range"
     return found
 
 

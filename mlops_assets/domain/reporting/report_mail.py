@@ -1,19 +1,22 @@
-"""The HTML body of a report's mail.
+"""The body of a report's mail, as HTML and as text.
 
 Belongs here: one layout that mail programs show: no style sheet, no drawing, no link to anything that is
-loaded. Does not belong here: what the report says, headers, recipients or delivery (mail).
+loaded; and the same as plain text. Does not belong here: what the report says, headers, recipients or delivery (mail).
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
+from mlops_assets.domain.reporting.formats import format_count, format_day
 from mlops_assets.domain.reporting.pages import render_page
-from mlops_assets.domain.reporting.tables import Mark, Table
+from mlops_assets.domain.reporting.tables import Mark, Table, escape_markdown, to_markdown
 
 _MAIL_ROWS = 100
+_NOTES, _COMMANDS = "What it means, what is done", "What you may do"
+_FOOTER = "Aggregates only, no data of any single subscriber."
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class MailBody:
     commands: Sequence[tuple[str, str]] = ()
 
 
-def render_mail_body(body: MailBody, *, data_day: dt.date) -> str:
+def render_mail_body(body: MailBody, *, data_day: dt.date | None) -> str:
     """Return the body; tables are cut after 100 rows and say so, empty ones are left out."""
     tables = [(table, table.rows[:_MAIL_ROWS], len(table.rows) - _MAIL_ROWS) for table in body.tables]
     return render_page(
@@ -37,4 +40,32 @@ def render_mail_body(body: MailBody, *, data_day: dt.date) -> str:
         data_day=data_day,
         body=body,
         tables=[one for one in tables if one[1]],
+        headings={"notes": _NOTES, "commands": _COMMANDS},
+        footer=_FOOTER,
     )
+
+
+def render_mail_text(body: MailBody, *, data_day: dt.date | None) -> str:
+    """Return the same as Markdown, for readers without HTML; tables are cut in the same way."""
+    return "\n\n".join(block for block in _text_blocks(body, data_day) if block) + "\n"
+
+
+def _text_blocks(body: MailBody, data_day: dt.date | None) -> Iterator[str]:
+    """Yield the blocks in the order of the HTML."""
+    yield f"# {escape_markdown(body.title)}"
+    yield f"**{escape_markdown(str(body.verdict))}**"
+    yield "\n".join(f"    {line}" for line in body.lines)
+    for table in body.tables:
+        if table.rows:
+            yield f"## {escape_markdown(table.title)}"
+            yield to_markdown(replace(table, rows=table.rows[:_MAIL_ROWS]))
+        if (more := len(table.rows) - _MAIL_ROWS) > 0:
+            yield f"{format_count(more)} more rows are in the report."
+    if body.notes:
+        yield f"## {_NOTES}"
+        yield "\n".join(f"- {escape_markdown(note)}" for note in body.notes)
+    if body.commands:
+        yield f"## {_COMMANDS}"
+        yield "\n".join(f"- `{command}`: {escape_markdown(what)}" for command, what in body.commands)
+    up_to = f"Data up to {format_day(data_day)}. " if data_day else ""
+    yield f"{up_to}{_FOOTER}"

@@ -7,6 +7,7 @@ figures (the command line does) or printing to a terminal (it prints `make_summa
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -32,13 +33,20 @@ from mlops_assets.domain.reporting.tables import (
     to_markdown,
 )
 
+FileState = Literal["missing", "late", "held", "refused"]
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0.0)]
+_FILE_TONES: dict[FileState, Tone] = {
+    "missing": "bad",
+    "late": "neutral",
+    "held": "bad",
+    "refused": "bad",
+}
 _TONES: dict[str, Tone] = {"built": "good", "unchanged": "neutral", "failed": "bad"}
 
 
 class DayLine(Record):
-    """One day of the run. `unchanged`: everything was already there and current."""
+    """One run of a day; a day may be run several times. `unchanged`: everything was already there and current."""
 
     day: dt.date
     outcome: Literal["built", "unchanged", "failed"]
@@ -57,12 +65,17 @@ class FeedLine(Record):
     quarantined_count: Count = 0
 
 
-class RefusedFeed(Record):
-    """A delivered or missing file that was refused; nothing of it was published."""
+class FaultyFile(Record):
+    """A feed file that its day's run could not use.
+
+    `missing` has not come, `late` came after its day's run and was used by a later one, `held` looks broken and waits
+    for a release, `refused` does not keep its contract.
+    """
 
     feed: str
     geography: str
     day: dt.date
+    state: FileState
     reason: str
 
 
@@ -97,7 +110,7 @@ class RunSummary(Record):
     environment: str
     days: tuple[DayLine, ...]
     feeds: tuple[FeedLine, ...]
-    refused: tuple[RefusedFeed, ...] = ()
+    faulty_files: tuple[FaultyFile, ...] = ()
     champions: tuple[ChampionLine, ...] = ()
     places: tuple[Place, ...] = ()
     elapsed_seconds: Seconds
@@ -108,6 +121,11 @@ class RunSummary(Record):
         if self.first_day > self.last_day:
             raise ValueError("`first_day` is after `last_day`")
         return self
+
+    @property
+    def last_outcomes(self) -> dict[dt.date, str]:
+        """How each day was left by the last of its runs."""
+        return {line.day: line.outcome for line in self.days}
 
     @property
     def title(self) -> str:
@@ -143,17 +161,21 @@ def render_run_summary_markdown(summary: RunSummary) -> str:
 
 def make_verdict(summary: RunSummary) -> Mark:
     """Return how the run went, in a few words."""
-    failed = sum(day.outcome == "failed" for day in summary.days)
+    outcomes = summary.last_outcomes
+    failed = list(outcomes.values()).count("failed")
     if failed:
-        return Mark(f"{failed} of {len(summary.days)} days failed", "bad")
-    if summary.refused:
-        return Mark(f"Complete, {_count_of(len(summary.refused), 'feed file')} refused", "neutral")
+        return Mark(f"{failed} of {_count_of(len(outcomes), 'day')} failed", "bad")
+    if summary.faulty_files:
+        return Mark(f"Complete; feed files: {_count_states(summary.faulty_files)}", "neutral")
     return Mark("Complete", "good")
 
 
 def make_key_figures(summary: RunSummary) -> list[tuple[str, str, str]]:
     """Return label, figure and what the figure is about."""
-    unchanged = sum(day.outcome == "unchanged" for day in summary.days)
+    outcomes = summary.last_outcomes
+    unchanged = list(outcomes.values()).count("unchanged")
+    reruns = len(summary.days) - len(outcomes)
+    again = f"; {_count_of(reruns, 'run')} more for days that were built again" if reruns else ""
     quarantined = sum(line.quarantined_count for line in summary.feeds)
     champions = sum(line.version is not None for line in summary.champions)
     memory = (
@@ -161,12 +183,12 @@ def make_key_figures(summary: RunSummary) -> list[tuple[str, str, str]]:
     )
     rows = sum(line.row_count for line in summary.feeds)
     return [
-        ("Days", format_count(len(summary.days)), f"{unchanged} of them were current already"),
+        ("Days", format_count(len(outcomes)), f"{unchanged} of them were current already{again}"),
         ("Rows homologated", format_count(rows), f"{format_count(quarantined)} quarantined beside them"),
         (
-            "Feed files refused",
-            format_count(len(summary.refused)),
-            "reasons below" if summary.refused else "none",
+            "Feed files at fault",
+            format_count(len(summary.faulty_files)),
+            _count_states(summary.faulty_files) or "none",
         ),
         ("Champions", f"{champions} of {len(summary.champions)}", "slots with a model that passed the gate"),
         ("Time", f"{summary.elapsed_seconds:,.0f} s", memory),
@@ -178,7 +200,7 @@ def make_summary_tables(summary: RunSummary) -> dict[str, Table]:
     tables = {
         "places": _places_table(summary),
         "champions": _champions_table(summary),
-        "refused": _refused_table(summary),
+        "faulty_files": _faulty_files_table(summary),
         "feeds": _feeds_table(summary),
         "days": _days_table(summary),
     }
@@ -211,9 +233,18 @@ def _champions_table(summary: RunSummary) -> Table:
     )
 
 
-def _refused_table(summary: RunSummary) -> Table:
-    rows = [(line.feed, line.geography, format_day(line.day), line.reason) for line in summary.refused]
-    return make_table("Refused feed files", ["Feed", "Geography", "Day", "Reason"], rows)
+def _faulty_files_table(summary: RunSummary) -> Table:
+    rows = [
+        (one.feed, one.geography, format_day(one.day), Mark(one.state, _FILE_TONES[one.state]), one.reason)
+        for one in summary.faulty_files
+    ]
+    return make_table("Feed files at fault", ["Feed", "Geography", "Day", "State", "Reason"], rows)
+
+
+def _count_states(files: Sequence[FaultyFile]) -> str:
+    """Return the files by state in words, such as `1 missing, 2 late`."""
+    states = [one.state for one in files]
+    return ", ".join(f"{states.count(state)} {state}" for state in _FILE_TONES if state in states)
 
 
 def _feeds_table(summary: RunSummary) -> Table:
@@ -235,7 +266,7 @@ def _feeds_table(summary: RunSummary) -> Table:
 
 def _days_table(summary: RunSummary) -> Table:
     return make_table(
-        "Days",
+        "Days, in the order of their runs",
         ["Day", "Outcome", "#Rows", "#Seconds", "Note"],
         [
             (

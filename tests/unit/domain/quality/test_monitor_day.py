@@ -20,7 +20,7 @@ from mlops_assets.domain.quality.monitor_tables import ANOMALIES, DRIFT, KERNEL,
 from mlops_assets.domain.quality.spec import MonitorSpec
 from mlops_assets.domain.reporting.monitor_reports import (
     make_anomaly_messages,
-    make_summary_message,
+    make_summary_messages,
     render_monitor_day,
     render_summary_day,
 )
@@ -184,4 +184,5 @@ def test_the_summary_says_true_false_or_none(operator: Operator, state: str, wor
     rendered = render_summary_day([usage], ["cl"], [SPEC], day, day, operator.lake)
     table = next(str(text) for path, text in rendered.files.items() if path.endswith(f"{day}.csv"))
     assert table.splitlines() == ["Exec_Date,File_Date,Geography,usage", f"{day},{day},cl,{word}"]
-    assert make_summary_message(rendered, day, ["a@b.example"]).report == "quality/daily_summary"
+    (mail,) = make_summary_messages(rendered, day, ["a@b.example"])
+    assert (mail.report, mail.partition) == ("quality/daily_summary", str(day))

@@ -22,11 +22,12 @@ def make_summary(**changes: Any) -> RunSummary:
             for name, rows in (("usage", 381_204), ("topups", 40_977), ("plan_purchases", 22_310))
             for geography in ("cl", "pe")
         ],
-        "refused": [
+        "faulty_files": [
             {
                 "feed": "topups",
                 "geography": "pe",
                 "day": FIRST_DAY + dt.timedelta(days=3),
+                "state": "refused",
                 "reason": "column amount is missing; expected: msisdn, ts, amount; remedy: ask for a new one",
             }
         ],

@@ -36,7 +36,7 @@ def test_the_page_names_what_was_built_refused_and_where_to_look() -> None:
 def test_terminal_page_and_markdown_show_the_same_tables() -> None:
     summary = make_summary()
     tables = make_summary_tables(summary)
-    assert list(tables) == ["places", "champions", "refused", "feeds", "days"]
+    assert list(tables) == ["places", "champions", "faulty_files", "feeds", "days"]
     text = render_run_summary_markdown(summary)
     for table in tables.values():
         assert f"## {table.title}" in text
@@ -44,7 +44,7 @@ def test_terminal_page_and_markdown_show_the_same_tables() -> None:
 
 
 def test_empty_tables_are_left_out() -> None:
-    summary = make_summary(refused=(), champions=(), places=())
+    summary = make_summary(faulty_files=(), champions=(), places=())
     assert list(make_summary_tables(summary)) == ["feeds", "days"]
     check_page(render_run_summary_html(summary))
 
@@ -52,11 +52,11 @@ def test_empty_tables_are_left_out() -> None:
 @pytest.mark.parametrize(
     ("changes", "verdict"),
     [
-        ({}, "○ Complete, 1 feed file refused"),
-        ({"refused": ()}, "✔ Complete"),
+        ({}, "○ Complete; feed files: 1 refused"),
+        ({"faulty_files": ()}, "✔ Complete"),
         (
             {"days": [{"day": FIRST_DAY, "outcome": "failed", "row_count": 0, "seconds": 0.1}]},
-            "✖ 1 of 1 days failed",
+            "✖ 1 of 1 day failed",
         ),
     ],
 )
