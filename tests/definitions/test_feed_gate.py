@@ -15,6 +15,7 @@ from mlops_assets.cli import cli
 from mlops_assets.commands.replay import DayResult, Replay
 from mlops_assets.config import names
 from mlops_assets.config.run_plan import plan_days
+from mlops_assets.domain.mail_ports import MailEntry
 from mlops_assets.domain.ports import PartitionId
 from tests.definitions.conftest import FIRST_DAY
 
@@ -78,6 +79,7 @@ def test_a_broken_file_is_held_then_released(held: Replay) -> None:
     assert again.status == "incomplete"
     assert "usage of " in again.findings[0]
     assert "still held" in again.findings[0]
+    _require_mailed_once(held)
     platform, config = held.workspace.platform, held.workspace.config
     assert mlops(held, *RELEASE, "--json").exit_code == 0
     first = platform.releases.history()
@@ -97,6 +99,8 @@ def test_a_broken_file_is_held_then_released(held: Replay) -> None:
     listed = mlops(held, "list", "--json")
     assert listed.exit_code == 0
     assert "released" in {json.loads(line)["state"] for line in listed.stdout.splitlines()}
+    assert len(held_mails(held)) == 1, "a released delivery is mailed no more"
+    _require_fresh(held)
 
 
 def _require_left_out(held: Replay) -> None:
@@ -109,6 +113,35 @@ def _require_left_out(held: Replay) -> None:
     evaluation = health_check(held)
     assert (evaluation.passed, evaluation.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert "another unit" in str(evaluation.metadata["held"].value)
+
+
+def held_mails(replay: Replay) -> list[MailEntry]:
+    return [e for e in replay.workspace.platform.outbox.entries() if e.key.report == "quality/held_feed"]
+
+
+def _require_mailed_once(held: Replay) -> None:
+    """A run of the same day with the same file mails nothing more."""
+    (mail,) = held_mails(held)
+    assert mail.key.partition.startswith(f"usage/cl/{LAST}/")
+    assert [mail.key.recipient] == held.workspace.config.monitors["plan_usage"].recipients
+    content = held.workspace.platform.outbox.content(mail.number).decode()
+    job = held.workspace.definitions.resolve_job_def(names.DAILY_JOB)
+    assert job.execute_in_process(partition_key=str(LAST), instance=held.instance).success
+    assert [(e.number, e.state, e.is_changed_since_sent) for e in held_mails(held)] == [
+        (mail.number, "sent", False)
+    ]
+    assert held.workspace.platform.outbox.content(mail.number).decode() == content
+
+
+def _require_fresh(replay: Replay) -> None:
+    """The check of freshness was made, for the day of the run."""
+    key = dg.AssetCheckKey(dg.AssetKey(["feeds", "usage"]), names.CHECK_FRESHNESS)
+    (record,) = replay.instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+    assert record.event is not None
+    assert record.event.dagster_event is not None
+    found = record.event.dagster_event.asset_check_evaluation_data
+    assert (found.passed, found.partition) == (True, str(LAST))
+    assert f"newest published day is {LAST}, 0 days behind {LAST}" in str(found.metadata["geographies"].value)
 
 
 def _require_shown(held: Replay) -> None:

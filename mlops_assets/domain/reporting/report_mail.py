@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mlops_assets.domain.reporting.formats import format_count, format_day
 from mlops_assets.domain.reporting.pages import render_page
-from mlops_assets.domain.reporting.tables import Mark, Table, escape_markdown, to_markdown
+from mlops_assets.domain.reporting.tables import Mark, Table
 
 _MAIL_ROWS = 100
 _NOTES, _COMMANDS = "What it means, what is done", "What you may do"
@@ -46,26 +46,35 @@ def render_mail_body(body: MailBody, *, data_day: dt.date | None) -> str:
 
 
 def render_mail_text(body: MailBody, *, data_day: dt.date | None) -> str:
-    """Return the same as Markdown, for readers without HTML; tables are cut in the same way."""
+    """Return the same as plain text, for readers without HTML: nothing is escaped, tables are lists of their rows."""
     return "\n\n".join(block for block in _text_blocks(body, data_day) if block) + "\n"
 
 
 def _text_blocks(body: MailBody, data_day: dt.date | None) -> Iterator[str]:
     """Yield the blocks in the order of the HTML."""
-    yield f"# {escape_markdown(body.title)}"
-    yield f"**{escape_markdown(str(body.verdict))}**"
-    yield "\n".join(f"    {line}" for line in body.lines)
+    yield f"{body.title}\n{body.verdict}"
+    yield "\n".join(body.lines)
     for table in body.tables:
         if table.rows:
-            yield f"## {escape_markdown(table.title)}"
-            yield to_markdown(replace(table, rows=table.rows[:_MAIL_ROWS]))
+            yield "\n".join([f"{table.title}:", *_text_rows(table)])
         if (more := len(table.rows) - _MAIL_ROWS) > 0:
             yield f"{format_count(more)} more rows are in the report."
     if body.notes:
-        yield f"## {_NOTES}"
-        yield "\n".join(f"- {escape_markdown(note)}" for note in body.notes)
+        yield "\n".join([f"{_NOTES}:", *(f"- {note}" for note in body.notes)])
     if body.commands:
-        yield f"## {_COMMANDS}"
-        yield "\n".join(f"- `{command}`: {escape_markdown(what)}" for command, what in body.commands)
+        commands = (f"- {what}:\n    {command}" for command, what in body.commands)
+        yield "\n".join([f"{_COMMANDS}:", *commands])
     up_to = f"Data up to {format_day(data_day)}. " if data_day else ""
     yield f"{up_to}{_FOOTER}"
+
+
+def _text_rows(table: Table) -> Iterator[str]:
+    """Yield a line for each row: `name: value` in a table of facts, else every cell with its heading."""
+    titles = [column.title for column in table.columns]
+    for row in table.rows[:_MAIL_ROWS]:
+        cells = [" ".join(str(cell).split()) for cell in row]
+        if titles == ["What", "Which"] or len(titles) == 1:
+            yield f"- {': '.join(cells)}"
+        else:
+            named = (f"{title}: {cell}" for title, cell in zip(titles, cells, strict=True))
+            yield "- " + "\n  ".join(named)

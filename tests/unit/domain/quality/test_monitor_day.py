@@ -186,3 +186,27 @@ def test_the_summary_says_true_false_or_none(operator: Operator, state: str, wor
     assert table.splitlines() == ["Exec_Date,File_Date,Geography,usage", f"{day},{day},cl,{word}"]
     (mail,) = make_summary_messages(rendered, day, ["a@b.example"])
     assert (mail.report, mail.partition) == ("quality/daily_summary", str(day))
+
+
+def test_the_week_is_mailed_on_its_last_day(operator: Operator) -> None:
+    """Day 48 is Sunday, 2026-07-19; the mail of the week has another partition than that of the day."""
+    operator.live(range(42, 49))
+    usage = FeedContract.model_validate(
+        {
+            "name": "usage", "description": "d", "owner": "team:data-platform", "file_pattern": "u_{day}.csv",
+            "format": "csv", "key": ["id"],
+            "columns": [{"name": "id", "source": "ID", "type": "integer", "description": "d"}],
+        }
+    )  # fmt: skip
+    mails = {}
+    for number in range(42, 49):
+        day = day_number(number)
+        rendered = render_summary_day([usage], ["cl"], [SPEC], day, day, operator.lake)
+        mails[day] = list(make_summary_messages(rendered, day, ["a@b.example"]))
+    sunday = dt.date(2026, 7, 19)
+    assert [day for day, found in mails.items() if len(found) > 1] == [sunday]
+    daily, weekly = mails[sunday]
+    assert (daily.partition, weekly.partition) == ("2026-07-19", "2026-W29")
+    assert weekly.report == "quality/weekly_summary"
+    assert weekly.subject == "Weekly quality summary: 2026-07-13 to 2026-07-19"
+    assert all(str(day) in weekly.text and str(day) in weekly.html for day in mails)

@@ -109,6 +109,14 @@ def test_deviation_is_measured_from_the_nearer_end(value_mb: float, share: float
     )
 
 
+def test_a_value_just_outside_is_not_zero_percent_outside() -> None:
+    """525.2 beyond 525 is 0.04 % beyond: little, but not nothing."""
+    report = make_report(series=build_series_lines([make_outside("P", 525.2)], day=DAY))
+    ((_, _, beyond, *_),) = make_report_tables(report)["anomalies"].rows
+    assert str(beyond).replace("\N{NO-BREAK SPACE}", " ") == "< 0.1 %"
+    assert "+0\N{NO-BREAK SPACE}%" not in render_anomaly_html(report) + render_anomaly_mail(report)
+
+
 def test_lines_are_built_from_arrow_rows_with_the_range_ahead() -> None:
     judged = [*make_judged("P10", 90)[:-1], make_outside(), make_judgement("P10", DAY + dt.timedelta(1), 1.0)]
     (line,) = build_series_lines(

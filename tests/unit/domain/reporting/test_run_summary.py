@@ -72,6 +72,32 @@ def test_figures_count_days_rows_and_champions() -> None:
     assert figures["Time"] == ("93 s", "peak memory 812.0 MB")
 
 
+def test_days_are_counted_once_however_often_they_are_run() -> None:
+    """Two days, one of which failed and was then built with its late file: three runs, two days, none failed."""
+    lines = [
+        {"day": FIRST_DAY, "outcome": "failed", "row_count": 0, "seconds": 0.1},
+        {"day": FIRST_DAY + dt.timedelta(days=1), "outcome": "unchanged", "row_count": 9, "seconds": 0.1},
+        {"day": FIRST_DAY, "outcome": "built", "row_count": 9, "seconds": 0.1},
+    ]
+    summary = make_summary(days=lines, faulty_files=())
+    figures = {label: (figure, note) for label, figure, note in make_key_figures(summary)}
+    assert figures["Days"] == (
+        "2",
+        "1 of them were current already; 1 run more for days that were built again",
+    )
+    assert str(make_verdict(summary)) == "✔ Complete"
+    assert len(make_summary_tables(summary)["days"].rows) == 3
+
+
+def test_a_late_file_is_not_called_refused() -> None:
+    late = {"feed": "topups", "geography": "cl", "day": FIRST_DAY, "state": "late", "reason": "came later"}
+    summary = make_summary(faulty_files=[late, {**late, "state": "missing", "geography": "pe"}])
+    assert str(make_verdict(summary)) == "○ Complete; feed files: 1 missing, 1 late"
+    figures = {label: (figure, note) for label, figure, note in make_key_figures(summary)}
+    assert figures["Feed files at fault"] == ("2", "1 missing, 1 late")
+    assert "refused" not in render_run_summary_html(summary).lower()
+
+
 def test_days_have_to_be_in_order() -> None:
     with pytest.raises(ValidationError):
         make_summary(last_day=FIRST_DAY - dt.timedelta(days=1))
