@@ -298,10 +298,15 @@ def _levels(comparison: _Comparison) -> Iterator[GateFinding]:
         ratio = today.mean_of_positives / usual
         if not 1 / most <= ratio / max(sessions, 1e-9) <= most:
             text = (
-                f"{column.name}: its mean is {ratio:.3g} times the usual while records of each are "
-                f"{sessions:.3g} times the usual; expected at most {most:g} times"
+                f"{column.name}: its mean is {_three_digits(ratio)} times the usual while records of each are "
+                f"{_three_digits(sessions)} times the usual; expected at most {most:g} times"
             )
             yield GateFinding(reason="usage_without_sessions", column=column.name, text=text)
+
+
+def _three_digits(factor: float) -> str:
+    """Return a factor to three digits, without exponent: 0.982, 4.56, 1,050."""
+    return f"{float(f'{factor:.3g}'):,.10g}"
 
 
 def _has_values(comparison: _Comparison, column: str) -> bool:

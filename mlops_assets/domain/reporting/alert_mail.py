@@ -141,13 +141,19 @@ def _check_body(check: EvaluatedCheck) -> MailBody:
         ("Run", Code(check.run_id)),
         ("Evaluated at", format_time(check.evaluated_at_utc)),
     ]
-    said = [(label, _shorten(text)) for label, text in list(check.facts.items())[:SHOWN_LINES]]
+    said = [
+        (label.replace("_", " "), _shorten(line.removeprefix("- ")))
+        for label, text in check.facts.items()
+        for line in text.splitlines()
+    ]
+    rest = len(said) - SHOWN_LINES
+    title = f"What it says; {rest} more lines are not shown" if rest > 0 else "What it says"
     return MailBody(
         title=_title("Failed check", f"{check.check} of {check.asset}", check.partition),
         verdict=Mark(f"Failed, severity {check.severity}: {effect}", "bad"),
         tables=[
             make_table("The check", ["What", "Which"], facts),
-            make_table("What it says", ["Label", "Text"], said),
+            make_table(title, ["What", "Which"], said[:SHOWN_LINES]),
         ],
         notes=["docs/checks.md says what each check asks, and what it stops."],
         commands=[("mlops feeds list", "the health of every delivery")]

@@ -252,8 +252,13 @@ def _list_consequences(notice: DeliveryNotice) -> Iterator[str]:
     else:
         yield f"{until}, the tables of {notice.geography} for {notice.day} are built without it."
     if notice.day is not None:
-        yield "The other feeds and geographies go on. The day is no evidence of drift in what this feed says."
-    if not notice.is_held:
+        yield "The other feeds and geographies go on. This delivery is no evidence of drift."
+    if notice.is_held:
+        yield (
+            f"If the file is wrong, have {notice.file_name} delivered for {notice.geography} again; the next run takes "
+            "it. If it is right, release it."
+        )
+    else:
         yield (
             f"A refused file cannot be released. Have {notice.file_name} delivered for {notice.geography} again, as "
             "the findings expect it; the next run takes it."
@@ -264,7 +269,7 @@ def _list_commands(notice: DeliveryNotice) -> Iterator[tuple[str, str]]:
     if notice.is_held:
         words = f'--by YOUR_NAME --note "WHY IT IS RIGHT" --sha256 {notice.raw_sha256}'
         yield f"mlops feeds show {notice.where}", "the verdict, what it was compared with, the figures"
-        yield f"mlops feeds release {notice.where} {words}", "if the file is right: use exactly these bytes"
+        yield f"mlops feeds release {notice.where} {words}", "use exactly these bytes, if the file is right"
     if notice.day is not None:
         what = "build the day after a release or a new delivery; where the sensors run, they do it"
         yield "mlops run", what

@@ -63,6 +63,8 @@ def test_a_held_delivery_says_all_that_a_person_needs(next_day: GateWorld) -> No
     ):
         assert expected in mail.text
         assert expected in mail.html
+    assert f"If the file is wrong, have usage_{NEXT_DAY:%Y%m%d}.parquet delivered for cl again" in mail.text
+    assert "e+0" not in mail.text, "a person reads no exponents"
     assert "etl/profile" not in mail.text, "customer DNA does not need usage"
 
 
