@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import os
+import shlex
 from pathlib import Path
 
 import dagster as dg
@@ -17,6 +18,7 @@ from mlops_assets.config import names
 from mlops_assets.config.run_plan import plan_days
 from mlops_assets.domain.mail_ports import MailEntry
 from mlops_assets.domain.ports import PartitionId
+from mlops_assets.domain.reporting.mail_preview import read_mail_text
 from tests.definitions.conftest import FIRST_DAY
 
 DAYS = [FIRST_DAY + dt.timedelta(days=n) for n in range(4)]
@@ -81,7 +83,7 @@ def test_a_broken_file_is_held_then_released(held: Replay) -> None:
     assert "still held" in again.findings[0]
     _require_mailed_once(held)
     platform, config = held.workspace.platform, held.workspace.config
-    assert mlops(held, *RELEASE, "--json").exit_code == 0
+    assert mlops(held, *released_as_mailed(held), "--json").exit_code == 0
     first = platform.releases.history()
     assert (mlops(held, *RELEASE).exit_code, platform.releases.history()) == (0, first)
     ledger: Path = held.workspace.home / config.environment.ledger.database
@@ -99,7 +101,8 @@ def test_a_broken_file_is_held_then_released(held: Replay) -> None:
     listed = mlops(held, "list", "--json")
     assert listed.exit_code == 0
     assert "released" in {json.loads(line)["state"] for line in listed.stdout.splitlines()}
-    assert len(held_mails(held)) == 1, "a released delivery is mailed no more"
+    for report in ("quality/held_feed", "quality/held_feed_escalation"):
+        assert len(mails_of(held, report)) == 1, "a released delivery is mailed no more"
     _require_fresh(held)
 
 
@@ -115,21 +118,36 @@ def _require_left_out(held: Replay) -> None:
     assert "another unit" in str(evaluation.metadata["held"].value)
 
 
-def held_mails(replay: Replay) -> list[MailEntry]:
-    return [e for e in replay.workspace.platform.outbox.entries() if e.key.report == "quality/held_feed"]
+def mails_of(replay: Replay, report: str) -> list[MailEntry]:
+    return [e for e in replay.workspace.platform.outbox.entries() if e.key.report == report]
+
+
+def released_as_mailed(held: Replay) -> list[str]:
+    """Return the arguments of `mlops feeds` that the mail tells a person to type."""
+    (mail,) = mails_of(held, "quality/held_feed")
+    text = read_mail_text(held.workspace.platform.outbox.content(mail.number))
+    (command,) = [line.strip() for line in text.splitlines() if "mlops feeds release" in line]
+    return shlex.split(command)[2:]
 
 
 def _require_mailed_once(held: Replay) -> None:
-    """A run of the same day with the same file mails nothing more."""
-    (mail,) = held_mails(held)
+    """A run of the same day with the same file mails nothing more, unless it has waited for too long by then."""
+    (mail,) = mails_of(held, "quality/held_feed")
     assert mail.key.partition.startswith(f"usage/cl/{LAST}/")
     assert [mail.key.recipient] == held.workspace.config.monitors["plan_usage"].recipients
     content = held.workspace.platform.outbox.content(mail.number).decode()
+    assert mails_of(held, "quality/held_feed_escalation") == []
+    later = PartitionId("feeds/topups", "cl", LAST + dt.timedelta(days=3))
+    lake = held.workspace.platform.lake
+    with lake.write(later, "0" * 16) as writer:
+        writer.commit(row_count=0)
     job = held.workspace.definitions.resolve_job_def(names.DAILY_JOB)
     assert job.execute_in_process(partition_key=str(LAST), instance=held.instance).success
-    assert [(e.number, e.state, e.is_changed_since_sent) for e in held_mails(held)] == [
-        (mail.number, "sent", False)
-    ]
+    lake.remove(later)
+    (escalated,) = mails_of(held, "quality/held_feed_escalation")
+    assert escalated.key.partition == mail.key.partition
+    found = mails_of(held, "quality/held_feed")
+    assert [(e.number, e.state, e.is_changed_since_sent) for e in found] == [(mail.number, "sent", False)]
     assert held.workspace.platform.outbox.content(mail.number).decode() == content
 
 

@@ -125,6 +125,21 @@ def test_a_feed_that_no_table_needs(next_day: GateWorld) -> None:
     assert "are built without it" in mail.text
 
 
+def test_a_refused_snapshot_belongs_to_no_day(next_day: GateWorld) -> None:
+    outcome = dataclasses.replace(
+        hold(next_day),
+        partition=PartitionId("feeds/usage", "all", None),
+        status="refused",
+        findings=("too short",),
+    )
+    (mail,) = make_delivery_messages([outcome], {"all": next_day.contract("usage")}, TOLD)
+    assert mail.partition == f"usage/all/snapshot/{outcome.raw_sha256[:8]}"
+    assert mail.subject == "Refused: usage of all, snapshot"
+    assert "nothing that reads usage can be trained" in mail.text
+    assert "mlops run" not in mail.text
+    assert "Data up to" not in mail.text + mail.html
+
+
 def test_no_subscriber_is_named(next_day: GateWorld) -> None:
     outcome = hold(next_day)
     health = outcome.health
