@@ -105,7 +105,9 @@ def _in_source_form(form: DeliveryForm, column: ColumnContract) -> str:
     value = quote(column.name)
     if column.type == "timestamp":
         seconds = form.clock.local_sql(value) if column.timezone == "local" else value
-        return f"make_timestamp(1000000 * {seconds})"
+        value = f"make_timestamp(1000000 * {seconds})"
+    if column.type in {"date", "timestamp"}:
+        return f"strftime({value}, {literal(column.format)})" if column.format else value
     if column.code_map == "plan":
         return _recoded(value, {plan.plan_code: plan.local_code for plan in form.plans})
     if column.values:

@@ -15,6 +15,7 @@ from typing import Any
 
 from mlops_assets.domain.errors import ConfigError
 from mlops_assets.domain.feeds.contract import ColumnContract, FeedContract, Geography
+from mlops_assets.domain.feeds.time_format import parse_time_format
 from mlops_assets.domain.feeds.units import UNITS, linear_conversion
 
 # Ibis ships no types: expressions are `Any` by nature.
@@ -324,8 +325,9 @@ def _translate_date(
 ) -> tuple[Expression, list[Check]]:
     source = table[column.source]
     if source.type().is_string():
-        value = source.try_cast("date")
-        return value, [Check(f"{column.name}: not a date", "dates as YYYY-MM-DD", value.notnull())]
+        text, form = _iso_text(source, column, "YYYY-MM-DD")
+        value = text.try_cast("date")
+        return value, [Check(f"{column.name}: not a date", f"dates as {form}", value.notnull())]
     return (source if source.type().is_date() else source.cast("date")), []
 
 
@@ -335,16 +337,33 @@ def _translate_timestamp(
     import ibis
 
     source, checks = table[column.source], []
-    value = source.try_cast("timestamp") if source.type().is_string() else source
+    value = source
     if source.type().is_string():
-        expected = "timestamps as YYYY-MM-DD HH:MM:SS"
-        checks.append(Check(f"{column.name}: not a timestamp", expected, value.notnull()))
+        text, form = _iso_text(source, column, "YYYY-MM-DD HH:MM:SS")
+        value = text.try_cast("timestamp")
+        checks.append(Check(f"{column.name}: not a timestamp", f"timestamps as {form}", value.notnull()))
     elif source.type().timezone or source.type().scale not in {None, 6}:
         value = source.cast("timestamp")
     if column.timezone == "local":
         offset_s = ibis.ifelse(value < table.transition_local, table.offset_before_s, table.offset_after_s)
         value = value - offset_s.as_interval("s")
     return value, checks
+
+
+def _iso_text(text: Expression, column: ColumnContract, iso_words: str) -> tuple[Expression, str]:
+    """Return the text in ISO form, NULL where it is not in the column's format, and that format in words.
+
+    It is cut into pieces: engines differ in their own patterns, and in what these forgive.
+    """
+    import ibis
+
+    if column.format is None:
+        return text, iso_words
+    form = parse_time_format(column.format, column.type)
+    text = text.strip()
+    pieces = (ibis.literal(part) if isinstance(part, str) else text.substr(*part) for part in form.iso_parts)
+    joined = functools.reduce(operator.add, pieces)
+    return ibis.ifelse(text.re_search(form.pattern), joined, ibis.null("string")), form.words
 
 
 def require_conversions(column: ColumnContract, geography: Geography) -> None:

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from mlops_assets.domain.feeds.time_format import parse_time_format
 from mlops_assets.domain.feeds.units import UNITS
 from mlops_assets.domain.model_base import Record
 from mlops_assets.domain.quality.gate_spec import GateSpec
@@ -45,8 +46,9 @@ class ColumnContract(Record):
     `unit` is ours, `source_unit` the operator's where all rows share it, `source_unit_column` the source
     column that names the unit row by row. `minimum` and `maximum` are in our unit, inclusive. `values`
     maps the operator's codes to ours; `code_map: plan` applies the geography's plan codes. `timezone`
-    says whether a timestamp is delivered in UTC or in the geography's local time; it is kept in UTC.
-    `merge` says how rows of the same grain are merged.
+    says whether a timestamp is delivered in UTC or in the geography's local time; it is kept in UTC. `format`
+    says how texts of a date or timestamp are written where they are not ISO, e.g. `%d/%m/%Y` (see
+    feeds.time_format); typed columns of a Parquet file need none. `merge` says how rows of the same grain are merged.
     """
 
     name: Name
@@ -63,6 +65,7 @@ class ColumnContract(Record):
     values: dict[str, str] = {}
     code_map: Literal["plan"] | None = None
     timezone: Literal["utc", "local"] = "utc"
+    format: str | None = None
     merge: Merge | None = None
 
     @model_validator(mode="after")
@@ -76,6 +79,19 @@ class ColumnContract(Record):
             raise ValueError("units and ranges are for integer and decimal columns")
         return self
 
+    @model_validator(mode="after")
+    def _format_known(self) -> ColumnContract:
+        self.require_format(self.format)
+        return self
+
+    def require_format(self, written: str | None) -> None:
+        """Raise ValueError if texts of this column cannot be written so."""
+        if written is None:
+            return
+        if self.type not in ("date", "timestamp"):
+            raise ValueError(f"`format` is for date and timestamp columns, and {self.name} is {self.type}")
+        parse_time_format(written, self.type)
+
 
 class ColumnOverride(Record):
     """What differs in one geography's delivery of a column."""
@@ -85,6 +101,7 @@ class ColumnOverride(Record):
     source_unit_column: SourceName | None = None
     values: dict[str, str] | None = None
     timezone: Literal["utc", "local"] | None = None
+    format: str | None = None
 
 
 class FeedOverride(Record):
@@ -152,6 +169,7 @@ class FeedContract(Record):
         if missing := sorted(set(self.gate.ignored_columns) - set(names)):
             raise ValueError(f"`gate.ignored_columns` names unknown columns {missing}")
         self._check_merges()
+        self._check_formats()
         return self
 
     def _check_merges(self) -> None:
@@ -160,6 +178,13 @@ class FeedContract(Record):
         dropped = {self.day_column, self.latest_by, *self.key}
         if not merged <= wanted or not wanted - dropped <= merged:
             raise ValueError("with `grain`, every other column needs `merge` (and only then)")
+
+    def _check_formats(self) -> None:
+        columns = {column.name: column for column in self.columns}
+        for override in self.geographies.values():
+            for name, changed in override.columns.items():
+                if name in columns:  # an unknown name is told by the checks across files, with its line
+                    columns[name].require_format(changed.format)
 
     def column(self, name: str) -> ColumnContract:
         """Return the column of this name; KeyError if there is none."""

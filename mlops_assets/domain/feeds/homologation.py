@@ -51,6 +51,8 @@ def homologation_key(contract: FeedContract, geography: Geography) -> str:
     fields = contract.model_dump(mode="json", exclude=_NOT_IN_THE_ROWS)
     for column in fields["columns"]:
         del column["description"]
+        if column["format"] is None:  # contracts without formats keep the key of what they have published
+            del column["format"]
     return stable_hash([HOMOLOGATION_VERSION, fields, _used_of_geography(contract, geography)])
 
 

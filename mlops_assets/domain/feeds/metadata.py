@@ -23,6 +23,7 @@ from mlops_assets.domain.feeds.delivered_file import (
     read_parquet_facts,
 )
 from mlops_assets.domain.feeds.file_context import FileContext, file_context
+from mlops_assets.domain.feeds.time_format import parse_time_format
 from mlops_assets.domain.ports import LandedFile
 
 # Which delivered types a contract's type can be made of.
@@ -241,8 +242,9 @@ def _delivered_range(delivered: DeliveredFile, column: ColumnContract) -> tuple[
 
 def _sampled_range(sample: Mapping[str, list[str]], column: ColumnContract) -> tuple[Any, Any]:
     """Return the range of the first rows of a CSV if all of them are readable; they speak for the file."""
+    read = parse_time_format(column.format, column.type).read if column.format else dt.datetime.fromisoformat
     try:
-        days = [as_naive_utc(dt.datetime.fromisoformat(text)) for text in sample.get(column.source, [])]
+        days = [as_naive_utc(read(text)) for text in sample.get(column.source, [])]
     except ValueError:
         return None, None
     return (min(days), max(days)) if days else (None, None)  # type: ignore[type-var]
