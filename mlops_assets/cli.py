@@ -16,6 +16,7 @@ from mlops_assets.commands.feeds import feeds_commands
 from mlops_assets.commands.mailbox import mailbox_commands
 from mlops_assets.commands.run import run, train
 from mlops_assets.commands.sandbox import sandbox_commands
+from mlops_assets.commands.watch import watch
 from mlops_assets.domain.errors import PlatformError
 
 
@@ -29,7 +30,7 @@ def cli() -> None:
     """
 
 
-for command in (config_commands, feeds_commands, sandbox_commands, run, train, demo, mailbox_commands):
+for command in (config_commands, feeds_commands, sandbox_commands, run, train, watch, demo, mailbox_commands):
     cli.add_command(command)
 
 

@@ -20,6 +20,7 @@ from mlops_assets.assets.quality import build_quality_assets
 from mlops_assets.assets.reports import build_report_assets
 from mlops_assets.assets.retraining_reports import build_retraining_reports
 from mlops_assets.assets.scores import build_score_assets
+from mlops_assets.assets.snapshot_quality import build_snapshot_quality_assets
 from mlops_assets.assets.tables import build_table_assets
 from mlops_assets.config.loader import load_project
 from mlops_assets.config.models import ProjectConfig
@@ -57,11 +58,13 @@ def _build(config: ProjectConfig, resources: Mapping[str, object] | None) -> dg.
     )
     learning = build_learning_assets(config)
     reports = [*build_report_assets(config), *build_retraining_reports(config)]
+    snapshots = build_snapshot_quality_assets(config)
+    learning, reports = build_learning_assets(config), build_report_assets(config)
     of_the_day = (*feeds, *tables, *scores, *quality, day_log)
     daily = [key for asset in of_the_day if asset.partitions_def is days for key in sorted(asset.keys)]
     return dg.Definitions(
-        assets=[*feeds, *tables, *learning, *scores, *quality, *reports, day_log],
-        jobs=build_jobs(config, daily),
+        assets=[*feeds, *tables, *learning, *scores, *quality, *snapshots, *reports, day_log],
+        jobs=build_jobs(config, daily, [asset.key for asset in snapshots]),
         sensors=[
             build_feed_arrival_sensor(config),
             *build_first_champion_sensors(config),

@@ -1,4 +1,4 @@
-"""Jobs of the graph: the daily graph, and one training job per use case.
+"""Jobs of the graph: the daily graph, one training job per use case, and the replay of watched snapshots.
 
 Belongs here: selections and tags. Does not belong here: when a job runs (sensors, `mlops run`).
 """
@@ -26,12 +26,15 @@ _MAKE_KEYS = (
 )
 
 
-def build_jobs(config: ProjectConfig, daily: list[dg.AssetKey]) -> "list[UnresolvedAssetJobDefinition]":
+def build_jobs(
+    config: ProjectConfig, daily: list[dg.AssetKey], snapshot_quality: list[dg.AssetKey]
+) -> "list[UnresolvedAssetJobDefinition]":
     """Return all jobs.
 
     Args:
         config: the project.
         daily: keys of the assets that are partitioned by day.
+        snapshot_quality: keys of what is found in snapshot feeds; without any there is no job for it.
     """
     daily_job = dg.define_asset_job(
         names.DAILY_JOB,
@@ -39,7 +42,21 @@ def build_jobs(config: ProjectConfig, daily: list[dg.AssetKey]) -> "list[Unresol
         tags=DAILY_TAGS,
         description="Everything of one day: feeds, feature tables, scores, the log of the day.",
     )
-    return [daily_job, *_training_jobs(config)]
+    return [daily_job, *_training_jobs(config), *_snapshot_quality_jobs(config, snapshot_quality)]
+
+
+def _snapshot_quality_jobs(
+    config: ProjectConfig, keys: list[dg.AssetKey]
+) -> "Iterator[UnresolvedAssetJobDefinition]":
+    feeds = dict.fromkeys(spec.table for spec in config.snapshot_monitors())
+    if feeds:
+        yield dg.define_asset_job(
+            names.SNAPSHOT_QUALITY_JOB,
+            selection=dg.AssetSelection.assets(
+                *(dg.AssetKey(names.table_key(table)) for table in feeds), *keys
+            ),
+            description="Every day of the snapshots that monitors watch: ranges, anomalies, drift, report.",
+        )
 
 
 def _training_jobs(config: ProjectConfig) -> "Iterator[UnresolvedAssetJobDefinition]":

@@ -38,7 +38,7 @@ from mlops_assets.domain.reporting.report_index import save_report_index
 
 
 @dataclass(frozen=True)
-class _Result:
+class MonitorResult:
     """One stored result of a monitor: how it is made, what is checked, what people read about it."""
 
     name: str
@@ -48,8 +48,8 @@ class _Result:
     description: str
 
 
-_RESULTS = (
-    _Result(
+RESULTS = (
+    MonitorResult(
         KERNEL,
         MonitorDay.build_kernel,
         names.CHECK_COVERAGE,
@@ -58,7 +58,7 @@ _RESULTS = (
         "series and coming day. Freshness: with the day's run. On failure: the coming days are judged by older "
         "ranges.",
     ),
-    _Result(
+    MonitorResult(
         ANOMALIES,
         MonitorDay.judge,
         names.CHECK_ANOMALIES,
@@ -66,7 +66,7 @@ _RESULTS = (
         "The day's values against the ranges that were made before it.\n\nGrain: one row per series. Freshness: "
         "with the day's run. On failure: the day counts neither as an anomaly nor as normal.",
     ),
-    _Result(
+    MonitorResult(
         DRIFT,
         MonitorDay.decide,
         names.CHECK_DRIFT,
@@ -78,8 +78,8 @@ _RESULTS = (
 
 
 def build_quality_assets(config: ProjectConfig, days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
-    """Return kernel, anomalies and drift of every monitor, its report, and the summary of the day."""
-    monitors = [spec for _, spec in sorted(config.monitors.items())]
+    """Return kernel, anomalies and drift of every daily monitor, its report, and the summary of the day."""
+    monitors = config.daily_monitors()
     assets = [asset for spec in monitors for asset in _build_monitor(config, spec, days)]
     witnesses = build_witness_assets(config, days, functools.partial(_monitored, config))
     return [*assets, *witnesses, _build_summary(config, monitors, days)]
@@ -89,17 +89,22 @@ def _build_monitor(
     config: ProjectConfig, spec: MonitorSpec, days: dg.PartitionsDefinition
 ) -> list[dg.AssetsDefinition]:
     source = dg.AssetKey(names.table_key(spec.table))
-    by_older_ranges = dg.AssetDep(_key(spec, KERNEL), partition_mapping=day_before())
+    by_older_ranges = dg.AssetDep(result_key(spec, KERNEL), partition_mapping=day_before())
     deps = {
         KERNEL: [dg.AssetDep(source, partition_mapping=trailing_days(history_days(spec.forecast)))],
         ANOMALIES: [dg.AssetDep(source), by_older_ranges],
-        DRIFT: [dg.AssetDep(_key(spec, ANOMALIES)), by_older_ranges, *map(dg.AssetDep, witness_keys(spec))],
+        DRIFT: [
+            dg.AssetDep(result_key(spec, ANOMALIES)),
+            by_older_ranges,
+            *map(dg.AssetDep, witness_keys(spec)),
+        ],
     }
-    results = [_build_result(config, spec, days, result, deps[result.name]) for result in _RESULTS]
+    results = [_build_result(config, spec, days, result, deps[result.name]) for result in RESULTS]
     return [*results, _build_report(config, spec, days)]
 
 
-def _key(spec: MonitorSpec, result: str) -> dg.AssetKey:
+def result_key(spec: MonitorSpec, result: str) -> dg.AssetKey:
+    """Return the asset key of a monitor's kernel, anomalies or drift."""
     return dg.AssetKey(names.table_key(monitor_table(spec.name, result)))
 
 
@@ -107,10 +112,10 @@ def _build_result(
     config: ProjectConfig,
     spec: MonitorSpec,
     days: dg.PartitionsDefinition,
-    result: _Result,
+    result: MonitorResult,
     deps: Sequence[dg.AssetDep],
 ) -> dg.AssetsDefinition:
-    key = _key(spec, result.name)
+    key = result_key(spec, result.name)
 
     @dg.asset(
         key=key,
@@ -172,7 +177,7 @@ def _after_retraining(config: ProjectConfig, ledger: PromotionLedger, monitored:
 
 def _check(name: str, spec: MonitorSpec, outcomes: Sequence[MonitorOutcome]) -> dg.AssetCheckResult:
     """Evaluate a monitor's check; what could not be looked at is no pass."""
-    judged = {o.partition.segment: _is_fine(name, spec, o) for o in outcomes}
+    judged = {o.partition.segment: is_fine(name, spec, o) for o in outcomes}
     wrong = [segment for segment, is_fine in judged.items() if is_fine is False]
     words = {True: "fine", False: "not fine", None: "not checked"}
     facts: dict[str, Any] = {segment: words[is_fine] for segment, is_fine in judged.items()}
@@ -184,7 +189,8 @@ def _check(name: str, spec: MonitorSpec, outcomes: Sequence[MonitorOutcome]) -> 
     )
 
 
-def _is_fine(name: str, spec: MonitorSpec, outcome: MonitorOutcome) -> bool | None:
+def is_fine(name: str, spec: MonitorSpec, outcome: MonitorOutcome) -> bool | None:
+    """Return whether an outcome passes a check of its monitor; None if it could not be looked at."""
     facts = outcome.manifest.facts if outcome.manifest and outcome.status != "missing_input" else None
     if facts is None:
         return None
@@ -196,7 +202,8 @@ def _is_fine(name: str, spec: MonitorSpec, outcome: MonitorOutcome) -> bool | No
     return not facts["verdict"]["is_retraining_due"]
 
 
-def _report_key(spec: MonitorSpec) -> list[str]:
+def report_key(spec: MonitorSpec) -> list[str]:
+    """Return the asset key of a monitor's report."""
     return ["reports", spec.name, "anomaly_report"]
 
 
@@ -204,7 +211,7 @@ def _build_report(
     config: ProjectConfig, spec: MonitorSpec, days: dg.PartitionsDefinition
 ) -> dg.AssetsDefinition:
     @dg.asset(
-        key=dg.AssetKey(_report_key(spec)),
+        key=dg.AssetKey(report_key(spec)),
         description=(
             f"What was outside its range in {spec.name}, why, and what follows; mailed when there is something to "
             "say.\n\nGrain: one page and one kernel file per geography and day. Freshness: with the day's run. On "
@@ -214,7 +221,7 @@ def _build_report(
         owners=[spec.owner],
         kinds={"html", "csv"},
         partitions_def=days,
-        deps=[_key(spec, result) for result in (KERNEL, ANOMALIES, DRIFT)],
+        deps=[result_key(spec, result) for result in (KERNEL, ANOMALIES, DRIFT)],
     )
     @retry_if_worthwhile
     def anomaly_report(
@@ -245,7 +252,7 @@ def _build_summary(
     config: ProjectConfig, monitors: Sequence[MonitorSpec], days: dg.PartitionsDefinition
 ) -> dg.AssetsDefinition:
     # After the monitors' reports: the last report of a day renews the index of all.
-    deps = [dg.AssetKey(_report_key(spec)) for spec in monitors]
+    deps = [dg.AssetKey(report_key(spec)) for spec in monitors]
     deps += [dg.AssetKey(names.feed_key(feed.name)) for feed in config.daily_feeds()]
     chains = {code: config.geography_chain(code) for code in config.geographies}
 

@@ -46,7 +46,7 @@ def build_witness_assets(
         days: partitions of the data.
         monitored: a monitor's day in every geography.
     """
-    monitors = [spec for _, spec in sorted(config.monitors.items())]
+    monitors = config.daily_monitors()
     judging = [spec for spec in monitors if spec.is_per_subscriber]
     watching = [spec for spec in monitors if spec.features.tables]
     geographies = sorted(config.geographies)

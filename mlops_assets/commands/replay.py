@@ -84,6 +84,14 @@ class TrainingOutcome:
         return "\n".join([head, *(f"  {line}" for line in (*decided, *self.findings))])
 
 
+@dataclass(frozen=True)
+class WatchOutcome:
+    """Whether all watched snapshots were replayed, and one line for each refusal, failure and undelivered mail."""
+
+    succeeded: bool
+    findings: tuple[str, ...] = ()
+
+
 @dataclass
 class Replay:
     """Runs due days of a workspace in order, and first trainings between them.
@@ -218,8 +226,15 @@ class Replay:
         decisions = tuple(entry for slot in slots for entry in ledger.history(slot)[before[slot] :])
         return TrainingOutcome(use_case, segment, succeeded, failures, decisions)
 
+    def watch(self) -> WatchOutcome:
+        """Land the snapshots that monitors watch and replay all their days; needs at least one such monitor."""
+        tags = {names.TAG_REASON: "by hand"}
+        succeeded, refused, failures = self._execute(names.SNAPSHOT_QUALITY_JOB, None, tags)
+        reasons = tuple(one.reason for one in refused)
+        return WatchOutcome(succeeded, (*reasons, *failures, *self._deliver_mails()))
+
     def _execute(
-        self, job_name: str, partition_key: str, tags: dict[str, str]
+        self, job_name: str, partition_key: str | None, tags: dict[str, str]
     ) -> tuple[bool, tuple[Refusal, ...], tuple[str, ...]]:
         if job_name not in self._jobs:
             self._jobs[job_name] = self.workspace.definitions.resolve_job_def(job_name)

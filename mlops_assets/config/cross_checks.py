@@ -146,8 +146,9 @@ def _check_retraining(
 ) -> None:
     for place, monitor in enumerate(use_case.retraining.monitors):
         where = source.where(("retraining", "monitors", place))
-        if monitor not in config.monitors:
-            findings.add(unknown("monitor", monitor, config.monitors, where))
+        daily = [spec.name for spec in config.daily_monitors()]
+        if monitor not in daily:
+            findings.add(unknown("monitor of a daily table", monitor, daily, where))
         elif use_case.segment_by == "none":
             findings.add(
                 ConfigError(

@@ -264,6 +264,14 @@ class ProjectConfig(Record):
         """Return the feeds that come every day, by name."""
         return [self.feeds[name] for name in sorted(self.feeds) if self.feeds[name].cadence == "daily"]
 
+    def daily_monitors(self) -> list[MonitorSpec]:
+        """Return the monitors of daily tables, by name."""
+        return [spec for _, spec in sorted(self.monitors.items()) if not spec.day_column]
+
+    def snapshot_monitors(self) -> list[MonitorSpec]:
+        """Return the monitors of snapshot feeds, by name."""
+        return [spec for _, spec in sorted(self.monitors.items()) if spec.day_column]
+
     def snapshot_feeds(self) -> list[FeedContract]:
         """Return the feeds without days, by name."""
         return [self.feeds[name] for name in sorted(self.feeds) if self.feeds[name].cadence == "snapshot"]

@@ -13,6 +13,7 @@ from mlops_assets.config.models import ProjectConfig
 from mlops_assets.config.table_names import known_tables, table_columns, unknown
 from mlops_assets.config.yaml_source import YamlSource
 from mlops_assets.domain.errors import ConfigError, PlatformError
+from mlops_assets.domain.features.table import ColumnDoc
 from mlops_assets.domain.feeds.units import linear_conversion
 from mlops_assets.domain.quality.spec import MonitorSpec
 
@@ -26,6 +27,7 @@ def check_monitors(config: ProjectConfig, sources: Mapping[str, YamlSource], fin
         source = sources[f"quality/{name}"]
         for error in (
             *_check_series(config, spec, source),
+            *_check_days(config, spec, source),
             *_check_forecasters(spec, source),
             *_check_watched(spec, source),
         ):
@@ -62,6 +64,53 @@ def _check_series(config: ProjectConfig, spec: MonitorSpec, source: YamlSource) 
         yield ConfigError(
             error.what, where=source.where(("unit",)), expected="a unit of data volume, such as MB or KB"
         )
+
+
+def _check_days(config: ProjectConfig, spec: MonitorSpec, source: YamlSource) -> Iterator[ConfigError]:
+    """A snapshot has its days in a column, a daily table in its partitions."""
+    columns = table_columns(config, spec.table)
+    if columns is None:
+        return
+    if is_snapshot(config, spec.table):
+        yield from _check_snapshot(spec, columns, source)
+    elif spec.day_column:
+        yield ConfigError(
+            f"{spec.table} is a daily table, its days are its partitions",
+            where=source.where(("day_column",)),
+            expected="`day_column` for snapshot feeds only",
+            remedy="remove `day_column`",
+        )
+
+
+def is_snapshot(config: ProjectConfig, table: str) -> bool:
+    """Whether a table is a snapshot feed."""
+    feed = config.feeds.get(table.removeprefix("feeds/")) if table.startswith("feeds/") else None
+    return feed is not None and feed.cadence == "snapshot"
+
+
+def _check_snapshot(
+    spec: MonitorSpec, columns: Mapping[str, ColumnDoc], source: YamlSource
+) -> Iterator[ConfigError]:
+    dates = sorted(name for name, column in columns.items() if column.type == "date")
+    if spec.day_column not in dates:
+        given = f"{spec.day_column!r} is no date column" if spec.day_column else "`day_column` is missing"
+        yield ConfigError(
+            f"{given}: the days of a snapshot are in a column",
+            where=source.where(("day_column",) if spec.day_column else ("table",)),
+            expected=f"a date column of {spec.table}: {', '.join(dates) or 'it has none'}",
+            remedy=f"`day_column: {dates[0]}`" if dates else "give the feed a column of type date",
+        )
+    for place, is_given in (
+        (("is_per_subscriber",), spec.is_per_subscriber),
+        (("features", "tables"), bool(spec.features.tables)),
+    ):
+        if is_given:
+            yield ConfigError(
+                f"`{'.'.join(place)}` is not for snapshots",
+                where=source.where(place),
+                expected="a monitor of daily tables",
+                remedy="remove it",
+            )
 
 
 def _check_forecasters(spec: MonitorSpec, source: YamlSource) -> Iterator[ConfigError]:

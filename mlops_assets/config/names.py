@@ -13,6 +13,7 @@ OPERATION_GROUP = "operation"
 
 DAILY_JOB = "daily_graph"
 TRAINING_JOB = "train_and_promote"
+SNAPSHOT_QUALITY_JOB = "snapshot_quality"
 
 FEED_ARRIVAL_SENSOR = "feed_arrival"
 FIRST_CHAMPION_SENSOR = "first_champion"

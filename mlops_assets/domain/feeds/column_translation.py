@@ -351,19 +351,22 @@ def _translate_timestamp(
 
 
 def _iso_text(text: Expression, column: ColumnContract, iso_words: str) -> tuple[Expression, str]:
-    """Return the text in ISO form, NULL where it is not in the column's format, and that format in words.
-
-    It is cut into pieces: engines differ in their own patterns, and in what these forgive.
-    """
+    """Return the text in ISO form, which is no date where it is not in the column's format; that format in words."""
     import ibis
 
     if column.format is None:
         return text, iso_words
-    form = parse_time_format(column.format, column.type)
-    text = text.strip()
-    pieces = (ibis.literal(part) if isinstance(part, str) else text.substr(*part) for part in form.iso_parts)
-    joined = functools.reduce(operator.add, pieces)
-    return ibis.ifelse(text.re_search(form.pattern), joined, ibis.null("string")), form.words
+    form, text = parse_time_format(column.format, column.type), text.strip()
+    pieces = [ibis.literal(before) + _two_digits(text, pattern) for before, pattern in form.iso_parts]
+    return functools.reduce(operator.add, pieces), form.words
+
+
+def _two_digits(text: Expression, pattern: str) -> Expression:
+    """Return the part in the pattern's one group, with a zero in front if it has one digit; else empty or NULL."""
+    import ibis
+
+    part = text.re_extract(pattern, 1)
+    return ibis.ifelse(part.length() == 1, ibis.literal("0") + part, part)
 
 
 def require_conversions(column: ColumnContract, geography: Geography) -> None:

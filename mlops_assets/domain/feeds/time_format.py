@@ -1,8 +1,8 @@
 """How an operator writes a date or a moment: a small subset of strptime.
 
-`%Y` has four digits, `%m %d %H %M %S` have two, zeros in front included; between them stand single characters
-of `SEPARATORS`, or nothing. So every part lies at a fixed place, and a text is brought to ISO form by cutting it:
-every engine can do that, while no two of them share their own patterns.
+`%Y` has four digits, `%m %d %H %M %S` have two, or one where no other part stands right beside; between them
+stand single characters of `SEPARATORS`, or nothing. Each part is cut out by a regular expression with one group,
+and the parts are joined in ISO order: every engine can do that, while no two of them share their own patterns.
 
 Belongs here: the subset, and reading one text of a file. Does not belong here: whole columns
 (column_translation).
@@ -16,9 +16,9 @@ import re
 from dataclasses import dataclass
 
 SEPARATORS = " -/.:_T"
-_WIDTHS = {"Y": 4, "m": 2, "d": 2, "H": 2, "M": 2, "S": 2}
-_WORDS = {"Y": "YYYY", "m": "MM", "d": "DD", "H": "HH", "M": "MM", "S": "SS"}
-_DATE, _TIME = "Ymd", "HM"
+_WORDS = {"%Y": "YYYY", "%m": "MM", "%d": "DD", "%H": "HH", "%M": "MM", "%S": "SS"}
+_ISO_ORDER = {"%Y": "", "%m": "-", "%d": "-", "%H": " ", "%M": ":", "%S": ":"}  # with what stands before
+_PARTS = {"date": {"%Y", "%m", "%d"}, "timestamp": {"%Y", "%m", "%d", "%H", "%M"}}
 
 
 @dataclass(frozen=True)
@@ -27,31 +27,22 @@ class TimeFormat:
 
     Attributes:
         words: for readers, e.g. `DD/MM/YYYY`.
-        pattern: regular expression of a whole text, for every engine.
-        places: part (`Y m d H M S`) to its first character, from 0, and its number of characters.
+        iso_parts: in ISO order: what stands before a part, and the regular expression of a whole text whose one
+            group is that part. Seconds may lack at the end, as they may in ISO.
     """
 
     words: str
-    pattern: str
-    places: dict[str, tuple[int, int]]
-
-    @property
-    def iso_parts(self) -> list[str | tuple[int, int]]:
-        """What an ISO text is joined from: pieces of the delivered text by place, and literals."""
-        parts: list[str | tuple[int, int]] = [self.places["Y"], "-", self.places["m"], "-", self.places["d"]]
-        if "H" in self.places:
-            seconds = self.places.get("S", "00")
-            parts += [" ", self.places["H"], ":", self.places["M"], ":", seconds]
-        return parts
+    iso_parts: tuple[tuple[str, str], ...]
 
     def read(self, text: str) -> dt.datetime:
         """Return the moment that a text says, midnight for dates. Raises ValueError if it is not in this form."""
-        if not re.fullmatch(self.pattern, text.strip()):
-            raise ValueError(f"not written as {self.words}")
-        cut = (
-            part if isinstance(part, str) else text.strip()[part[0] : sum(part)] for part in self.iso_parts
-        )
-        return dt.datetime.fromisoformat("".join(cut))
+        iso = ""
+        for before, pattern in self.iso_parts:
+            found = re.search(pattern, text.strip())
+            if found is None:
+                raise ValueError(f"not written as {self.words}")
+            iso += before + found[1].zfill(2)
+        return dt.datetime.fromisoformat(iso)
 
 
 @functools.cache
@@ -61,23 +52,30 @@ def parse_time_format(text: str, kind: str) -> TimeFormat:
     Raises:
         ValueError: it is not in the subset, lacks a part, has one twice, or has a time of day for a date.
     """
-    words, pattern, places, at = "", "^", {}, 0
-    for token in re.findall(r"%.|[^%]|%$", text):
-        name = token[1:]
-        if name in _WIDTHS and name not in places:
-            width = _WIDTHS[name]
-            words, pattern = words + _WORDS[name], f"{pattern}[0-9]{{{width}}}"
-            places[name] = (at, width)
-            at += width
-        elif token in SEPARATORS:
-            words, pattern, at = words + token, f"{pattern}[{token}]", at + 1
-        else:
-            why = "occurs twice" if name in places else "is not known"
-            raise ValueError(f"{token!r} in the format {text!r} {why}; {_subset(kind)}")
-    wanted = {*_DATE, *(_TIME if kind == "timestamp" else "")}
-    if places.keys() not in (wanted, {*wanted, "S"} if kind == "timestamp" else wanted):
+    tokens = re.findall(r"%.|[^%]|%$", text)
+    for token in tokens:
+        if token not in _WORDS and token not in SEPARATORS:
+            raise ValueError(f"{token!r} in the format {text!r} is not known; {_subset(kind)}")
+    parts = [token for token in tokens if token in _WORDS]
+    if len(set(parts)) != len(parts):
+        raise ValueError(f"a part of the format {text!r} occurs twice; {_subset(kind)}")
+    if set(parts) - ({"%S"} if kind == "timestamp" else set()) != _PARTS[kind]:
         raise ValueError(f"the format {text!r} is not that of a {kind}; {_subset(kind)}")
-    return TimeFormat(words, f"{pattern}$", places)
+    iso_parts = tuple(
+        (before, _pattern(tokens, part)) for part, before in _ISO_ORDER.items() if part in parts
+    )
+    return TimeFormat("".join(_WORDS.get(token, token) for token in tokens), iso_parts)
+
+
+def _pattern(tokens: list[str], wanted: str) -> str:
+    """Return the regular expression of a whole text with one group, around the wanted part."""
+    pieces = []
+    for before, token, after in zip(["", *tokens], tokens, [*tokens[1:], ""], strict=False):
+        is_alone = before not in _WORDS and after not in _WORDS
+        digits = {"%Y": "4"}.get(token, "1,2" if is_alone else "2")
+        piece = f"[0-9]{{{digits}}}" if token in _WORDS else f"[{token}]"
+        pieces.append(f"({piece})" if token == wanted else piece)
+    return f"^{''.join(pieces)}$"
 
 
 def _subset(kind: str) -> str:

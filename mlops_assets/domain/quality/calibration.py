@@ -66,7 +66,10 @@ def find_common_residual(residuals: FloatArray) -> FloatArray:
     known = np.isfinite(residuals).sum(axis=1)
     has_enough = known >= FEWEST_FOR_COMMON
     common = np.zeros(len(residuals))
-    common[has_enough] = np.nanmedian(residuals[has_enough], axis=1)
+    # NaN sorts to the end; numpy's own nanmedian takes twenty times as long for a panel of few series.
+    ordered, count = np.sort(residuals[has_enough], axis=1), known[has_enough]
+    row = np.arange(len(count))
+    common[has_enough] = (ordered[row, (count - 1) // 2] + ordered[row, count // 2]) / 2
     return common
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.ports import Lake, Manifest, PartitionId, TableEngine
 from mlops_assets.domain.published import find_current
-from mlops_assets.domain.quality.held_deliveries import read_delivery_state
+from mlops_assets.domain.quality.held_deliveries import DeliveryState, read_delivery_state
 from mlops_assets.domain.quality.monitor_tables import (
     ANOMALIES,
     DRIFT,
@@ -24,6 +24,7 @@ from mlops_assets.domain.quality.monitor_tables import (
     monitor_table,
     read_days,
     read_panel,
+    window_days,
 )
 from mlops_assets.domain.quality.spec import MonitorSpec
 
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from mlops_assets.domain.quality.drift_evidence import DayEvidence, FeedEvidence, FeedStatus
+    from mlops_assets.domain.quality.panel import Panel
     from mlops_assets.domain.quality.series_judgement import DayJudgement
+    from mlops_assets.domain.quality.snapshot_series import SnapshotSeries
+    from mlops_assets.domain.quality.stored_forecasts import DayForecast
 
 # Raise it when the same values would give other results than before.
 MONITOR_VERSION = "1"
@@ -75,6 +79,7 @@ class MonitorDay:
         lake: where inputs are and results go.
         engine: sums the values.
         since_day: first day whose evidence of drift counts, after a retraining.
+        snapshot: the values of a snapshot feed, read once for all its days; None for a daily table.
     """
 
     spec: MonitorSpec
@@ -84,6 +89,7 @@ class MonitorDay:
     lake: Lake
     engine: TableEngine
     since_day: dt.date | None = None
+    snapshot: SnapshotSeries | None = None
 
     def partition(self, result: str) -> PartitionId:
         """Return the lake partition of a result of this day."""
@@ -106,7 +112,7 @@ class MonitorDay:
     def build_kernel(self) -> MonitorOutcome:
         """Publish the ranges of the coming days. Raises ConfigError for an unknown forecaster or parameter."""
         from mlops_assets.domain.quality.kernel import CALIBRATION_DAYS, build_kernel, history_days
-        from mlops_assets.domain.quality.stored_forecasts import FORECAST_COLUMNS, StoredForecasts
+        from mlops_assets.domain.quality.stored_forecasts import StoredForecasts
 
         days = history_days(self.spec.forecast)
         kernel_days = self.earlier(KERNEL, CALIBRATION_DAYS + self.spec.forecast.horizon_days)
@@ -116,21 +122,34 @@ class MonitorDay:
         key = self.key(KERNEL, inputs)
         if current := find_current(self.lake, self.partition(KERNEL), key):
             return MonitorOutcome("reused", self.partition(KERNEL), current, "the ranges are current")
-        panel = read_panel(self.spec, self.segment, self.day, days, lake=self.lake, engine=self.engine)
+        panel = self._panel(days)
         if panel is None:
             return self.missing(KERNEL, self.spec.table)
-        table = monitor_table(self.spec.name, KERNEL)
-        past = read_days(self.lake, table, self.segment, kernel_days, columns=FORECAST_COLUMNS)
-        stored = StoredForecasts.of(
-            [one for rows in past for one in StoredForecasts.from_arrow(rows).forecasts]
-        )
-        kernel = build_kernel(panel, self.spec, stored)
+        stored = [one for day in kernel_days for one in self._forecasts_of(day)]
+        kernel = build_kernel(panel, self.spec, StoredForecasts.of(stored))
         with_range = sum(
             bool(name) or word == "constant"
             for name, word in zip(kernel.forecaster, kernel.status, strict=True)
         )
         facts = {"series": len(panel.series), "series_with_range": with_range}
         return self.publish(KERNEL, key, kernel.to_arrow(), inputs, facts)
+
+    def _panel(self, days: int) -> Panel | None:
+        """Return the panel of the last days; None if this day is not published."""
+        if self.snapshot is not None:
+            return self.snapshot.rows.panel(self.day, days, self.spec.gap)
+        return read_panel(self.spec, self.segment, self.day, days, lake=self.lake, engine=self.engine)
+
+    def _forecasts_of(self, day: dt.date) -> tuple[DayForecast, ...]:
+        """Return what an earlier day's kernel forecast; a replay reads every kernel once."""
+        from mlops_assets.domain.quality.stored_forecasts import FORECAST_COLUMNS, StoredForecasts
+
+        memory = {} if self.snapshot is None else self.snapshot.forecasts_by_day
+        if day not in memory:
+            table = monitor_table(self.spec.name, KERNEL)
+            stored = read_days(self.lake, table, self.segment, [day], columns=FORECAST_COLUMNS)
+            memory[day] = tuple(one for rows in stored for one in StoredForecasts.from_arrow(rows).forecasts)
+        return memory[day]
 
     # ------------------------------------------------------------ judgement
 
@@ -151,7 +170,7 @@ class MonitorDay:
 
     def _values(self) -> dict[str, float | None] | None:
         """Return the day's values by series; None if its table is not published."""
-        panel = read_panel(self.spec, self.segment, self.day, 1, lake=self.lake, engine=self.engine)
+        panel = self._panel(1)
         return None if panel is None else dict(zip(panel.series, panel.values_mb[0].tolist(), strict=True))
 
     # ------------------------------------------------------------ drift
@@ -232,22 +251,30 @@ class MonitorDay:
         """Return the health of every feed that the values are made of."""
         from mlops_assets.domain.quality.drift_evidence import FeedEvidence
 
-        states = [read_delivery_state(self.lake, feed, self.segment, self.day) for feed in self.feeds]
         return tuple(
             FeedEvidence(
                 feed=state.feed,
                 status=_FEED_STATUS[state.state],
                 findings=tuple(one.text for one in state.health.findings) if state.health else (),
             )
-            for state in states
+            for state in self.delivery_states()
         )
+
+    def delivery_states(self) -> list[DeliveryState]:
+        """Return what became of every feed that the values are made of; a published snapshot counts as healthy."""
+        if self.snapshot is not None:
+            return [DeliveryState(feed, self.segment, self.day, "healthy") for feed in self.feeds]
+        return [read_delivery_state(self.lake, feed, self.segment, self.day) for feed in self.feeds]
 
     # ------------------------------------------------------------ publishing
 
     def _inputs(self, table: str, days: int) -> dict[str, str]:
-        first = self.day - dt.timedelta(days=days - 1)
-        known = [day for day in self.lake.days(table, self.segment) if first <= day <= self.day]
-        return self._keys(table, known)
+        if self.snapshot is not None:
+            found = window_days(self.snapshot.rows.known_days, self.day, days)
+            return {
+                str(PartitionId(table, self.segment, day)): self.snapshot.key_by_day[day] for day in found
+            }
+        return self._keys(table, window_days(self.lake.days(table, self.segment), self.day, days))
 
     def _inputs_of(self, result: str, days: Sequence[dt.date]) -> dict[str, str]:
         return self._keys(monitor_table(self.spec.name, result), days)
@@ -258,7 +285,8 @@ class MonitorDay:
 
     def key(self, result: str, inputs: Mapping[str, str]) -> str:
         """Return the build key of a result made from these inputs."""
-        spec = self.spec.model_dump(mode="json", exclude={"description", "owner", "recipients"})
+        unused = {"description", "owner", "recipients", *(() if self.spec.day_column else ("day_column",))}
+        spec = self.spec.model_dump(mode="json", exclude=unused)
         return stable_hash([result, self.segment, self.day, spec, code_versions(self.spec), inputs])
 
     def publish(

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 from mlops_assets.domain.feeds.units import linear_conversion
 from mlops_assets.domain.ports import Lake, PartitionId, TableEngine, ViewSource
@@ -31,6 +33,53 @@ def monitor_table(monitor: str, result: str) -> str:
     return f"quality/{monitor}/{result}"
 
 
+@dataclass(frozen=True)
+class MonitoredRows:
+    """Values summed by day and series, of which panels are cut.
+
+    Attributes:
+        days: of each row, ascending.
+        series: of each row.
+        values_mb: float64, of each row.
+        known_days: days that are published, ascending, also those without a row.
+    """
+
+    days: list[dt.date]
+    series: list[str]
+    values_mb: list[float]
+    known_days: list[dt.date]
+
+    def panel(self, day: dt.date, days: int, gap: Literal["zero", "unknown"]) -> Panel | None:
+        """Return the panel up to a day, or None if the day itself is not known.
+
+        Args:
+            day: last day of the panel.
+            days: how many days back it reaches at most; it begins with the first known of them.
+            gap: as in MonitorSpec.
+        """
+        from mlops_assets.domain.quality.panel import assemble_panel
+
+        known = window_days(self.known_days, day, days)
+        if day not in known[-1:]:
+            return None
+        rows = slice(bisect_left(self.days, known[0]), bisect_right(self.days, day))
+        return assemble_panel(
+            self.days[rows],
+            self.series[rows],
+            self.values_mb[rows],
+            delivered_days=set(known),
+            first_day=known[0],
+            last_day=day,
+            gap=gap,
+        )
+
+
+def window_days(known_days: Sequence[dt.date], day: dt.date, days: int) -> list[dt.date]:
+    """Return the last `days` days up to and including a day, those of them that are known (ascending)."""
+    first = day - dt.timedelta(days=days - 1)
+    return list(known_days[bisect_left(known_days, first) : bisect_right(known_days, day)])
+
+
 def read_panel(
     spec: MonitorSpec, segment: str, day: dt.date, days: int, *, lake: Lake, engine: TableEngine
 ) -> Panel | None:
@@ -44,27 +93,35 @@ def read_panel(
         lake: where the monitored table is.
         engine: sums the values.
     """
-    from mlops_assets.domain.quality.panel import assemble_panel
-
-    first = day - dt.timedelta(days=days - 1)
-    published = [one for one in lake.days(spec.table, segment) if first <= one <= day]
-    if day not in published:
+    published = window_days(lake.days(spec.table, segment), day, days)
+    if day not in published[-1:]:
         return None
     files = [lake.path(PartitionId(spec.table, segment, one)) for one in published]
+    rows = _read_values(spec, ViewSource(files=files, file_days=published), engine)
+    return MonitoredRows(*rows, known_days=published).panel(day, days, spec.gap)
+
+
+def read_snapshot_rows(spec: MonitorSpec, segment: str, *, lake: Lake, engine: TableEngine) -> MonitoredRows:
+    """Return the values of a snapshot feed; its days are those with a value.
+
+    Raises:
+        TableInputError: the snapshot is not published.
+    """
+    files = [lake.path(PartitionId(spec.table, segment))]
+    days, series, values_mb = _read_values(spec, ViewSource(files=files), engine)
+    return MonitoredRows(days, series, values_mb, known_days=list(dict.fromkeys(days)))
+
+
+def _read_values(
+    spec: MonitorSpec, source: ViewSource, engine: TableEngine
+) -> tuple[list[dt.date], list[str], list[float]]:
+    """Return days, series and values in MB, by day and series."""
     rows = engine.fetch(
-        _panel_sql(spec.model_copy(update={"recipients": []}).model_dump_json()),
-        {_VALUES: ViewSource(files=files, file_days=published)},
-    )
+        _panel_sql(spec.model_copy(update={"recipients": []}).model_dump_json()), {_VALUES: source}
+    ).sort_by([("day", "ascending"), ("series", "ascending")])
     factor, offset = linear_conversion(spec.unit, "MB")
-    return assemble_panel(
-        rows["file_day"].to_pylist(),
-        rows["series"].to_pylist(),
-        [value * factor + offset for value in rows["value"].to_pylist()],
-        delivered_days=published,
-        first_day=published[0],
-        last_day=day,
-        gap=spec.gap,
-    )
+    values = [value * factor + offset for value in rows["value"].to_pylist()]
+    return rows["day"].to_pylist(), rows["series"].to_pylist(), values
 
 
 @functools.cache
@@ -73,13 +130,14 @@ def _panel_sql(spec_json: str) -> str:
     import ibis
 
     spec = MonitorSpec.model_validate_json(spec_json)
-    columns = {**dict.fromkeys(spec.series_by, "string"), spec.value: "float64", "file_day": "date"}
+    day = spec.day_column or "file_day"
+    columns = {**dict.fromkeys(spec.series_by, "string"), spec.value: "float64", day: "date"}
     rows = ibis.table(columns, name=_VALUES)
     named = [rows[name].cast("!string") for name in spec.series_by]
     series = functools.reduce(lambda left, right: left + _SEPARATOR + right, named)
-    found = rows.select("file_day", series=series, value=rows[spec.value].cast("!float64"))
-    found = found.filter(found.series.notnull(), found.value.notnull())
-    return compile_sql(found.group_by("file_day", "series").aggregate(value=found.value.sum()))
+    found = rows.select(day=rows[day], series=series, value=rows[spec.value].cast("!float64"))
+    found = found.filter(found.day.notnull(), found.series.notnull(), found.value.notnull())
+    return compile_sql(found.group_by("day", "series").aggregate(value=found.value.sum()))
 
 
 def read_days(

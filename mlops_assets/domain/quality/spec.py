@@ -104,7 +104,8 @@ class MonitorSpec(Record):
     """A panel of daily series whose values are checked against forecast ranges.
 
     Attributes:
-        table: daily table where the values are; one row or several per series and day.
+        table: where the values are, one row or several per series and day: a daily table, or a snapshot feed.
+        day_column: the date column of a snapshot feed, whose days are replayed; empty for daily tables.
         series_by: columns that name a series, e.g. the plan.
         value: the column that is summed per series and day.
         unit: its unit (`feeds.units`); ranges are published in MB.
@@ -119,6 +120,7 @@ class MonitorSpec(Record):
     owner: str
     recipients: list[MailAddress] = []
     table: TableKey
+    day_column: ColumnName | Literal[""] = ""
     series_by: list[ColumnName] = Field(min_length=1)
     value: ColumnName
     unit: str = "MB"

@@ -128,7 +128,7 @@ def _read_report(monitored: MonitorDay) -> AnomalyReport:
     first = day - (CHART_DAYS - 1) * _DAY
     days = [one for one in lake.days(table, segment) if first <= one <= day]
     kernel = read_rows(lake, monitor_table(monitored.spec.name, KERNEL), segment, [day])
-    feeds = [_feed_note(read_delivery_state(lake, feed, segment, day)) for feed in monitored.feeds]
+    feeds = [_feed_note(state) for state in monitored.delivery_states()]
     return AnomalyReport(
         monitor=monitored.spec.name,
         geography=segment,
