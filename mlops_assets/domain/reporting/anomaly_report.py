@@ -162,7 +162,10 @@ class DriftNote(Record):
 
 
 class AnomalyReport(Record):
-    """What was outside its range on a day, why, and what is done about it."""
+    """What was outside its range on a day, why, and what is done about it.
+
+    With `is_snapshot` the values are of a snapshot feed: no corpus and no retraining hangs on them.
+    """
 
     monitor: str
     geography: str
@@ -172,6 +175,7 @@ class AnomalyReport(Record):
     subscribers: SubscriberTally | None = None
     drift: DriftNote | None = None
     published_alpha: float = Field(0.05, gt=0, lt=1)
+    is_snapshot: bool = False
 
     @model_validator(mode="after")
     def _series_once(self) -> AnomalyReport:

@@ -141,7 +141,7 @@ def make_key_figures(report: AnomalyReport) -> list[tuple[str, str, str]]:
         (
             "Series removed",
             format_count(len(report.removed)) if report.checked else ABSENT,
-            "no corpus learns from their day",
+            "beyond the wider range" if report.is_snapshot else "no corpus learns from their day",
         ),
         ("Series not checked", format_count(unchecked), "reasons below" if unchecked else "none"),
         (
@@ -195,6 +195,8 @@ def describe_line(line: SeriesLine) -> str:
 
 def list_actions(report: AnomalyReport) -> list[str]:
     """Return what the platform does about it, one sentence each."""
+    if report.is_snapshot:
+        return list(_list_snapshot_actions(report))
     actions = []
     if not report.checked:
         actions.append("Nothing was checked, so the day counts neither as an anomaly nor as normal.")
@@ -216,8 +218,20 @@ def list_actions(report: AnomalyReport) -> list[str]:
     return actions or ["Nothing has to be done."]
 
 
+def _list_snapshot_actions(report: AnomalyReport) -> Iterator[str]:
+    """Yield what follows for a reader: the platform itself acts on daily tables only."""
+    if report.removed:
+        names = _list_names([line.series for line in report.removed])
+        yield f"{names}: beyond the wider range as well, which normal values leave very rarely."
+    if report.drift and report.drift.is_retraining_due:
+        yield "Behaviour has moved: renew what was learnt from these series."
+    yield "Nothing is done by itself: the values are of a snapshot."
+
+
 def list_commands(report: AnomalyReport) -> list[tuple[str, str]]:
     """Return what a reader may run, and what it does."""
+    if report.is_snapshot:
+        return [("mlops watch", "judge the days of a newer snapshot")]
     where = f"{report.geography} {report.day.isoformat()}"
     commands = [("mlops feeds list", "the health of every feed, and what is held")]
     for feed in report.feeds:

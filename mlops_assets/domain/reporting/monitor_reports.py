@@ -140,6 +140,7 @@ def _read_report(monitored: MonitorDay) -> AnomalyReport:
         subscribers=_tally(monitored),
         drift=_drift_note(_read_verdict(monitored)),
         published_alpha=monitored.spec.ranges.published_alpha,
+        is_snapshot=monitored.snapshot is not None,
     )
 
 

@@ -141,6 +141,10 @@ def test_every_day_is_judged_by_the_days_before_it(site: Site) -> None:
 def test_the_report_is_of_the_last_day_and_the_days_after_it(site: Site) -> None:
     rendered = render_monitor_day(site.monitor().days()[-1])
     assert "Anomaly! => (" in rendered.markdown
+    assert "Nothing is done by itself: the values are of a snapshot." in rendered.markdown
+    assert "b: beyond the wider range as well" in rendered.markdown
+    assert "mlops watch" in rendered.markdown
+    assert "corpus" not in rendered.markdown
     names = sorted(rendered.files)
     assert names == [f"cells/all/2026-04/{name}" for name in (
         "anomalies-2026-04-01.html", "kernel-2026-04-01.csv", "kernel-2026-04-01.parquet"
@@ -156,7 +160,7 @@ def test_a_replay_gives_what_a_daily_monitor_gives(site: Site, tmp_path: Path) -
     engine = DuckDbEngine(1, "500MB", tmp_path / "tmp", [tmp_path])
     spec = SPEC.model_copy(update={"table": "feeds/cells_daily", "day_column": ""})
     by_day: dict[dt.date, list[tuple[str, float]]] = {}
-    for row in read_rows_of(site):
+    for row in (one for one in read_rows_of(site) if number_of(one["day"]) < 45):
         by_day.setdefault(row["day"], []).append((row["cell"], row["traffic_mb"]))
     for day, rows in sorted(by_day.items()):
         with lake.write(PartitionId("feeds/cells_daily", "all", day), "0" * 16) as writer:
