@@ -59,7 +59,6 @@ def _build(config: ProjectConfig, resources: Mapping[str, object] | None) -> dg.
     learning = build_learning_assets(config)
     reports = [*build_report_assets(config), *build_retraining_reports(config)]
     snapshots = build_snapshot_quality_assets(config)
-    learning, reports = build_learning_assets(config), build_report_assets(config)
     of_the_day = (*feeds, *tables, *scores, *quality, day_log)
     daily = [key for asset in of_the_day if asset.partitions_def is days for key in sorted(asset.keys)]
     return dg.Definitions(

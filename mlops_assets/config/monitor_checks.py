@@ -54,15 +54,15 @@ def _check_series(config: ProjectConfig, spec: MonitorSpec, source: YamlSource) 
             yield unknown(f"column of {spec.table}", column, columns, source.where(at))
     if spec.value in columns and columns[spec.value].type not in _NUMBERS:
         yield ConfigError(
-            f"{spec.value} of {spec.table} is of type {columns[spec.value].type}",
+            f"{spec.value} is a {columns[spec.value].type} column",
             where=source.where(("value",)),
-            expected="a column of numbers, which can be summed",
+            expected="a number, which can be summed",
         )
     try:
         linear_conversion(spec.unit, "MB")
     except ConfigError as error:
         yield ConfigError(
-            error.what, where=source.where(("unit",)), expected="a unit of data volume, such as MB or KB"
+            error.what, where=source.where(("unit",)), expected="a unit of volume: byte, KB, MB or GB"
         )
 
 
