@@ -11,7 +11,6 @@ hashed are the bytes that the native loader gets.
 from __future__ import annotations
 
 import datetime as dt
-import hmac
 import io
 import json
 import re
@@ -27,6 +26,8 @@ from mlops_assets.domain.errors import LearningError, ModelIntegrityError
 from mlops_assets.domain.learning.algorithms import ALGORITHMS, FittedModel, Signature, find_algorithm
 from mlops_assets.domain.learning.calibration import Calibration
 from mlops_assets.domain.learning.exposure import Exposure
+from mlops_assets.domain.learning.training_ranges import RANGES_FILE, TrainingRanges
+from mlops_assets.domain.learning.verified_files import read_listed, read_plain, require_sha256
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,6 +53,7 @@ class Scorer:
         stamps: origin (use case, model, segment, run, commit, hashes), JSON values.
         metrics: figures measured when it was trained; for people, never for the gate.
         bundle_sha256: identity of the stored bundle, empty before it is stored.
+        ranges: values met in training; None in bundles that were stored before ranges were recorded.
     """
 
     algorithm: str
@@ -61,6 +63,7 @@ class Scorer:
     stamps: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     bundle_sha256: str = ""
+    ranges: TrainingRanges | None = None
 
     @property
     def signature(self) -> Signature:
@@ -118,6 +121,8 @@ def save_bundle(folder: Path, scorer: Scorer) -> str:
         (folder / CALIBRATION_FILE).write_text(scorer.calibration.to_json())
     if scorer.exposure.key_hashes is not None:
         np.save(folder / SEEN_KEYS_FILE, scorer.exposure.key_hashes, allow_pickle=False)
+    if scorer.ranges is not None:
+        (folder / RANGES_FILE).write_text(scorer.ranges.to_json())
     content = json.dumps(_describe(scorer, folder), indent=1, sort_keys=True, allow_nan=False).encode()
     (folder / INDEX_FILE).write_bytes(content)
     return sha256(content).hexdigest()
@@ -129,8 +134,8 @@ def load_bundle(folder: Path, expected_sha256: str) -> Scorer:
     Raises:
         ModelIntegrityError: a file is changed, missing, surplus or not a plain file; nothing was loaded.
     """
-    content = _read_plain(folder, INDEX_FILE)
-    _require_hash(content, expected_sha256, folder / INDEX_FILE)
+    content = read_plain(folder, INDEX_FILE)
+    require_sha256(content, expected_sha256, folder / INDEX_FILE)
     index = json.loads(content)
     if index.get("format") != _FORMAT:
         raise ModelIntegrityError(
@@ -167,38 +172,7 @@ def _read_verified(folder: Path, listed: Mapping[str, str]) -> dict[str, bytes]:
         raise ModelIntegrityError(
             f"file names {unsafe} are refused", where=str(folder), expected="plain names"
         )
-    present = {path.name for path in folder.iterdir()} - {INDEX_FILE}
-    if present != set(listed):
-        raise ModelIntegrityError(
-            f"missing files {sorted(set(listed) - present)}, surplus files {sorted(present - set(listed))}",
-            where=str(folder),
-            expected=f"exactly {sorted(listed)}",
-            remedy="fetch the bundle from the registry again",
-        )
-    files = {name: _read_plain(folder, name) for name in listed}
-    for name, content in files.items():
-        _require_hash(content, listed[name], folder / name)
-    return files
-
-
-def _read_plain(folder: Path, name: str) -> bytes:
-    path = folder / name
-    if path.is_symlink() or not path.is_file():
-        raise ModelIntegrityError(
-            f"{name} is not a plain file", where=str(folder), expected="a complete bundle"
-        )
-    return path.read_bytes()
-
-
-def _require_hash(content: bytes, expected: str, path: Path) -> None:
-    found = sha256(content).hexdigest()
-    if not hmac.compare_digest(found, expected):
-        raise ModelIntegrityError(
-            f"SHA-256 is {found}",
-            where=str(path),
-            expected=expected,
-            remedy="fetch the bundle from the registry again; if it persists, roll back and investigate",
-        )
+    return read_listed(folder, listed, besides=[INDEX_FILE])
 
 
 def _assemble(index: Mapping[str, Any], files: Mapping[str, bytes], bundle_sha256: str) -> Scorer:
@@ -214,6 +188,7 @@ def _assemble(index: Mapping[str, Any], files: Mapping[str, bytes], bundle_sha25
         stamps=index["stamps"],
         metrics=index["metrics"],
         bundle_sha256=bundle_sha256,
+        ranges=TrainingRanges.from_json(files[RANGES_FILE]) if RANGES_FILE in files else None,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,11 @@ from mlops_assets.domain.learning.exposure import Exposure, exposure_to_keys
 from mlops_assets.domain.learning.lake_tables import challenger_table
 from mlops_assets.domain.learning.leaderboard import Entry, Leaderboard, run_leaderboard
 from mlops_assets.domain.learning.spec import EventLabel, ModelSpec
+from mlops_assets.domain.learning.training_ranges import measure_ranges
 from mlops_assets.domain.ports import Lake, Manifest, ModelRegistry, ModelSlot, PartitionId
 
 BUNDLE_FOLDER = "bundle"
-TRAINING_VERSION = "1"
+TRAINING_VERSION = "2"
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,8 @@ def _register(  # noqa: PLR0917 - private, one caller
     registry: ModelRegistry,
     run: Any,
 ) -> tuple[str, str]:
-    scorer = board.challenger(_exposure(corpus, parts), stamps)
+    challenger = board.challenger(_exposure(corpus, parts), stamps)
+    scorer = replace(challenger, ranges=measure_ranges(parts["train"]))
     with tempfile.TemporaryDirectory(prefix="mlops-bundle-") as folder:
         bundle = Path(folder) / BUNDLE_FOLDER
         sha256 = save_bundle(bundle, scorer)

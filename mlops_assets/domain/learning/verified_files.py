@@ -1,0 +1,61 @@
+"""Files that are read once and compared with their recorded SHA-256 before anything interprets them.
+
+Belongs here: reading plain files of a folder and comparing hashes. Does not belong here: what the files mean
+(bundle, domain.deployment.package).
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Collection, Mapping
+from hashlib import sha256
+from pathlib import Path
+
+from mlops_assets.domain.errors import ModelIntegrityError
+
+
+def read_plain(folder: Path, name: str) -> bytes:
+    """Return a file's bytes; ModelIntegrityError if it is absent, a link or no plain file."""
+    path = folder / name
+    if path.is_symlink() or not path.is_file():
+        raise ModelIntegrityError(
+            f"{name} is not a plain file", where=str(folder), expected="a complete bundle"
+        )
+    return path.read_bytes()
+
+
+def require_sha256(content: bytes, expected: str, path: Path) -> None:
+    """Raise ModelIntegrityError unless the bytes have the expected SHA-256 (hex)."""
+    found = sha256(content).hexdigest()
+    if not hmac.compare_digest(found, expected):
+        raise ModelIntegrityError(
+            f"SHA-256 is {found}",
+            where=str(path),
+            expected=expected,
+            remedy="fetch the bundle from the registry again; if it persists, roll back and investigate",
+        )
+
+
+def read_listed(folder: Path, listed: Mapping[str, str], besides: Collection[str]) -> dict[str, bytes]:
+    """Return the content of every listed file, verified.
+
+    Args:
+        folder: holds the listed files and nothing else.
+        listed: file name to SHA-256 (hex).
+        besides: further names that the folder may and must not lack, read by somebody else.
+
+    Raises:
+        ModelIntegrityError: a file is changed, missing, surplus or not a plain file.
+    """
+    wanted, present = {*listed, *besides}, {path.name for path in folder.iterdir()}
+    if present != wanted:
+        raise ModelIntegrityError(
+            f"missing files {sorted(wanted - present)}, surplus files {sorted(present - wanted)}",
+            where=str(folder),
+            expected=f"exactly {sorted(wanted)}",
+            remedy="fetch the bundle from the registry again",
+        )
+    files = {name: read_plain(folder, name) for name in listed}
+    for name, content in files.items():
+        require_sha256(content, listed[name], folder / name)
+    return files
