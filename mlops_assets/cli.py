@@ -12,10 +12,12 @@ import click
 
 from mlops_assets.commands.config import config_commands
 from mlops_assets.commands.demo import demo
+from mlops_assets.commands.deploy import deploy_commands
 from mlops_assets.commands.feeds import feeds_commands
 from mlops_assets.commands.mailbox import mailbox_commands
 from mlops_assets.commands.run import run, train
 from mlops_assets.commands.sandbox import sandbox_commands
+from mlops_assets.commands.serve import serve
 from mlops_assets.commands.watch import watch
 from mlops_assets.domain.errors import PlatformError
 
@@ -30,7 +32,18 @@ def cli() -> None:
     """
 
 
-for command in (config_commands, feeds_commands, sandbox_commands, run, train, watch, demo, mailbox_commands):
+for command in (
+    config_commands,
+    feeds_commands,
+    sandbox_commands,
+    run,
+    train,
+    watch,
+    demo,
+    mailbox_commands,
+    deploy_commands,
+    serve,
+):
     cli.add_command(command)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from mlops_assets.assets.day_log import build_day_log_asset
+from mlops_assets.assets.deployment import build_deployment_assets
 from mlops_assets.assets.execution import build_executor
 from mlops_assets.assets.feeds import build_feed_assets
 from mlops_assets.assets.jobs import build_jobs
@@ -58,11 +59,21 @@ def _build(config: ProjectConfig, resources: Mapping[str, object] | None) -> dg.
     )
     learning = build_learning_assets(config)
     reports = [*build_report_assets(config), *build_retraining_reports(config)]
-    snapshots = build_snapshot_quality_assets(config)
+    deployments, snapshots = build_deployment_assets(config), build_snapshot_quality_assets(config)
     of_the_day = (*feeds, *tables, *scores, *quality, day_log)
     daily = [key for asset in of_the_day if asset.partitions_def is days for key in sorted(asset.keys)]
     return dg.Definitions(
-        assets=[*feeds, *tables, *learning, *scores, *quality, *snapshots, *reports, day_log],
+        assets=[
+            *feeds,
+            *tables,
+            *learning,
+            *scores,
+            *quality,
+            *snapshots,
+            *reports,
+            *deployments,
+            day_log,
+        ],
         jobs=build_jobs(config, daily, [asset.key for asset in snapshots]),
         sensors=[
             build_feed_arrival_sensor(config),

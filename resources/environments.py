@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlops_assets.config.models import Environment, MailConfig
+from mlops_assets.domain.deployment_ports import DeploymentStore
 from mlops_assets.domain.mail_ports import MailTransport, Outbox
 from mlops_assets.domain.ports import (
     CodeProvenance,
@@ -21,6 +22,7 @@ from mlops_assets.domain.ports import (
     TableEngine,
 )
 from mlops_assets.domain.quality.release_ports import FeedReleases
+from resources.deployment_store import LocalDeploymentStore
 from resources.duckdb_engine import DuckDbEngine
 from resources.feed_releases import SqliteFeedReleases
 from resources.lake import LocalLake
@@ -47,6 +49,7 @@ class Platform:
     ledger: PromotionLedger
     releases: FeedReleases
     reports: ReportStore
+    deployments: DeploymentStore
     provenance: CodeProvenance
     outbox: Outbox
     mail: MailTransport
@@ -80,6 +83,7 @@ def open_platform(environment: Environment, home: Path) -> Platform:
         ledger=SqlitePromotionLedger(home / environment.ledger.database),
         releases=SqliteFeedReleases((home / environment.ledger.database).with_name(FEED_RELEASES_NAME)),
         reports=LocalReportStore(home / storage.reports),
+        deployments=LocalDeploymentStore(home / storage.deployment),
         provenance=GitProvenance(),
         outbox=SqliteOutbox(home / environment.mail.outbox, environment.mail.sender),
         mail=open_mail(environment.mail, home),

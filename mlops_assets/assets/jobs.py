@@ -23,6 +23,7 @@ _MAKE_KEYS = (
     names.champion_key,
     names.model_card_key,
     names.retraining_report_key,
+    names.deployment_key,
 )
 
 
@@ -65,7 +66,7 @@ def _training_jobs(config: ProjectConfig) -> "Iterator[UnresolvedAssetJobDefinit
         yield dg.define_asset_job(
             names.training_job(use_case),
             selection=selection,
-            description=f"Corpus, leaderboard, gate and model card of {use_case}, for one segment.",
+            description=f"Corpus, leaderboard, gate, model card and deployment of {use_case}, for one segment.",
         )
 
 

@@ -10,6 +10,7 @@ from mlops_assets.assets.execution import retry_if_worthwhile
 from mlops_assets.assets.partitions import segment_partitions
 from mlops_assets.assets.segments import Segments, owners_of, require_settings
 from mlops_assets.config import names
+from mlops_assets.config.deployment_plan import model_card_path
 from mlops_assets.config.models import ProjectConfig, UseCase
 from mlops_assets.config.run_plan import column_notes
 from mlops_assets.domain.hashing import stable_hash
@@ -68,9 +69,8 @@ def _build_model_card(
         columns = column_notes(config, settings.corpus.table)
         sources = _card_sources(slot, settings, columns, lake, registry, ledger)
         card = assemble_model_card(sources)
-        path = reports.save(
-            f"model_cards/{slot.registered_name}/version-{card.version}.html", render_model_card_html(card)
-        )
+        path = reports.save(model_card_path(slot, card.version, "html"), render_model_card_html(card))
+        reports.save(model_card_path(slot, card.version, "json"), card.model_dump_json(indent=1))
         save_report_index(reports)
         return dg.MaterializeResult(
             metadata={

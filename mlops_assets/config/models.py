@@ -101,11 +101,12 @@ class EngineConfig(Record):
 
 
 class StorageConfig(Record):
-    """Folders below MLOPS_HOME."""
+    """Folders below MLOPS_HOME; `deployment` holds packages of champions and the pointers to them."""
 
     landing: RelativePath = "landing"
     lake: RelativePath = "lake"
     reports: RelativePath = "reports"
+    deployment: RelativePath = "deployment"
     temporary: RelativePath = "tmp"
     sandbox: RelativePath = "sandbox"
 

@@ -82,6 +82,11 @@ def retraining_report_key(use_case: str, model: str) -> list[str]:
     return ["reports", use_case, f"{model}_retraining"]
 
 
+def deployment_key(use_case: str, model: str) -> list[str]:
+    """Asset key of the deployment of a champion."""
+    return ["deployment", use_case, model]
+
+
 def scores_table(use_case: str, model: str) -> str:
     """Lake table of a champion's daily scores."""
     return lake_tables.scores_table(use_case, model)

@@ -80,6 +80,20 @@ class StaleChampionError(PlatformError):
     """The champion moved since the evidence was gathered; evaluate again."""
 
 
+class DeploymentError(PlatformError):
+    """A model cannot be deployed: it was not promoted, or does not answer as it did when it was packed."""
+
+
+class StalePointerError(PlatformError):
+    """A deployment pointer was moved by somebody else since it was read; read it again."""
+
+    is_retryable = True
+
+
+class ScoringRequestError(PlatformError):
+    """A scoring request cannot be answered as it is; nothing was scored."""
+
+
 class StorageError(PlatformError):
     """A file, partition or ledger could not be written or read.
 

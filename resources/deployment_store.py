@@ -1,0 +1,228 @@
+"""The deployment store in a local folder.
+
+Belongs here: where packages, pointers and activation records lie, atomic moves, compare-and-swap. Does not belong
+here: what a package holds or when a pointer moves (mlops_assets.domain.deployment).
+
+    bundles/<bundle sha256>/              a package; never changed once it is there
+    pointers/<use case>/<model>/<segment>.json
+    activations/<use case>/<model>/<segment>/<decision id>.json
+    damaged/                              packages that were set aside
+    locks/
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import ValidationError
+
+from mlops_assets.domain.deployment_ports import ActivationRecord, DeploymentPointer
+from mlops_assets.domain.errors import StalePointerError, StorageError
+from mlops_assets.domain.ports import ModelSlot
+from resources.atomic_files import fsync_dir, make_folder, sweep_leftovers, temporary_path, write_atomic
+from resources.file_lock import exclusive_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlops_assets.domain.model_base import Record
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_LEFTOVER_AGE_S = 3600.0
+_AnyRecord = TypeVar("_AnyRecord", bound="Record")
+
+
+class LocalDeploymentStore:
+    """Packages and pointers below one folder; safe for any number of processes.
+
+    Args:
+        root: the folder; created with the first package.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def publish(self, bundle_sha256: str, folder: Path) -> Path:
+        """Store a copy of a package's folder, all at once or not at all; one that is there stays as it is.
+
+        Args:
+            bundle_sha256: of the model's bundle; the package's address.
+            folder: plain files and folders of plain files.
+
+        Raises:
+            StorageError: the disk is full or the store cannot be written.
+        """
+        target = self._package_path(bundle_sha256)
+        with self._locked("bundles"):
+            if target.is_dir():
+                return target
+            make_folder(target.parent)
+            for leftover in target.parent.glob(".*.tmp"):  # nobody else writes while we hold the lock
+                shutil.rmtree(leftover, ignore_errors=True)
+            staging = temporary_path(target)
+            try:
+                shutil.copytree(folder, staging)
+                for path in (*staging.rglob("*"), staging):
+                    _make_durable(path)
+                staging.replace(target)
+            except OSError as error:
+                raise _explained(error, target) from error
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
+            fsync_dir(target.parent)
+        return target
+
+    def package(self, bundle_sha256: str) -> Path | None:
+        """Return the folder of a published package, or None. Nothing in it is verified."""
+        path = self._package_path(bundle_sha256)
+        return path if path.is_dir() else None
+
+    def set_aside(self, bundle_sha256: str) -> None:
+        """Move a damaged package below `damaged/`; the next publication makes it anew."""
+        path, aside = self._package_path(bundle_sha256), self.root / "damaged"
+        make_folder(aside)
+        with self._locked("bundles"):
+            if path.is_dir():
+                path.replace(aside / f"{bundle_sha256}-{secrets.token_hex(4)}")
+                fsync_dir(path.parent)
+
+    def pointer(self, slot: ModelSlot) -> DeploymentPointer | None:
+        """Return a slot's pointer, or None.
+
+        Raises:
+            StorageError: the file is damaged, or is the pointer of another slot.
+        """
+        path = self._pointer_path(slot)
+        found = _read(path, DeploymentPointer)
+        if found is not None and found.slot != slot:
+            raise _damaged(path, f"it is the pointer of {found.slot.registered_name}")
+        return found
+
+    def swap(self, pointer: DeploymentPointer) -> None:
+        """Replace the pointer of generation `pointer.generation - 1` (0: there is none) by this one.
+
+        Raises:
+            StalePointerError: the pointer is of another generation by now.
+            StorageError: the present pointer is damaged, or the disk is full.
+        """
+        path = self._pointer_path(pointer.slot)
+        with self._locked(pointer.slot.registered_name):
+            current = self.pointer(pointer.slot)
+            generation = current.generation if current else 0
+            if generation != pointer.generation - 1:
+                raise StalePointerError(
+                    f"the deployment pointer is of generation {generation}",
+                    where=pointer.slot.registered_name,
+                    expected=f"generation {pointer.generation - 1}",
+                    remedy="read the pointer again and decide anew",
+                )
+            _write(path, pointer)
+            sweep_leftovers(path.parent, _LEFTOVER_AGE_S)
+
+    def marks(self) -> dict[ModelSlot, str]:
+        """Return a mark per pointer: number, size and time of its file."""
+        return dict(self._marks())
+
+    def report(self, record: ActivationRecord) -> None:
+        """Keep a record in place of an earlier attempt at the same decision. Raises StorageError."""
+        _write(self._activation_path(record.slot, record.decision_id), record)
+
+    def activation(self, slot: ModelSlot, decision_id: str) -> ActivationRecord | None:
+        """Return what became of the last attempt to activate a decision, or None. Raises StorageError."""
+        return _read(self._activation_path(slot, decision_id), ActivationRecord)
+
+    def _marks(self) -> Iterator[tuple[ModelSlot, str]]:
+        for path in sorted((self.root / "pointers").glob("*/*/*.json")):
+            if path.name.startswith("."):
+                continue
+            try:
+                status = path.stat()
+            except FileNotFoundError:
+                continue
+            slot = ModelSlot(path.parts[-3], path.parts[-2], path.stem)
+            yield slot, f"{status.st_ino}-{status.st_size}-{status.st_mtime_ns}"
+
+    def _locked(self, name: str) -> AbstractContextManager[None]:
+        return exclusive_lock(self.root / "locks" / f"{name}.lock")
+
+    def _package_path(self, bundle_sha256: str) -> Path:
+        if not _SHA256.fullmatch(bundle_sha256):
+            raise _refused(bundle_sha256, "64 hex digits")
+        return self.root / "bundles" / bundle_sha256
+
+    def _pointer_path(self, slot: ModelSlot) -> Path:
+        use_case, model, segment = _plain_parts(slot.use_case, slot.model, slot.segment)
+        return self.root / "pointers" / use_case / model / f"{segment}.json"
+
+    def _activation_path(self, slot: ModelSlot, decision_id: str) -> Path:
+        *folders, name = _plain_parts(slot.use_case, slot.model, slot.segment, decision_id)
+        return self.root.joinpath("activations", *folders, f"{name}.json")
+
+
+def _make_durable(path: Path) -> None:
+    if path.is_dir():
+        fsync_dir(path)
+        return
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
+def _write(path: Path, record: Record) -> None:
+    write_atomic(path, record.model_dump_json(indent=1).encode())
+
+
+def _read(path: Path, kind: type[_AnyRecord]) -> _AnyRecord | None:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _explained(error, path) from error
+    try:
+        return kind.model_validate_json(content)
+    except ValidationError as error:
+        found = error.errors()[0]
+        raise _damaged(path, f"{'.'.join(map(str, found['loc'])) or 'content'}: {found['msg']}") from error
+
+
+def _plain_parts(*names: str) -> tuple[str, ...]:
+    for name in names:
+        if not _PLAIN.fullmatch(name):
+            raise _refused(name, "letters, digits, `.`, `_` and `-`, at most 128")
+    return names
+
+
+def _refused(name: str, expected: str) -> StorageError:
+    return StorageError(
+        "a deployment cannot have this name",
+        where=repr(name[:200]),
+        expected=expected,
+        remedy="correct the name; nothing was read or written",
+        is_retryable=False,
+    )
+
+
+def _damaged(path: Path, fact: str) -> StorageError:
+    return StorageError(
+        f"the deployment store cannot be trusted: {fact}",
+        where=str(path),
+        expected="a record that the platform wrote",
+        remedy="remove the file; `mlops deploy update` writes it anew from the promotion ledger",
+        is_retryable=False,
+    )
+
+
+def _explained(error: OSError, path: Path) -> StorageError:
+    return StorageError(
+        f"the deployment store cannot be used: {error.strerror or error}",
+        where=str(path),
+        expected="a readable and writable folder with room for the package",
+        remedy="check disk, owner and permissions, then run again; what was there is untouched",
+    )
