@@ -24,6 +24,7 @@ from pydantic import ValidationError
 
 from mlops_assets.domain.deployment_ports import ActivationRecord, DeploymentPointer
 from mlops_assets.domain.errors import StalePointerError, StorageError
+from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.ports import ModelSlot
 from resources.atomic_files import fsync_dir, make_folder, sweep_leftovers, temporary_path, write_atomic
 from resources.file_lock import exclusive_lock
@@ -162,7 +163,8 @@ class LocalDeploymentStore:
         return self.root / "pointers" / use_case / model / f"{segment}.json"
 
     def _activation_path(self, slot: ModelSlot, decision_id: str) -> Path:
-        *folders, name = _plain_parts(slot.use_case, slot.model, slot.segment, decision_id)
+        folders = _plain_parts(slot.use_case, slot.model, slot.segment)
+        name = decision_id if _PLAIN.fullmatch(decision_id) else stable_hash(decision_id)
         return self.root.joinpath("activations", *folders, f"{name}.json")
 
 

@@ -20,6 +20,7 @@ from mlops_assets.domain.ports import ModelSlot
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 PlainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")]
+DecisionId = Annotated[str, Field(pattern=r"^[!-~]{1,200}$")]
 PointerState = Literal["activating", "active", "withdrawn"]
 
 
@@ -30,7 +31,7 @@ class Release(Record):
     card, self-test).
     """
 
-    decision_id: PlainName
+    decision_id: DecisionId
     version: str
     bundle_sha256: Sha256
     package_sha256: Sha256
@@ -70,7 +71,7 @@ class ActivationRecord(Record):
     use_case: PlainName
     model: PlainName
     segment: PlainName
-    decision_id: PlainName
+    decision_id: DecisionId
     version: str
     bundle_sha256: Sha256
     outcome: Literal["activated", "failed"]
