@@ -153,7 +153,7 @@ def build_app(
         await service.stop()
 
     # No pages of its own: they would load scripts from elsewhere.
-    app = FastAPI(title="mlops-assets scoring", lifespan=lifespan, openapi_url=None)
+    app = FastAPI(title="mlops-assets scoring", lifespan=lifespan, openapi_url=None, redirect_slashes=False)
 
     @app.post("/v1/score/{use_case}/{model}/{segment}")
     async def score(use_case: str, model: str, segment: str, request: Request) -> JSONResponse:

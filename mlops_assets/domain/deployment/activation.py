@@ -117,21 +117,26 @@ def _activate(
 def _pack(update: SlotUpdate, site: DeploymentSite, champion: LedgerEntry) -> Release:
     """Return the champion's release; its package is published if it is absent, anew if it is damaged."""
     folder = site.store.package(champion.bundle_sha256)
-    if folder is not None:
-        try:
-            release = _release_of(champion, folder)
-            read_package(folder, champion.slot, release)
-        except ModelIntegrityError:
-            site.store.set_aside(champion.bundle_sha256)
-        else:
-            return release
+    if folder is not None and (release := _find_intact(champion, folder)):
+        return release
     card = update.find_card(champion.version)
     with tempfile.TemporaryDirectory(prefix="mlops-package-") as temporary:
         version = site.registry.version(champion.slot.registered_name, champion.version)
         bundle = site.registry.download(version, Path(temporary) / "bundle")
         package = Path(temporary) / "package"
         write_package(package, bundle, champion, config=update.config, model_card=card)
+        if folder is not None:
+            site.store.set_aside(champion.bundle_sha256)
         return _release_of(champion, site.store.publish(champion.bundle_sha256, package))
+
+
+def _find_intact(champion: LedgerEntry, folder: Path) -> Release | None:
+    try:
+        release = _release_of(champion, folder)
+        read_package(folder, champion.slot, release)
+    except ModelIntegrityError:
+        return None
+    return release
 
 
 def _release_of(champion: LedgerEntry, folder: Path) -> Release:
