@@ -20,12 +20,14 @@ from benchmarks import (
     etl_memory,
     etl_ratio,
     graph_overhead,
+    hot_swap,
     kernel_clean_days,
     kernel_coverage,
     kernel_speed,
     kernel_winkler,
     load_ratio,
     loop_replay,
+    serving_latency,
     subscriber_validation_speed,
 )
 from benchmarks.measuring import BenchmarkFailedError, BenchmarkSkippedError, Line
@@ -55,6 +57,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "drift_verdicts": drift_verdicts.run,
     "loop_replay": loop_replay.run,
     "subscriber_validation_speed": subscriber_validation_speed.run,
+    "serving_latency": serving_latency.run,
+    "hot_swap": hot_swap.run,
 }
 
 

@@ -7,6 +7,7 @@ Where do I go to ...?
 * change what is computed: `mlops_assets.domain` (no Dagster in there)
 * change what Dagster shows and runs: `mlops_assets.assets`, `sensors`
 * swap storage, engine, registry or ledger: `resources`
+* change what is deployed, and how it answers online: `mlops_assets.domain.deployment`, `mlops_assets.serving`
 * simulate an operator: `mlops_assets.sandbox`
 * put it all together: `mlops_assets.definitions`; run it by hand: `mlops_assets.cli`
 """

@@ -13,6 +13,9 @@ from mlops_assets.commands.workspace import open_workspace
 from mlops_assets.serving.updater import configured_slots
 
 STOP_AFTER_S = 10  # for requests that are being answered
+# Longer than the 600 s for which load balancers keep a connection: one that is closed here just as the next request
+# comes over it is a failed request.
+KEEP_ALIVE_S = 620
 
 
 @click.command()
@@ -42,4 +45,5 @@ def serve(host: str, port: int) -> None:
         access_log=False,
         log_level="warning",
         timeout_graceful_shutdown=STOP_AFTER_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
     )
