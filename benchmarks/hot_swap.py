@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,10 +46,11 @@ def run(*, quick: bool) -> Iterator[Line]:
         time.perf_counter() - started,
         is_quick=quick,
         facts={
-            "versions_that_answered": len({answer.content.get("model_version") for answer in answers}),
+            "versions_that_answered": len({a.content["model_version"] for a in answers if a.status == 200}),
             "changes_seen": _count_changes(answers),
             "slowest_update_s": max(moved_s),
             "max_ms": max(answer.latency_ms for answer in answers),
+            "first_failure": json.dumps(failed[0].content) if failed else "none",
         },
     )
     if _count_changes(answers) < LEAST_SWAPS:
@@ -61,9 +63,9 @@ async def _swap_under_load(
     load = Load(port, PATH, world.bodies(200))
     seconds = SECONDS_PER_SWAP * (len(order) + 1)
     sending = asyncio.create_task(load.run(REQUESTS_PER_S, seconds))
-    moved_s = []
-    for version in order:
-        await asyncio.sleep(SECONDS_PER_SWAP)
+    moved_s, begun_s = [], time.perf_counter()
+    for number, version in enumerate(order, start=1):
+        await asyncio.sleep(max(0.0, begun_s + number * SECONDS_PER_SWAP - time.perf_counter()))
         started = time.perf_counter()
         await asyncio.to_thread(world.promote, version, bundles[version])
         moved_s.append(time.perf_counter() - started)
