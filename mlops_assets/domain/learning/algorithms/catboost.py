@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mlops_assets.domain.learning.dataset import Dataset
 
 MODEL_FILE = "model.cbm"
+_FEW_ROWS = 1_000
 _LOSSES = {"binary": "Logloss", "multiclass": "MultiClass", "regression": "RMSE"}
 
 
@@ -140,6 +141,23 @@ def _fixed_settings(request: FitRequest) -> dict[str, Any]:
     }
 
 
+def _make_small_pool(dataset: Dataset, threads: int) -> Any:
+    """Return a pool of few rows; a frame alone costs 1.3 ms, fifteen times what one row costs this way."""
+    import catboost
+    import numpy as np
+
+    values = np.empty((dataset.rows, len(dataset.features)), dtype=object)
+    numbers = {name: dataset.numbers[:, index] for index, name in enumerate(dataset.numeric)}
+    for index, name in enumerate(dataset.features):
+        values[:, index] = numbers[name] if name in numbers else dataset.categories[name].values()
+    return catboost.Pool(
+        values,
+        cat_features=[index for index, name in enumerate(dataset.features) if name not in numbers],
+        feature_names=list(dataset.features),
+        thread_count=threads,
+    )
+
+
 def _make_pool(dataset: Dataset, threads: int, *, has_label: bool) -> Any:
     import catboost
     import pandas as pd
@@ -149,6 +167,8 @@ def _make_pool(dataset: Dataset, threads: int, *, has_label: bool) -> Any:
         return catboost.Pool(
             dataset.numbers, label, feature_names=list(dataset.features), thread_count=threads
         )
+    if not has_label and dataset.rows <= _FEW_ROWS:
+        return _make_small_pool(dataset, threads)
     # Measured on 300,000 x 25: a frame of column views with pandas categories costs 0.02 CPU s,
     # object columns 0.16, catboost.FeaturesData 0.28.
     columns = {name: dataset.numbers[:, index] for index, name in enumerate(dataset.numeric)}

@@ -243,3 +243,10 @@ def test_fitting_leaves_the_training_rows_alone() -> None:
     for name in ALGORITHMS:
         ALGORITHMS[name].fit(data, data, FitRequest("binary", SMALL[name])).predict(data)
     np.testing.assert_array_equal(data.numbers, before)
+
+
+def test_catboost_scores_few_rows_as_it_scores_many() -> None:
+    model = ALGORITHMS["catboost"].fit(make_dataset(300), None, FitRequest("binary", {"iterations": 20}))
+    many = make_dataset(2_500, seed=4)
+    few = [model.predict(many.take(np.arange(start, start + 250))) for start in range(0, 2_500, 250)]
+    np.testing.assert_array_equal(np.concatenate(few), model.predict(many))
