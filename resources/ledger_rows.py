@@ -11,12 +11,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.domain.errors import RegistryError
-from mlops_assets.domain.ports import LedgerEntry, ModelSlot
+from mlops_assets.domain.ports import OUTCOMES, LedgerEntry, ModelSlot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-_OUTCOMES = ("promoted", "rejected")
 
 
 def encode_entry(entry: LedgerEntry) -> str:
@@ -83,8 +81,8 @@ def _substance(entry: LedgerEntry) -> tuple[object, ...]:
 
 
 def _require_storable(entry: LedgerEntry) -> None:
-    if entry.outcome not in _OUTCOMES:
-        raise _refused(entry, f"outcome {entry.outcome!r} is unknown", " or ".join(_OUTCOMES))
+    if entry.outcome not in OUTCOMES:
+        raise _refused(entry, f"outcome {entry.outcome!r} is unknown", " or ".join(OUTCOMES))
     if not entry.decision_id or not entry.version:
         raise _refused(entry, "it has no decision id or no version", "both, not empty")
     if entry.decided_at_utc.utcoffset() is None:

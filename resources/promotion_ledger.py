@@ -17,9 +17,18 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from mlops_assets.domain.errors import RegistryError, StaleChampionError, StorageError
+from mlops_assets.domain.ports import CHAMPION_OUTCOMES
 from resources.atomic_files import publish, temporary_path
 from resources.file_lock import exclusive_lock
 from resources.ledger_rows import decode_entry, encode_entry, is_same_decision
+from resources.ledger_schema import (
+    APPLICATION_ID,
+    READABLE_VERSIONS,
+    SCHEMA,
+    SCHEMA_VERSION,
+    migrate,
+    read_schema_version,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,38 +36,10 @@ if TYPE_CHECKING:
 
     from mlops_assets.domain.ports import LedgerEntry, ModelSlot
 
-_APPLICATION_ID = 0x6D6C6F70  # "mlop": tells a ledger from any other SQLite file
-_SCHEMA_VERSION = 1
 _NO_ACCESS = frozenset(
     {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PERM}
 )
 _NO_PREDECESSOR = "0" * 64
-_SCHEMA = """
-CREATE TABLE decision (
-  sequence INTEGER PRIMARY KEY AUTOINCREMENT,
-  decision_id TEXT NOT NULL UNIQUE,
-  use_case TEXT NOT NULL, model TEXT NOT NULL, segment TEXT NOT NULL,
-  outcome TEXT NOT NULL CHECK (outcome IN ('promoted', 'rejected')),
-  content TEXT NOT NULL,
-  chain_sha256 TEXT NOT NULL
-) STRICT;
-CREATE INDEX decision_by_slot ON decision (use_case, model, segment, outcome, sequence);
-CREATE TABLE champion (
-  use_case TEXT NOT NULL, model TEXT NOT NULL, segment TEXT NOT NULL,
-  sequence INTEGER NOT NULL REFERENCES decision (sequence),
-  PRIMARY KEY (use_case, model, segment)
-) STRICT, WITHOUT ROWID;
-CREATE VIEW linked_decision AS
-  SELECT d.sequence, d.decision_id, d.use_case, d.model, d.segment, d.outcome, d.content, d.chain_sha256,
-    (SELECT p.chain_sha256 FROM decision p WHERE p.sequence = d.sequence - 1) AS predecessor_sha256
-  FROM decision d;
-CREATE TRIGGER decision_never_changes BEFORE UPDATE ON decision
-  BEGIN SELECT RAISE(ABORT, 'the promotion ledger is append-only'); END;
-CREATE TRIGGER decision_never_goes BEFORE DELETE ON decision
-  BEGIN SELECT RAISE(ABORT, 'the promotion ledger is append-only'); END;
-CREATE TRIGGER champion_never_goes BEFORE DELETE ON champion
-  BEGIN SELECT RAISE(ABORT, 'a champion is only ever replaced'); END;
-"""
 
 
 class SqlitePromotionLedger:
@@ -88,9 +69,10 @@ class SqlitePromotionLedger:
             return self._champion(connection, slot)
 
     def record(self, entry: LedgerEntry) -> LedgerEntry:
-        """Append a decision; a promotion compares `previous_version` with the pointer and swaps it.
+        """Append a decision; one that makes a champion compares `previous_version` with the pointer and swaps it.
 
-        Idempotent on `decision_id`: a repeated decision returns the entry stored first, whatever the
+        A ledger of an older schema is migrated first. Idempotent on `decision_id`: a repeated decision returns the
+        entry stored first, whatever the
         clock says by then.
 
         Raises:
@@ -100,13 +82,15 @@ class SqlitePromotionLedger:
         """
         content = encode_entry(entry)
         self._create_if_missing()
-        with self._opened() as connection, _transaction(connection, "IMMEDIATE"):
-            recorded = self._find(connection, entry.decision_id)
-            if recorded is not None:
-                return _require_same(recorded, entry)
-            if entry.outcome == "promoted":
-                _require_current(entry, self._champion(connection, entry.slot))
-            return self._append(connection, entry, content)
+        with self._opened() as connection:
+            migrate(connection)
+            with _transaction(connection, "IMMEDIATE"):
+                recorded = self._find(connection, entry.decision_id)
+                if recorded is not None:
+                    return _require_same(recorded, entry)
+                if entry.makes_champion:
+                    _require_current(entry, self._champion(connection, entry.slot))
+                return self._append(connection, entry, content)
 
     def history(self, slot: ModelSlot) -> list[LedgerEntry]:
         """Return all decisions of a slot, oldest first. Raises StorageError if a row is damaged."""
@@ -139,7 +123,7 @@ class SqlitePromotionLedger:
             entries = [self._checked(row) for row in rows]
             for slot in {entry.slot for entry in entries}:
                 self._champion(connection, slot)
-                self._require_succession([e for e in entries if e.slot == slot and e.outcome == "promoted"])
+                self._require_succession([e for e in entries if e.slot == slot and e.makes_champion])
             return len(entries)
 
     def _require_succession(self, promotions: list[LedgerEntry]) -> None:
@@ -162,8 +146,8 @@ class SqlitePromotionLedger:
         pointed, last_promotion = connection.execute(
             "SELECT (SELECT sequence FROM champion WHERE use_case = ?1 AND model = ?2 AND segment = ?3), "
             "(SELECT max(sequence) FROM decision "
-            "WHERE use_case = ?1 AND model = ?2 AND segment = ?3 AND outcome = 'promoted')",
-            _key(slot),
+            "WHERE use_case = ?1 AND model = ?2 AND segment = ?3 AND outcome IN (?4, ?5))",
+            (*_key(slot), *CHAMPION_OUTCOMES),
         ).fetchone()
         if pointed != last_promotion:
             raise self._damaged(f"the champion pointer of {slot.registered_name} is not the last promotion")
@@ -182,7 +166,7 @@ class SqlitePromotionLedger:
             "VALUES (?, ?, ?, ?, ?, ?, ?)",
             (entry.decision_id, *_key(entry.slot), entry.outcome, content, chain_sha256),
         )
-        if entry.outcome == "promoted":
+        if entry.makes_champion:
             connection.execute(
                 "INSERT INTO champion (use_case, model, segment, sequence) VALUES (?, ?, ?, ?) "
                 "ON CONFLICT (use_case, model, segment) DO UPDATE SET sequence = excluded.sequence",
@@ -213,9 +197,9 @@ class SqlitePromotionLedger:
             temporary = temporary_path(self.path)
             connection = sqlite3.connect(temporary)
             try:
-                connection.executescript(_SCHEMA)
-                connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-                connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+                connection.executescript(SCHEMA)
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             finally:
                 connection.close()
             publish(temporary, self.path)
@@ -239,14 +223,14 @@ class SqlitePromotionLedger:
 
     def _require_ledger(self, connection: sqlite3.Connection) -> None:
         (application_id,) = connection.execute("PRAGMA application_id").fetchone()
-        (schema_version,) = connection.execute("PRAGMA user_version").fetchone()
-        if application_id != _APPLICATION_ID:
+        if application_id != APPLICATION_ID:
             raise self._damaged("it is empty or not a promotion ledger")
-        if schema_version != _SCHEMA_VERSION:
+        schema_version = read_schema_version(connection)
+        if schema_version not in READABLE_VERSIONS:
             raise StorageError(
                 f"the promotion ledger has schema version {schema_version}",
                 where=str(self.path),
-                expected=f"schema version {_SCHEMA_VERSION}",
+                expected=f"schema version {SCHEMA_VERSION} or older",
                 remedy="use the release of mlops-assets that wrote the ledger, or a newer one",
                 is_retryable=False,
             )

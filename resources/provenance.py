@@ -12,6 +12,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from mlops_assets.domain.ports import Person
+
 PROJECT = Path(__file__).resolve().parents[1]
 UNKNOWN = "unknown"
 
@@ -25,6 +27,23 @@ class GitProvenance:
     def stamps(self) -> Mapping[str, Any]:
         """Return git_commit, is_git_dirty and environment_lock_sha256, read once per process."""
         return _read_stamps(self.project)
+
+    def last_author(self, file: Path) -> Person | None:
+        """Return who last committed the file; None outside a repository, or if its content is not committed."""
+        changes = _git(file.parent, "status", "--porcelain", "--", file.name)
+        if changes is None or changes:
+            return None
+        last = _git(file.parent, "log", "-1", "--format=%an%x00%ae", "--", file.name)
+        return _person(*last.split("\0")) if last else None
+
+    def user(self) -> Person | None:
+        """Return user.name and user.email of git's settings; None if there is neither."""
+        name, email = (_git(self.project, "config", key) or "" for key in ("user.name", "user.email"))
+        return _person(name, email) if name or email else None
+
+
+def _person(name: str, email: str) -> Person:
+    return Person(name or email, email)
 
 
 @lru_cache(maxsize=4)

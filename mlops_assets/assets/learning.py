@@ -178,7 +178,7 @@ def _build_champion(
     use_case: str, model: str, segments: Segments, partitions: dg.PartitionsDefinition, threads: int
 ) -> dg.AssetsDefinition:
     judged = {
-        segment: settings.models[model].model_dump(mode="json", include=_JUDGED_BY)
+        segment: [settings.models[model].model_dump(mode="json", include=_JUDGED_BY), settings.approval]
         for segment, settings in segments.items()
     }
     key = dg.AssetKey(names.champion_key(use_case, model))
@@ -188,7 +188,7 @@ def _build_champion(
         description=(
             f"Decision on the newest challenger of {model}: both models on the same holdout, thresholds from the "
             "configuration, entry in the promotion ledger.\n\nGrain: one decision per segment. "
-            "Freshness: with each training. "
+            "Freshness: with each training. Where a person has to approve, it says so until that is done. "
             "On failure: nothing is promoted."
         ),
         group_name=use_case,
@@ -220,11 +220,12 @@ def _build_champion(
             registry=registry,
             ledger=ledger,
             decided_at_utc=dt.datetime.now(dt.UTC),
+            approval=segments[request.segment].approval,
             threads=threads,
         )
         check = dg.AssetCheckResult(
             check_name=names.CHECK_GATE,
-            passed=entry.outcome == "promoted",
+            passed=all(check["is_passed"] for check in entry.evidence["checks"]),
             severity=dg.AssetCheckSeverity.WARN,
         )
         return dg.MaterializeResult(

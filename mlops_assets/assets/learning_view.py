@@ -67,8 +67,17 @@ def decision_metadata(entry: LedgerEntry) -> Metadata:
         ),
         "segments": record_table(figures["segments"]),
         "evidence_sha256": dg.MetadataValue.text(entry.evidence_sha256),
+        **_approval(entry),
         **_main_figures(figures),
     }
+
+
+def _approval(entry: LedgerEntry) -> Metadata:
+    if entry.outcome != "pending":
+        return {}
+    decision_id, until = entry.decision_id[:12], entry.evidence["approval"]["expires_at_utc"][:16]
+    text = f"**waits for approval until {until} UTC**: `mlops approvals show {decision_id}`, then `approve` or `reject`"
+    return {"approval": dg.MetadataValue.md(text)}
 
 
 def _main_figures(figures: dict[str, Any]) -> Metadata:

@@ -23,6 +23,7 @@ from mlops_assets.domain.feeds.contract import (
     Name,
     TimeZone,
 )
+from mlops_assets.domain.learning.approval import ApprovalSpec
 from mlops_assets.domain.learning.spec import CorpusSpec, ModelSpec, RetrainingSpec
 from mlops_assets.domain.mail_address import MailAddress
 from mlops_assets.domain.model_base import Record
@@ -42,7 +43,8 @@ class UseCase(Record):
     """A use case: whose it is, what it learns from, and its models.
 
     `segment_by: geography` trains one model per geography that lists the use case, `none` a single one
-    (segment `all`). `score_daily` lets the champion score every active row of each day.
+    (segment `all`). `score_daily` lets the champion score every active row of each day. `approval` says who makes a
+    challenger the champion once it has passed the gate.
     """
 
     name: Name
@@ -51,6 +53,7 @@ class UseCase(Record):
     recipients: list[MailAddress] = []
     segment_by: Literal["geography", "none"] = "geography"
     score_daily: bool = True
+    approval: ApprovalSpec = ApprovalSpec()
     corpus: CorpusSpec
     retraining: RetrainingSpec = RetrainingSpec()
     models: dict[Name, ModelSpec] = Field(min_length=1)

@@ -94,6 +94,10 @@ class ScoringRequestError(PlatformError):
     """A scoring request cannot be answered as it is; nothing was scored."""
 
 
+class ApprovalError(PlatformError):
+    """A person's decision about a model version cannot be taken as asked; nothing was recorded."""
+
+
 class StorageError(PlatformError):
     """A file, partition or ledger could not be written or read.
 

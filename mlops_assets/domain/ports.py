@@ -218,6 +218,10 @@ class ModelRegistry(Protocol):
         """Make the aliases say what the ledger says."""
         ...
 
+    def aliases(self, name: str) -> Mapping[str, str]:
+        """Return alias to version of a registered model."""
+        ...
+
     def open(self) -> None:
         """Create or upgrade the store; to be called once before several processes use it."""
         ...
@@ -241,11 +245,19 @@ class ModelSlot:
         return f"{self.use_case}.{self.model}.{self.segment}"
 
 
+# Every outcome of a decision. A challenger that passed the gate may be `pending` until a person decides; what nobody
+# decides in time is `expired`; `rolled_back` makes an earlier champion the champion again.
+OUTCOMES = ("promoted", "rejected", "pending", "expired", "rolled_back")
+# Those that make their version the champion.
+CHAMPION_OUTCOMES = ("promoted", "rolled_back")
+
+
 @dataclass(frozen=True)
 class LedgerEntry:
     """One decision about one slot. `version` and `previous_version` are registry versions.
 
-    `outcome` is `promoted` or `rejected`; only `promoted` moves the pointer.
+    `outcome` is one of OUTCOMES; those in CHAMPION_OUTCOMES move the pointer. `as_of_day` is the last day that the
+    decision leaves to an earlier champion; None for models that know no days.
     """
 
     decision_id: str
@@ -261,6 +273,11 @@ class LedgerEntry:
     reasons: tuple[str, ...]
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def makes_champion(self) -> bool:
+        """Whether this decision moves the pointer."""
+        return self.outcome in CHAMPION_OUTCOMES
+
 
 class PromotionLedger(Protocol):
     """Append-only record of decisions; the only source of who is champion."""
@@ -270,7 +287,7 @@ class PromotionLedger(Protocol):
         ...
 
     def record(self, entry: LedgerEntry) -> LedgerEntry:
-        """Append a decision; a promotion compares `previous_version` with the pointer and swaps it.
+        """Append a decision; one that makes a champion compares `previous_version` with the pointer and swaps it.
 
         Idempotent on `decision_id`. Raises StaleChampionError if the champion is another one by now.
         """
@@ -301,9 +318,29 @@ class ReportStore(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Person:
+    """Somebody as a repository names them."""
+
+    name: str
+    email: str
+
+    def __str__(self) -> str:
+        """Show as Name <address>."""
+        return f"{self.name} <{self.email}>" if self.email else self.name
+
+
 class CodeProvenance(Protocol):
     """Where the running code comes from."""
 
     def stamps(self) -> Mapping[str, Any]:
         """Return git_commit, is_git_dirty and environment_lock_sha256; `unknown` where there is no repository."""
+        ...
+
+    def last_author(self, file: Path) -> Person | None:
+        """Return who committed the file's present content; None if the repository does not know."""
+        ...
+
+    def user(self) -> Person | None:
+        """Return who is at work here, as the repository's settings name them; None if they do not."""
         ...

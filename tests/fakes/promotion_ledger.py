@@ -6,7 +6,7 @@ Belongs here: append, compare and swap, nothing else. Does not belong here: pers
 from __future__ import annotations
 
 from mlops_assets.domain.errors import RegistryError, StaleChampionError
-from mlops_assets.domain.ports import LedgerEntry, ModelSlot
+from mlops_assets.domain.ports import OUTCOMES, LedgerEntry, ModelSlot
 
 
 class FakePromotionLedger:
@@ -17,7 +17,7 @@ class FakePromotionLedger:
 
     def champion(self, slot: ModelSlot) -> LedgerEntry | None:
         """Return the last promotion."""
-        promotions = [entry for entry in self.history(slot) if entry.outcome == "promoted"]
+        promotions = [entry for entry in self.history(slot) if entry.makes_champion]
         return promotions[-1] if promotions else None
 
     def record(self, entry: LedgerEntry) -> LedgerEntry:
@@ -27,11 +27,11 @@ class FakePromotionLedger:
                 if (known.slot, known.version, known.outcome) != (entry.slot, entry.version, entry.outcome):
                     raise RegistryError("another decision has this id", where=entry.decision_id)
                 return known
-        if entry.outcome not in {"promoted", "rejected"} or entry.decided_at_utc.utcoffset() is None:
+        if entry.outcome not in OUTCOMES or entry.decided_at_utc.utcoffset() is None:
             raise RegistryError("a decision cannot be recorded", where=entry.decision_id)
         champion = self.champion(entry.slot)
         current = champion.version if champion else None
-        if entry.outcome == "promoted" and current != entry.previous_version:
+        if entry.makes_champion and current != entry.previous_version:
             raise StaleChampionError(f"the champion is {current}, not {entry.previous_version}")
         self.entries.append(entry)
         return entry

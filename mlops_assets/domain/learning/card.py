@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from mlops_assets.domain.learning.dataset import Dataset
 
-CARD_VERSION = "2"  # to be raised when a card shows something else for the same decision
+CARD_VERSION = "3"  # to be raised when a card shows something else for the same decision
 RELIABILITY_BINS = 10
 INTERVAL_WIDTH = 1.96  # standard errors on each side of a 95 % interval
 
@@ -93,7 +93,7 @@ def assemble_model_card(sources: CardSources) -> ModelCard:
 def describe_decision(entry: LedgerEntry, *, is_champion: bool = False) -> DecisionNote:
     """Return a decision as reports show it."""
     return DecisionNote(
-        outcome="promoted" if entry.outcome == "promoted" else "rejected",
+        outcome=entry.outcome,  # type: ignore[arg-type]  # the ledger holds no other; the record checks it
         decision_id=entry.decision_id,
         decided_by=entry.decided_by,
         decided_at_utc=entry.decided_at_utc,

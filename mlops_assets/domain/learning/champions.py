@@ -28,9 +28,33 @@ def champion_for_day(ledger: PromotionLedger, slot: ModelSlot, day: dt.date) -> 
 
 
 def newest_before(history: Sequence[LedgerEntry], day: dt.date) -> LedgerEntry | None:
-    """Return the last promotion of a history (oldest first) whose data end before `day`."""
-    serving = [e for e in history if e.outcome == "promoted" and (e.as_of_day is None or e.as_of_day < day)]
+    """Return the last entry of a history (oldest first) that made a champion and whose data end before `day`."""
+    serving = [e for e in history if e.makes_champion and (e.as_of_day is None or e.as_of_day < day)]
     return serving[-1] if serving else None
+
+
+def find_predecessor(history: Sequence[LedgerEntry]) -> LedgerEntry | None:
+    """Return the entry that made champion the version before the present one; None if there was none.
+
+    Going back twice leads two champions back: a way back is no predecessor.
+    """
+    champions = [entry for entry in history if entry.makes_champion]
+    if not champions:
+        return None
+    version = champions[-1].version
+    promotions = [entry for entry in champions if entry.version == version and entry.outcome == "promoted"]
+    before = promotions[-1].previous_version
+    return next((entry for entry in reversed(champions) if entry.version == before), None)
+
+
+def find_withdrawal(history: Sequence[LedgerEntry], version: str) -> LedgerEntry | None:
+    """Return the rollback that took a version out of service, unless it became champion again."""
+    for entry in reversed(history):
+        if entry.outcome == "rolled_back" and entry.previous_version == version:
+            return entry
+        if entry.makes_champion and entry.version == version:
+            return None
+    return None
 
 
 def decision_on(ledger: PromotionLedger, slot: ModelSlot, version: str, bundle_sha256: str) -> LedgerEntry:
@@ -45,7 +69,7 @@ def decision_on(ledger: PromotionLedger, slot: ModelSlot, version: str, bundle_s
     raise RegistryError(
         f"the ledger holds no decision on version {version}",
         where=slot.registered_name,
-        expected="a promotion or a rejection",
+        expected="an entry of the gate",
         remedy=f"materialise champion/{slot.use_case}/{slot.model} for {slot.segment} first",
     )
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any, Literal
@@ -111,11 +111,17 @@ class GateEvidence:
     @property
     def evidence_sha256(self) -> str:
         """Identity of the evidence: same models, holdout and seed, same hash. Latency is left out."""
-        content = self.to_dict()
-        for figures in (content["challenger"], content["baseline"]):
-            if figures is not None:
-                del figures[_NOT_HASHED]
-        return sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()
+        return hash_figures(self.to_dict())
+
+
+def hash_figures(figures: Mapping[str, Any]) -> str:
+    """Return the identity of evidence as `to_dict` gives it, also after it was stored as JSON."""
+    models = {
+        side: {name: value for name, value in figures[side].items() if name != _NOT_HASHED}
+        for side in ("challenger", "baseline")
+        if figures[side] is not None
+    }
+    return sha256(json.dumps({**figures, **models}, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -199,7 +205,7 @@ def _check_metric(evidence: GateEvidence, gate: GateSpec) -> Iterator[Check]:
 
 def _check_gain(evidence: GateEvidence, gate: GateSpec) -> Iterator[Check]:
     if evidence.has_champion:
-        yield _at_least("gain", evidence.gain, gate.min_gain, f"gain in {evidence.metric} over the champion")
+        yield _check_gain_over_champion(evidence, gate)
         what = f"lower bound of the gain in {evidence.metric} over the champion"
         yield _at_least("gain_lower_bound", evidence.gain_low, -gate.max_regret, what)
     else:
@@ -211,6 +217,14 @@ def _check_gain(evidence: GateEvidence, gate: GateSpec) -> Iterator[Check]:
         what = f"lower bound of the gain in {evidence.metric} over a constant prediction"
         detail = f"{what}: {_show(low)}, above 0 needed"
         yield Check("beats_baseline", is_passed, _finite(low), 0.0, detail)
+
+
+def _check_gain_over_champion(evidence: GateEvidence, gate: GateSpec) -> Check:
+    what = f"gain in {evidence.metric} over the champion"
+    if gate.min_gain == 0 and evidence.gain == 0:
+        # Whoever predicts the same brings nothing but the risk of the change.
+        return Check("gain", is_passed=False, value=0.0, threshold=0.0, detail=f"{what}: 0, above 0 needed")
+    return _at_least("gain", evidence.gain, gate.min_gain, what)
 
 
 def _check_segments(evidence: GateEvidence, gate: GateSpec) -> Iterator[Check]:

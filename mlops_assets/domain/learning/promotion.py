@@ -1,7 +1,7 @@
 """From a challenger to a recorded decision.
 
-Belongs here: gathering the gate's evidence for a slot, deciding, recording, projecting aliases. Does not
-belong here: the rules (gate) or the store (the ledger).
+Belongs here: gathering the gate's evidence for a slot, deciding and recording. Does not belong here: the rules
+(gate), what people decide (decisions) or the store (the ledger).
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ from collections.abc import Container
 from dataclasses import replace
 
 from mlops_assets.domain.hashing import stable_hash
-from mlops_assets.domain.learning.champions import load_version
+from mlops_assets.domain.learning.aliases import project_aliases
+from mlops_assets.domain.learning.approval import GATE, ApprovalSpec, find_resolution, note_terms
+from mlops_assets.domain.learning.champions import find_withdrawal, load_version
 from mlops_assets.domain.learning.corpus import CorpusRequest
 from mlops_assets.domain.learning.corpus_reader import load_corpus
 from mlops_assets.domain.learning.evidence import gather_evidence, union_features
-from mlops_assets.domain.learning.gate import GateDecision, GateEvidence, decide
+from mlops_assets.domain.learning.gate import Check, GateDecision, GateEvidence, decide
 from mlops_assets.domain.learning.training import Challenger
 from mlops_assets.domain.ports import Lake, LedgerEntry, ModelRegistry, ModelSlot, PromotionLedger
 
-AUTOMATIC = "gate"
+GATED_AUTOMATICALLY = ApprovalSpec()
 
 
 def judge_challenger(
@@ -30,11 +32,14 @@ def judge_challenger(
     registry: ModelRegistry,
     ledger: PromotionLedger,
     decided_at_utc: dt.datetime,
+    approval: ApprovalSpec = GATED_AUTOMATICALLY,
     threads: int = 1,
 ) -> LedgerEntry:
     """Compare a challenger with the champion on the corpus holdout and record the decision.
 
-    Repeating the call with the same challenger records nothing new; the aliases are projected again.
+    Repeating the call with the same challenger records nothing new; the aliases are projected again. What the gate
+    lets pass is promoted, or pending where a person has to approve; then, what the person decided is returned once
+    that is recorded. A version that was rolled back stays rejected: an automatic check does not overrule a person.
 
     Args:
         challenger: registered model version.
@@ -43,6 +48,7 @@ def judge_challenger(
         registry: holds both bundles.
         ledger: says who is champion and receives the decision.
         decided_at_utc: time of the decision, aware.
+        approval: whether a person has to approve what passes.
         threads: most threads for scoring.
 
     Raises:
@@ -52,17 +58,23 @@ def judge_challenger(
     slot, spec = challenger.slot, request.model
     current = ledger.champion(slot)
     if current is not None and current.bundle_sha256 == challenger.bundle_sha256:
-        project_aliases(registry, ledger, slot, challenger.version)
+        project_aliases(registry, ledger, slot)
         return current
     candidate = load_version(registry, slot, challenger.version, challenger.bundle_sha256)
     champion = load_version(registry, slot, current.version, current.bundle_sha256) if current else None
     reading = spec.model_copy(update={"features": list(union_features(candidate, champion))})
     holdout = load_corpus(request.partition, lake, request.corpus, reading)["holdout"]
     evidence = gather_evidence(candidate, champion, holdout, spec, threads=threads)
-    decision = decide(evidence, spec.gate)
-    entry = ledger.record(_entry(challenger, current, evidence, decision, decided_at_utc))
-    project_aliases(registry, ledger, slot, challenger.version)
-    return entry
+    withdrawal = find_withdrawal(ledger.history(slot), challenger.version)
+    decision = _keep_withdrawn(decide(evidence, spec.gate), withdrawal)
+    entry = _entry(challenger, current, evidence, decision, decided_at_utc)
+    if withdrawal is not None:
+        entry = _identified(entry, "withdrawn", withdrawal.decision_id)
+    elif approval.mode == "manual" and entry.outcome == "promoted":
+        entry = _pending(entry, approval)
+    recorded = ledger.record(entry)
+    project_aliases(registry, ledger, slot)
+    return find_resolution(ledger.history(slot), recorded)
 
 
 def with_champion_features(
@@ -82,12 +94,28 @@ def with_champion_features(
     return replace(request, model=request.model.model_copy(update={"features": list(features)}))
 
 
-def project_aliases(
-    registry: ModelRegistry, ledger: PromotionLedger, slot: ModelSlot, challenger_version: str
-) -> None:
-    """Make the registry's aliases say what the ledger says."""
-    champion = ledger.champion(slot)
-    registry.project_aliases(slot.registered_name, champion.version if champion else None, challenger_version)
+def _keep_withdrawn(decision: GateDecision, withdrawal: LedgerEntry | None) -> GateDecision:
+    if withdrawal is None:
+        return decision
+    detail = f"the version was rolled back by {withdrawal.decided_by} at {withdrawal.decided_at_utc:%Y-%m-%d %H:%M} UTC"
+    check = Check("not_rolled_back", is_passed=False, value=None, threshold=None, detail=detail)
+    return GateDecision("rejected", (detail,), (*decision.checks, check))
+
+
+def _pending(entry: LedgerEntry, approval: ApprovalSpec) -> LedgerEntry:
+    terms = note_terms(approval, entry.decided_at_utc)
+    waits = f"passed the gate; waits for a person's approval until {terms['expires_at_utc'][:16]} UTC"
+    return replace(
+        _identified(entry, "pending"),
+        outcome="pending",
+        reasons=(*entry.reasons, waits),
+        evidence={**entry.evidence, "approval": terms},
+    )
+
+
+def _identified(entry: LedgerEntry, *more: str) -> LedgerEntry:
+    """Return the entry under an id of its own: the same evidence may lead to another decision by another rule."""
+    return replace(entry, decision_id=stable_hash([entry.decision_id, *more])[:32])
 
 
 def _entry(
@@ -122,7 +150,7 @@ def _entry(
         version=challenger.version,
         bundle_sha256=challenger.bundle_sha256,
         previous_version=previous,
-        decided_by=AUTOMATIC,
+        decided_by=GATE,
         decided_at_utc=decided_at_utc,
         as_of_day=challenger.as_of_day,
         evidence_sha256=evidence.evidence_sha256,

@@ -49,8 +49,8 @@ def plan_first_training(
         label_days: published days of the label's table for this segment; empty for snapshots.
         decisions: the slot's ledger history. A rejection is repeated when one more as-of day has come.
     """
-    if any(entry.outcome == "promoted" for entry in decisions):
-        return TrainingPlan(slot, False, "has a champion")
+    if settled := _say_what_is_settled(decisions):
+        return TrainingPlan(slot, False, settled)
     split = corpus.split
     if isinstance(split, HashSplit):
         return TrainingPlan(
@@ -73,3 +73,12 @@ def plan_first_training(
     return TrainingPlan(
         slot, True, f"no champion yet; labels complete for the first time on {ready_day}", days[-1]
     )
+
+
+def _say_what_is_settled(decisions: Sequence[LedgerEntry]) -> str:
+    """Return why nothing is to be trained whatever days there are; empty if that does not hold."""
+    if any(entry.makes_champion for entry in decisions):
+        return "has a champion"
+    if decisions and decisions[-1].outcome == "pending":
+        return f"version {decisions[-1].version} waits for approval"
+    return ""

@@ -137,7 +137,8 @@ class BusinessSpec(Record):
 class GateSpec(Record):
     """Thresholds of the promotion gate.
 
-    `min_gain`: required gain of the challenger over the champion in the metric's own unit, the lower
+    `min_gain`: required gain of the challenger over the champion in the metric's own unit (with 0, any above it:
+    equal models do not take turns), the lower
     bound of whose paired bootstrap interval (level `confidence`) must not lie below `-max_regret`.
     `floor`: absolute worst acceptable metric value. `segment_tolerance`: largest loss allowed in any
     value of `segment_columns` with at least `min_segment_rows` rows. `max_calibration_error`: expected

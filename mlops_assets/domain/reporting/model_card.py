@@ -18,6 +18,10 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 RowCount = Annotated[int, Field(ge=0)]
 
 
+# As in the promotion ledger.
+Outcome = Literal["promoted", "rejected", "pending", "expired", "rolled_back"]
+
+
 class CheckResult(Record):
     """One check of the promotion gate, in words: what was seen and what was required."""
 
@@ -33,7 +37,7 @@ class DecisionNote(Record):
     `champion_since_utc` is set only while the version is the champion.
     """
 
-    outcome: Literal["promoted", "rejected"]
+    outcome: Outcome
     decision_id: str
     decided_by: str
     decided_at_utc: AwareDatetime

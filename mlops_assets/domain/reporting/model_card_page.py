@@ -24,6 +24,13 @@ from mlops_assets.domain.reporting.pages import render_page
 from mlops_assets.domain.reporting.tables import Code, Mark, Table, escape_markdown, make_table, to_markdown
 
 _CHART_FEATURES = 15
+_NOT_CHAMPION = {
+    "promoted": Mark("Promoted, replaced since", "neutral"),
+    "rolled_back": Mark("Champion again for a time, replaced since", "neutral"),
+    "pending": Mark("Passed the gate, waits for approval", "neutral"),
+    "expired": Mark("Not approved in time, not in use", "bad"),
+    "rejected": Mark("Rejected, not in use", "bad"),
+}
 
 
 def render_model_card_html(card: ModelCard) -> str:
@@ -61,9 +68,7 @@ def make_verdict(card: ModelCard) -> Mark:
     decision = card.decision
     if decision.champion_since_utc is not None:
         return Mark(f"Champion since {format_time(decision.champion_since_utc)}", "good")
-    if decision.outcome == "promoted":
-        return Mark("Promoted, replaced since", "neutral")
-    return Mark("Rejected, not in use", "bad")
+    return _NOT_CHAMPION[decision.outcome]
 
 
 def make_key_figures(card: ModelCard) -> list[tuple[str, str, str]]:

@@ -193,6 +193,18 @@ def test_a_damaged_champion_is_not_served_nor_replaced(ledger: SqlitePromotionLe
         ledger.record(make_entry("2", "1"))
 
 
+@pytest.mark.parametrize("share", [0.25, 0.5, 0.9])
+def test_a_file_cut_short_is_refused(ledger: SqlitePromotionLedger, path: Path, share: float) -> None:
+    for number in range(1, 40):
+        ledger.record(make_entry(str(number), str(number - 1) if number > 1 else None))
+    cut = path.read_bytes()[: int(path.stat().st_size * share)]
+    path.write_bytes(cut)
+    for call in (ledger.verify, lambda: ledger.record(make_entry("40", "39"))):
+        with pytest.raises(StorageError, match="cannot be trusted"):
+            call()
+    assert path.read_bytes() == cut
+
+
 @pytest.mark.parametrize("content", [b"", b"not a database at all, but long enough to look at" * 10])
 def test_a_foreign_or_emptied_file_is_refused(
     ledger: SqlitePromotionLedger, path: Path, content: bytes
@@ -257,6 +269,90 @@ def test_rolling_back_is_a_promotion_of_the_previous_version(ledger: SqlitePromo
     assert champion is not None
     assert (champion.version, champion.decided_by) == ("1", "ops")
     assert ledger.verify() == 3
+
+
+def test_other_outcomes_move_no_pointer_and_a_way_back_does(ledger: SqlitePromotionLedger) -> None:
+    ledger.record(make_entry("1", None))
+    ledger.record(make_entry("2", "1", outcome="pending"))
+    ledger.record(make_entry("3", "1", outcome="expired"))
+    second = ledger.record(make_entry("4", "1"))
+    assert ledger.champion(SLOT) == second
+    back = ledger.record(make_entry("1", "4", decision_id="back", outcome="rolled_back"))
+    assert ledger.champion(SLOT) == back
+    with pytest.raises(StaleChampionError):
+        ledger.record(make_entry("1", "4", decision_id="again", outcome="rolled_back"))
+    assert ledger.verify() == 5
+
+
+def test_a_ledger_of_version_1_is_read_as_it_is_and_migrated_by_the_next_decision(path: Path) -> None:
+    ledger = old_ledger(path)
+    before, content = ledger.history(SLOT), path.read_bytes()
+    assert [entry.version for entry in before] == ["1", "2", "3"]
+    assert ledger.verify() == 3
+    assert path.read_bytes() == content, "reading writes nothing"
+    pending = ledger.record(make_entry("4", "3", outcome="pending"))
+    assert ledger.history(SLOT) == [*before, pending]
+    assert ledger.verify() == 4
+    assert schema_of(path) == (2, schema_of(fresh_ledger(path.with_name("fresh.db")))[1])
+    with closing(sqlite3.connect(path)) as connection, pytest.raises(sqlite3.IntegrityError):
+        connection.execute("DELETE FROM decision")
+
+
+def test_of_many_processes_one_migrates(path: Path) -> None:
+    ledger = old_ledger(path)
+    barrier = threading.Barrier(8)
+
+    def reject(number: int) -> None:
+        barrier.wait()
+        ledger.record(make_entry(str(number), "3", outcome="rejected"))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(reject, range(10, 18)))
+    assert ledger.verify() == 11
+
+
+def test_a_damaged_old_ledger_stays_what_it_is(path: Path) -> None:
+    ledger = old_ledger(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DROP VIEW linked_decision")
+    with pytest.raises(StorageError, match="cannot be trusted"):
+        ledger.record(make_entry("4", "3"))
+    assert schema_of(path)[0] == 1
+
+
+def fresh_ledger(path: Path) -> Path:
+    """Make a ledger of the present schema and return its file."""
+    SqlitePromotionLedger(path).record(make_entry("1", None))
+    return path
+
+
+def schema_of(path: Path) -> tuple[int, set[tuple[str, str]]]:
+    """Return a ledger's schema version and the kinds and names of what it is made of."""
+    with closing(sqlite3.connect(path)) as connection:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        objects = connection.execute("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")
+        return version, set(objects)
+
+
+def old_ledger(path: Path) -> SqlitePromotionLedger:
+    """Return three decisions in a file as release 0.1 made it: the outcome has a CHECK, the version is 1."""
+    ledger = SqlitePromotionLedger(path)
+    for number in (1, 2, 3):
+        ledger.record(make_entry(str(number), str(number - 1) if number > 1 else None))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        (made,) = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'decision'").fetchone()
+        old = made.replace(
+            "outcome TEXT NOT NULL", "outcome TEXT NOT NULL CHECK (outcome IN ('promoted', 'rejected'))"
+        )
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'decision'", (old,))
+        connection.execute("PRAGMA user_version = 1")
+    with closing(sqlite3.connect(path)) as connection, pytest.raises(sqlite3.IntegrityError, match="CHECK"):
+        connection.execute(
+            "INSERT INTO decision (decision_id, use_case, model, segment, outcome, content, chain_sha256) "
+            "VALUES ('x', 'x', 'x', 'x', 'pending', 'x', 'x')"
+        )
+    return ledger
 
 
 def test_every_error_is_a_platform_error() -> None:

@@ -16,7 +16,14 @@ from hypothesis import strategies as st
 from mlops_assets.domain.errors import LearningError
 from mlops_assets.domain.learning.evidence import gather_evidence, union_features
 from mlops_assets.domain.learning.exposure import Exposure, exposure_to_keys
-from mlops_assets.domain.learning.gate import GateDecision, GateEvidence, ModelFigures, SegmentFigures, decide
+from mlops_assets.domain.learning.gate import (
+    GateDecision,
+    GateEvidence,
+    ModelFigures,
+    SegmentFigures,
+    decide,
+    hash_figures,
+)
 from mlops_assets.domain.learning.spec import GateSpec, ModelSpec
 from tests.unit.domain.learning.samples import HOLDOUT_DAY, ScriptedModel, make_holdout, make_spec
 
@@ -65,6 +72,17 @@ class TestDecisions:
         assert decision.outcome == "rejected"
         assert _failed(decision) == {"gain", "gain_lower_bound"}
         assert "gain in roc_auc over the champion" in decision.reasons[0]
+
+    @pytest.mark.parametrize("scores", [GOOD, FAIR])
+    def test_the_same_predictions_do_not_take_turns(self, scores: NDArray[np.float64]) -> None:
+        evidence, decision = _judge(scores, scores.copy())
+        assert evidence.gain == 0
+        assert _failed(decision) == {"gain"}
+        assert decision.reasons == ("gain in roc_auc over the champion: 0, above 0 needed",)
+
+    def test_the_smallest_gain_is_one(self) -> None:
+        gained = replace(_evidence(), gain=1e-9)
+        assert decide(gained, GATE.model_copy(update={"min_gain": 0.0})).outcome == "promoted"
 
     def test_the_margin_is_required(self) -> None:
         assert _failed(_judge(GOOD, FAIR, _spec(min_gain=0.4))[1]) == {"gain"}
@@ -138,6 +156,13 @@ class TestDecisions:
         for champion, outcome in ((far, "promoted"), (None, "promoted"), (perfect, "rejected")):
             evidence = gather_evidence(near, champion, make_holdout(y), spec)
             assert decide(evidence, spec.gate).outcome == outcome
+
+    def test_stored_figures_have_the_hash_of_the_evidence(self) -> None:
+        evidence = _judge(GOOD, FAIR)[0]
+        stored = json.loads(json.dumps(evidence.to_dict()))
+        assert hash_figures(stored) == evidence.evidence_sha256
+        stored["gain"] += 0.001
+        assert hash_figures(stored) != evidence.evidence_sha256
 
 
 class TestFailsClosed:
