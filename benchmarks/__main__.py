@@ -27,6 +27,7 @@ from benchmarks import (
     kernel_winkler,
     load_ratio,
     loop_replay,
+    promotion_race,
     serving_latency,
     subscriber_validation_speed,
 )
@@ -56,6 +57,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "kernel_speed": kernel_speed.run,
     "drift_verdicts": drift_verdicts.run,
     "loop_replay": loop_replay.run,
+    "promotion_race": promotion_race.run,
     "subscriber_validation_speed": subscriber_validation_speed.run,
     "serving_latency": serving_latency.run,
     "hot_swap": hot_swap.run,

@@ -10,11 +10,14 @@ import sys
 
 import click
 
+from mlops_assets.commands.approvals import approvals_commands
+from mlops_assets.commands.champions import champions, history, rollback
 from mlops_assets.commands.config import config_commands
 from mlops_assets.commands.demo import demo
 from mlops_assets.commands.deploy import deploy_commands
 from mlops_assets.commands.feeds import feeds_commands
 from mlops_assets.commands.mailbox import mailbox_commands
+from mlops_assets.commands.reproduce import reproduce
 from mlops_assets.commands.run import run, train
 from mlops_assets.commands.sandbox import sandbox_commands
 from mlops_assets.commands.serve import serve
@@ -43,6 +46,13 @@ for command in (
     mailbox_commands,
     deploy_commands,
     serve,
+    approvals_commands,
+    champions,
+    history,
+    rollback,
+    reproduce,
+    demo,
+    mailbox_commands,
 ):
     cli.add_command(command)
 

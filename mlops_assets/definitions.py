@@ -27,6 +27,7 @@ from mlops_assets.config.loader import load_project
 from mlops_assets.config.models import ProjectConfig
 from resources.environments import data_root, open_platform
 from sensors.alerts import build_alerts_sensor
+from sensors.approvals import build_approval_sensors
 from sensors.drift import build_drift_sensors
 from sensors.feed_arrival import build_feed_arrival_sensor
 from sensors.first_champion import build_first_champion_sensors
@@ -80,6 +81,7 @@ def _build(config: ProjectConfig, resources: Mapping[str, object] | None) -> dg.
             *build_first_champion_sensors(config),
             *build_drift_sensors(config),
             build_alerts_sensor(config.environment.alerts.recipients),
+            *build_approval_sensors(config),
             build_outbox_sensor(),
         ],
         resources=resources

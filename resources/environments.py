@@ -90,6 +90,18 @@ def open_platform(environment: Environment, home: Path) -> Platform:
     )
 
 
+def open_scratch(environment: Environment, home: Path, folder: Path) -> tuple[Lake, TableEngine]:
+    """Return an empty lake in a folder of its own, and an engine that reads the environment's lake and writes there."""
+    storage = environment.storage
+    engine = DuckDbEngine(
+        threads=environment.executor.threads_per_step,
+        memory_limit=environment.engine.memory_limit,
+        temp_directory=home / storage.temporary,
+        allowed_directories=[home / storage.lake, folder],
+    )
+    return LocalLake(folder), engine
+
+
 def open_mail(settings: MailConfig, home: Path) -> MailTransport:
     """Return the way out of mails; a password is read when a mail is sent, not here."""
     if settings.kind == "local":

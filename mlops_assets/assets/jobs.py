@@ -1,4 +1,4 @@
-"""Jobs of the graph: the daily graph, one training job per use case, and the replay of watched snapshots.
+"""Jobs of the graph: the daily graph, training, replayed snapshots, and those of people's decisions.
 
 Belongs here: selections and tags. Does not belong here: when a job runs (sensors, `mlops run`).
 """
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from mlops_assets.assets.decisions import build_decision_job, build_follow_up_jobs
 from mlops_assets.config import names
 from mlops_assets.config.models import ProjectConfig
 
@@ -29,7 +30,7 @@ _MAKE_KEYS = (
 
 def build_jobs(
     config: ProjectConfig, daily: list[dg.AssetKey], snapshot_quality: list[dg.AssetKey]
-) -> "list[UnresolvedAssetJobDefinition]":
+) -> "list[dg.JobDefinition | UnresolvedAssetJobDefinition]":
     """Return all jobs.
 
     Args:
@@ -43,7 +44,13 @@ def build_jobs(
         tags=DAILY_TAGS,
         description="Everything of one day: feeds, feature tables, scores, the log of the day.",
     )
-    return [daily_job, *_training_jobs(config), *_snapshot_quality_jobs(config, snapshot_quality)]
+    return [
+        daily_job,
+        *_training_jobs(config),
+        *_snapshot_quality_jobs(config, snapshot_quality),
+        build_decision_job(config),
+        *build_follow_up_jobs(config),
+    ]
 
 
 def _snapshot_quality_jobs(

@@ -233,9 +233,22 @@ class Replay:
         reasons = tuple(one.reason for one in refused)
         return WatchOutcome(succeeded, (*reasons, *failures, *self._deliver_mails()))
 
+    def follow_up(self, entry: LedgerEntry) -> tuple[str, ...]:
+        """Renew what shows a decision about a model; return what failed."""
+        tags = {names.TAG_REASON: f"version {entry.version} {entry.outcome} by {entry.decided_by}"}
+        card = names.model_card_key(entry.slot.use_case, entry.slot.model)
+        job_name = names.follow_up_job(entry.slot.use_case)
+        return self._execute(job_name, entry.slot.segment, tags, only=[card])[2]
+
     def _execute(
-        self, job_name: str, partition_key: str | None, tags: dict[str, str]
+        self,
+        job_name: str,
+        partition_key: str | None,
+        tags: dict[str, str],
+        only: Sequence[list[str]] = (),
     ) -> tuple[bool, tuple[Refusal, ...], tuple[str, ...]]:
+        import dagster as dg
+
         if job_name not in self._jobs:
             self._jobs[job_name] = self.workspace.definitions.resolve_job_def(job_name)
         result = self._jobs[job_name].execute_in_process(
@@ -244,6 +257,7 @@ class Replay:
             raise_on_error=False,
             tags=tags,
             run_config=QUIET,
+            asset_selection=[dg.AssetKey(key) for key in only] or None,
         )
         return result.success, tuple(_refused(result)), tuple(_failures(result))
 

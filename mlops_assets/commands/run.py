@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import click
 
+from mlops_assets.commands.models import put_models_in_order
 from mlops_assets.commands.replay import DayResult, Replay
 from mlops_assets.commands.workspace import Workspace, open_workspace
 from mlops_assets.config.run_plan import deliveries
@@ -29,6 +30,7 @@ def run(first: dt.datetime | None, last: dt.datetime | None) -> None:
     """Build every due day from --from to --to, one line a day; what is up to date is skipped."""
     workspace = open_workspace()
     days = _day_range(workspace, first, last)
+    put_models_in_order(workspace)
     results = replay_days(workspace, *days)
     statuses = {result.status for result in results}
     click.echo(f"{_count_days(results)}: " + ", ".join(f"{_count(results, s)} {s}" for s in sorted(statuses)))

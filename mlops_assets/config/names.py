@@ -14,12 +14,15 @@ OPERATION_GROUP = "operation"
 DAILY_JOB = "daily_graph"
 TRAINING_JOB = "train_and_promote"
 SNAPSHOT_QUALITY_JOB = "snapshot_quality"
+DECISION_JOB = "decide_approval"
+FOLLOW_UP_JOB = "follow_decision"
 
 FEED_ARRIVAL_SENSOR = "feed_arrival"
 FIRST_CHAMPION_SENSOR = "first_champion"
 DRIFT_SENSOR = "drift"
 OUTBOX_SENSOR = "outbox"
 ALERTS_SENSOR = "alerts"
+APPROVALS_SENSOR = "approvals"
 
 TAG_REASON = "mlops/reason"
 TAG_AS_OF_DAY = "mlops/as_of_day"
@@ -95,3 +98,8 @@ def scores_table(use_case: str, model: str) -> str:
 def training_job(use_case: str) -> str:
     """Job that trains and judges all models of a use case, one segment a run."""
     return f"{TRAINING_JOB}_{use_case}"
+
+
+def follow_up_job(use_case: str) -> str:
+    """Job that renews what shows a decision about a model of a use case, one segment a run."""
+    return f"{FOLLOW_UP_JOB}_{use_case}"

@@ -13,6 +13,7 @@ from dataclasses import replace
 from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.learning.aliases import project_aliases
 from mlops_assets.domain.learning.approval import GATE, ApprovalSpec, find_resolution, note_terms
+from mlops_assets.domain.learning.bundle import Scorer
 from mlops_assets.domain.learning.champions import find_withdrawal, load_version
 from mlops_assets.domain.learning.corpus import CorpusRequest
 from mlops_assets.domain.learning.corpus_reader import load_corpus
@@ -89,7 +90,11 @@ def with_champion_features(
     current = ledger.champion(slot)
     if current is None:
         return request
-    champion = load_version(registry, slot, current.version, current.bundle_sha256)
+    return add_features(request, load_version(registry, slot, current.version, current.bundle_sha256), known)
+
+
+def add_features(request: CorpusRequest, champion: Scorer, known: Container[str]) -> CorpusRequest:
+    """Return the request with a model's features added, those that the table has (`known`)."""
     features = dict.fromkeys([*request.model.features, *(f for f in champion.features if f in known)])
     return replace(request, model=request.model.model_copy(update={"features": list(features)}))
 

@@ -1,0 +1,89 @@
+"""What commands about models share: who asks, which slot, aliases that follow, the page that follows.
+
+Belongs here: arguments and steps that several of these commands have. Does not belong here: any command.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import sys
+from collections.abc import Iterable
+
+import click
+
+from mlops_assets.commands.replay import Replay
+from mlops_assets.commands.workspace import Workspace
+from mlops_assets.config.run_plan import slots
+from mlops_assets.domain.errors import ApprovalError, RegistryError
+from mlops_assets.domain.learning.aliases import repair_aliases
+from mlops_assets.domain.learning.decisions import expire_overdue
+from mlops_assets.domain.ports import LedgerEntry, ModelSlot
+
+PARTLY_STATUS = 3
+
+
+def now_utc() -> dt.datetime:
+    """Return the time of a person's decision."""
+    return dt.datetime.now(dt.UTC)
+
+
+def who_decides(workspace: Workspace, given: str) -> str:
+    """Return the name that was given, else git's user, else the one of the shell.
+
+    Raises:
+        ApprovalError: none of them is known.
+    """
+    person = workspace.platform.provenance.user()
+    name = given or (str(person) if person else "") or os.environ.get("USER", "")
+    if not name:
+        raise ApprovalError("nobody knows who decides", remedy="say it: --by NAME")
+    return name
+
+
+def choose_slots(workspace: Workspace, use_case: str, model: str, segment: str | None) -> list[ModelSlot]:
+    """Return the slots of a model that are configured or have a history, one if a segment is given."""
+    known = {*slots(workspace.config), *workspace.platform.ledger.slots()}
+    _require_known(use_case, {slot.use_case for slot in known}, "USE_CASE")
+    of_use_case = [slot for slot in known if slot.use_case == use_case]
+    _require_known(model, {slot.model for slot in of_use_case}, "MODEL")
+    found = {slot.segment: slot for slot in of_use_case if slot.model == model}
+    if segment is not None:
+        _require_known(segment, found, "--segment")
+        return [found[segment]]
+    return [found[name] for name in sorted(found)]
+
+
+def _require_known(name: str, known: Iterable[str], hint: str) -> None:
+    names = sorted(known)
+    if name not in names:
+        raise click.BadParameter(f"unknown: {name!r}; one of {', '.join(names)}", param_hint=hint)
+
+
+def put_models_in_order(workspace: Workspace) -> None:
+    """Record what expired and make aliases follow the ledger, and say what had to be done on standard error.
+
+    A registry that cannot be reached is said too; the ledger alone is what counts.
+    """
+    platform = workspace.platform
+    for expired in expire_overdue(platform.ledger, now_utc()):
+        click.echo(f"expired: {expired.slot.registered_name} version {expired.version}", err=True)
+    try:
+        for repair in repair_aliases(platform.registry, platform.ledger):
+            click.echo(f"repaired: {repair.text}", err=True)
+    except RegistryError as error:
+        click.echo(f"aliases were not compared with the ledger: {error}", err=True)
+
+
+def follow_up(workspace: Workspace, entry: LedgerEntry) -> None:
+    """Renew what shows a decision; if that fails, say so and end with PARTLY_STATUS, for the decision stands."""
+    settings = workspace.config.use_cases.get(entry.slot.use_case, {}).get(entry.slot.segment)
+    if settings is None or entry.slot.model not in settings.models:
+        click.echo(f"{entry.slot.registered_name} is not configured any more: no model card", err=True)
+        return
+    with workspace.open_instance() as instance:
+        failures = Replay(workspace, instance).follow_up(entry)
+    for failure in failures:
+        click.echo(f"the decision stands, its model card was not renewed: {failure}", err=True)
+    if failures:
+        sys.exit(PARTLY_STATUS)
