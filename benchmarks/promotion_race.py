@@ -21,7 +21,7 @@ from mlops_assets.domain.ports import LedgerEntry, ModelSlot
 
 SLOT = ModelSlot("churn", "churn_risk", "cl")
 RACERS = 32
-ROUNDS, QUICK_ROUNDS = 10, 2
+ROUNDS, QUICK_ROUNDS = 5, 1
 PATIENCE_S = 300.0
 _FIGURES = {"metric": "roc_auc", "challenger": {"metric": 0.8}, "baseline": {"metric": 0.7}}
 
@@ -47,15 +47,13 @@ def run(*, quick: bool) -> Iterator[Line]:
 
 def prepare(home: str) -> str:
     """Register a constant model as RACERS + 1 versions and make the first champion; return its hash."""
-    import numpy as np
-
     from mlops_assets.domain.learning.algorithms import Signature
     from mlops_assets.domain.learning.algorithms.dummy import DummyModel
     from mlops_assets.domain.learning.bundle import Scorer, save_bundle
     from mlops_assets.domain.learning.exposure import exposure_to_keys
 
     signature = Signature("binary", ("tenure_days",), (), (), None)
-    scorer = Scorer("dummy", DummyModel(signature, np.array([0.2])), None, exposure_to_keys(["x"]))
+    scorer = Scorer("dummy", DummyModel(signature, (0.2,)), None, exposure_to_keys(["x"]))
     bundle = Path(home) / "bundle"
     bundle_sha256 = save_bundle(bundle, scorer)
     _, registry, ledger = _stores(home)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_assets.domain.learning.champions import champion_for_day, newest_before
+from mlops_assets.domain.learning.champions import champion_for_day, find_predecessor, newest_before
 from mlops_assets.domain.ports import LedgerEntry, ModelSlot
 from tests.fakes.promotion_ledger import FakePromotionLedger
 
@@ -51,6 +52,41 @@ def test_champion_serves_from_the_day_after_its_data() -> None:
     assert [serving(ledger, n) for n in (9, 10, 11, 500)] == [None, None, "1", "1"]
     ledger.record(entry(2, 20, previous=1))
     assert [serving(ledger, n) for n in (10, 11, 20, 21)] == [None, "1", "1", "2"]
+
+
+def test_way_back_gives_the_days_of_the_withdrawn_model_to_the_one_before() -> None:
+    ledger = FakePromotionLedger()
+    first = ledger.record(entry(1, 10))
+    ledger.record(entry(2, 20, previous=1))
+    ledger.record(
+        replace(
+            first,
+            decision_id="back",
+            outcome="rolled_back",
+            previous_version="2",
+            as_of_day=FIRST + dt.timedelta(days=20),
+        )
+    )
+    assert [serving(ledger, n) for n in (10, 11, 20, 21)] == [None, "1", "1", "1"]
+
+
+def test_what_is_pending_or_expired_does_not_serve() -> None:
+    ledger = FakePromotionLedger()
+    ledger.record(entry(1, 1))
+    ledger.record(entry(2, 2, outcome="pending", previous=1))
+    ledger.record(entry(3, 3, outcome="expired", previous=1))
+    assert serving(ledger, 30) == "1"
+
+
+def test_predecessor_is_who_was_replaced_not_who_came_back() -> None:
+    first, second, third = entry(1, 1), entry(2, 2, previous=1), entry(3, 3, previous=2)
+    back_to_2 = replace(second, decision_id="a", outcome="rolled_back", previous_version="3")
+    back_to_1 = replace(first, decision_id="b", outcome="rolled_back", previous_version="2")
+    history = [first, second, third, back_to_2, back_to_1]
+    found = [find_predecessor(history[:count]) for count in range(6)]
+    assert [one.version if one else None for one in found] == [None, None, "1", "2", "1", None]
+    again = replace(third, decision_id="c", previous_version="1")
+    assert find_predecessor([*history, again]) == back_to_1
 
 
 def test_rejections_and_other_slots_do_not_serve() -> None:

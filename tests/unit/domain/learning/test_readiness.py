@@ -108,3 +108,12 @@ def test_snapshot_is_trained_once(decisions: tuple[LedgerEntry, ...], *, is_due:
     assert (planned.is_due, planned.as_of_day) == (is_due, None)
     assert says in planned.reason
     assert planned.run_key == "first/churn.churn_risk.cl/snapshot"
+
+
+def test_what_waits_for_a_person_is_not_trained_again_until_it_is_decided() -> None:
+    pending = replace(DECISION, outcome="pending")
+    late = READY + dt.timedelta(days=60)
+    waiting = plan(days_until(late), pending)
+    assert (waiting.is_due, waiting.reason) == (False, "version 1 waits for approval")
+    expired = replace(pending, decision_id="d2", outcome="expired")
+    assert plan(days_until(late), pending, expired).is_due
