@@ -69,6 +69,6 @@ def _request(entry: LedgerEntry) -> dg.RunRequest:
     return dg.RunRequest(
         run_key=f"decision/{slot.registered_name}/{entry.decision_id}",
         partition_key=slot.segment,
-        asset_selection=[dg.AssetKey(names.model_card_key(slot.use_case, slot.model))],
+        asset_selection=[dg.AssetKey(key) for key in names.follow_up_keys(slot.use_case, slot.model)],
         tags={names.TAG_REASON: f"version {entry.version} {entry.outcome} by {entry.decided_by}"},
     )

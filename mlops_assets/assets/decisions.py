@@ -1,4 +1,4 @@
-"""Jobs of people's decisions about models: deciding, and renewing what shows a decision.
+"""Jobs of people's decisions about models: deciding, and renewing what shows a decision or serves by it.
 
 Belongs here: turning a run's configuration into a verdict. Does not belong here: the rules
 (mlops_assets.domain.learning) or what the command line says.
@@ -77,9 +77,10 @@ def build_decision_job(config: ProjectConfig) -> dg.JobDefinition:
 def build_follow_up_jobs(config: ProjectConfig) -> "Iterator[UnresolvedAssetJobDefinition]":
     """Yield one job per use case that renews what shows a decision, for one segment."""
     for use_case in sorted(config.use_cases):
-        keys = [dg.AssetKey(names.model_card_key(use_case, m)) for m in config.segments_by_model(use_case)]
+        models = config.segments_by_model(use_case)
+        keys = [dg.AssetKey(key) for model in models for key in names.follow_up_keys(use_case, model)]
         yield dg.define_asset_job(
             names.follow_up_job(use_case),
             selection=dg.AssetSelection.assets(*keys),
-            description=f"Model cards of {use_case} after a person's decision, for one segment.",
+            description=f"Model cards and deployments of {use_case} after a person's decision, for one segment.",
         )

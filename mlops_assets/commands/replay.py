@@ -202,11 +202,15 @@ class Replay:
         return failures, tuple(entry for outcome in outcomes for entry in outcome.decisions)
 
     def _run_request(self, sensor: dg.SensorDefinition, request: dg.RunRequest) -> TrainingOutcome:
-        use_case = str(sensor.job_name).removeprefix(f"{names.TRAINING_JOB}_")
+        job_name, segment = str(sensor.job_name), str(request.partition_key)
         tags = {**request.tags, "dagster/sensor_name": sensor.name}
         if request.run_key:
             tags["dagster/run_key"] = request.run_key
-        return self._train(use_case, str(request.partition_key), tags)
+        if job_name.startswith(names.TRAINING_JOB):
+            return self._train(job_name.removeprefix(f"{names.TRAINING_JOB}_"), segment, tags)
+        only = [list(key.path) for key in request.asset_selection or ()]
+        succeeded, _, failures = self._execute(job_name, segment, tags, only=only)
+        return TrainingOutcome(job_name, segment, succeeded, failures)
 
     def train(
         self, use_case: str, segment: str, as_of_day: dt.date | None, reason: str = "by hand"
@@ -236,9 +240,9 @@ class Replay:
     def follow_up(self, entry: LedgerEntry) -> tuple[str, ...]:
         """Renew what shows a decision about a model; return what failed."""
         tags = {names.TAG_REASON: f"version {entry.version} {entry.outcome} by {entry.decided_by}"}
-        card = names.model_card_key(entry.slot.use_case, entry.slot.model)
+        keys = names.follow_up_keys(entry.slot.use_case, entry.slot.model)
         job_name = names.follow_up_job(entry.slot.use_case)
-        return self._execute(job_name, entry.slot.segment, tags, only=[card])[2]
+        return self._execute(job_name, entry.slot.segment, tags, only=keys)[2]
 
     def _execute(
         self,

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     from mlops_assets.commands.workspace import Workspace
 
-# In this order: a first champion comes before what may replace it.
-LEARNING_SENSORS = (names.FIRST_CHAMPION_SENSOR, names.DRIFT_SENSOR)
+# In this order: what people decided, first champions, and then what may replace them.
+LEARNING_SENSORS = (names.APPROVALS_SENSOR, names.FIRST_CHAMPION_SENSOR, names.DRIFT_SENSOR)
 
 
 def learning_sensors(definitions: dg.Definitions) -> list[dg.SensorDefinition]:
-    """Return the sensors that request trainings, in the order in which they are evaluated."""
+    """Return the sensors that request trainings or follow decisions, in the order in which they are evaluated."""
     found = sorted(definitions.get_repository_def().sensor_defs, key=lambda sensor: sensor.name)
     return [
         sensor

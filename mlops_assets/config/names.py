@@ -90,6 +90,11 @@ def deployment_key(use_case: str, model: str) -> list[str]:
     return ["deployment", use_case, model]
 
 
+def follow_up_keys(use_case: str, model: str) -> list[list[str]]:
+    """Asset keys that follow a person's decision about a model: what shows it, and what serves."""
+    return [model_card_key(use_case, model), deployment_key(use_case, model)]
+
+
 def scores_table(use_case: str, model: str) -> str:
     """Lake table of a champion's daily scores."""
     return lake_tables.scores_table(use_case, model)

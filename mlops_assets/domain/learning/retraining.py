@@ -162,16 +162,17 @@ def _plan_attempt(
         one for one in history.decisions if one.as_of_day is not None and one.as_of_day >= shift.detected_day
     ]
     about = f"behaviour shift since {shift.start_day}, recognised on {shift.detected_day} by {shift.monitor}"
+    tried = len({one.version for one in attempts})  # a person's word is a second decision on the same version
     if any(one.outcome == "pending" for one in attempts[-1:]):
         return RetrainingPlan(slot, False, f"{about}: a challenger waits for approval", shift)
-    if len(attempts) >= policy.max_attempts:
-        reason = f"{about}: {len(attempts)} attempts brought no better model; see the retraining reports"
+    if tried >= policy.max_attempts:
+        reason = f"{about}: {tried} attempts brought no better model; see the retraining reports"
         return RetrainingPlan(slot, False, reason, shift)
     last = max((one.as_of_day for one in attempts if one.as_of_day), default=None)
     wanted = max(first_day, last + dt.timedelta(days=policy.cooldown_days)) if last else first_day
     sound = {one.day for one in history.verdicts.get(shift.monitor, ()) if one.is_evidence}
     as_of_day = next((day for day in history.days if day >= wanted and day in sound), None)
-    number = f"attempt {len(attempts) + 1} of {policy.max_attempts}"
+    number = f"attempt {tried + 1} of {policy.max_attempts}"
     if as_of_day is None:
         return RetrainingPlan(
             slot, False, f"{about}: {number} on the first sound day from {wanted} on", shift

@@ -71,13 +71,7 @@ def make_retraining_message(report: RetrainingReport, recipients: Sequence[str])
         lines=[report.reason, *report.decision.reasons],
         tables=[table for name, table in make_tables(report).items() if name != "features"],
         notes=[*describe_features(report), *(report.shift.reasons if report.shift else ())],
-        commands=[
-            (f"mlops history {report.use_case} {report.model} --segment {report.segment}", "every decision"),
-            (
-                f"mlops rollback {report.use_case} {report.model} --segment {report.segment}",
-                "back to the champion before",
-            ),
-        ],
+        commands=list(_commands(report)),
     )
     data_day = report.data_day or report.decision.decided_at_utc.date()
     return MailMessage(
@@ -88,6 +82,18 @@ def make_retraining_message(report: RetrainingReport, recipients: Sequence[str])
         text=render_retraining_markdown(report),
         recipients=tuple(recipients),
     )
+
+
+def _commands(report: RetrainingReport) -> Iterator[tuple[str, str]]:
+    """Yield what a reader may do, each command as it is typed, and what it does."""
+    slot = f"{report.use_case} {report.model} --segment {report.segment}"
+    decision = report.decision.decision_id[:12]
+    if report.decision.outcome == "pending":
+        yield f'mlops approvals approve {decision} --note "why"', "makes the challenger the champion"
+        yield f'mlops approvals reject {decision} --note "why"', "leaves the champion as it is"
+    if report.decision.outcome == "promoted" and report.champion_version:
+        yield f'mlops rollback {slot} --note "why"', f"makes version {report.champion_version} champion again"
+    yield f"mlops history {slot}", "shows every decision about the model"
 
 
 def make_verdict(report: RetrainingReport) -> Mark:
