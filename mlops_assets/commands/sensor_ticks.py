@@ -44,7 +44,9 @@ def tick(
 
     resources = workspace.platform.as_resources()
     resources["lake"] = LakeUntil(workspace.platform.lake, day)
-    with dg.build_sensor_context(instance=instance, resources=resources, sensor_name=sensor.name) as context:
+    with dg.build_sensor_context(
+        instance=instance, definitions=workspace.definitions, resources=resources, sensor_name=sensor.name
+    ) as context:
         found = sensor.evaluate_tick(context)
     for request in found.run_requests or ():
         if not _is_done(instance, request):
