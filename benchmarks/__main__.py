@@ -28,6 +28,7 @@ from benchmarks import (
     load_ratio,
     loop_replay,
     promotion_race,
+    retrain_cost,
     serving_latency,
     subscriber_validation_speed,
 )
@@ -57,6 +58,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "kernel_speed": kernel_speed.run,
     "drift_verdicts": drift_verdicts.run,
     "loop_replay": loop_replay.run,
+    "retrain_cost": retrain_cost.run,
     "promotion_race": promotion_race.run,
     "subscriber_validation_speed": subscriber_validation_speed.run,
     "serving_latency": serving_latency.run,
