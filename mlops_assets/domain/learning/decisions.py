@@ -34,15 +34,16 @@ def list_pending(ledger: PromotionLedger, now_utc: dt.datetime) -> list[PendingD
 
 
 def find_pending(ledger: PromotionLedger, decision_id: str, now_utc: dt.datetime) -> PendingDecision:
-    """Return the pending decision whose id begins so.
+    """Return the pending decision of this id, or the only one whose id begins so.
 
     Raises:
         ApprovalError: there is none, or more than one.
     """
     known = list_pending(ledger, now_utc)
     found = [one for one in known if decision_id and one.entry.decision_id.startswith(decision_id)]
-    if len(found) == 1:
-        return found[0]
+    exact = [one for one in found if one.entry.decision_id == decision_id]
+    if len(exact or found) == 1:
+        return (exact or found)[0]
     raise ApprovalError(
         f"{len(found) or 'no'} pending decisions begin with {decision_id!r}",
         where="the promotion ledger",

@@ -96,7 +96,7 @@ def promote(home: Path, action: str, step: str = "") -> LedgerEntry:
             ledger=ledger,
             decided_at_utc=DECIDED,
         )
-    now = DECIDED + dt.timedelta(days=1)
+    now = dt.datetime.now(dt.UTC)
     (pending,) = list_pending(ledger, now)
     verdict = Verdict(pending.entry.decision_id, True, "Bo", "looks right", now)
     return decide_pending(

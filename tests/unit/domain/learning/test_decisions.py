@@ -19,7 +19,13 @@ from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.learning.aliases import repair_aliases
 from mlops_assets.domain.learning.approval import ApprovalSpec, Verdict, resolution_id
 from mlops_assets.domain.learning.champions import champion_for_day
-from mlops_assets.domain.learning.decisions import decide_pending, expire_overdue, list_pending, roll_back
+from mlops_assets.domain.learning.decisions import (
+    decide_pending,
+    expire_overdue,
+    find_pending,
+    list_pending,
+    roll_back,
+)
 from mlops_assets.domain.learning.lake_tables import scores_table
 from mlops_assets.domain.learning.promotion import judge_challenger
 from mlops_assets.domain.learning.scoring import score_day
@@ -169,6 +175,15 @@ class TestApproval:
         judge(small, small.train())
         with pytest.raises(ApprovalError, match="no pending decisions begin"):
             decide(small, decision_id)
+
+    def test_whole_id_is_never_ambiguous(self, small: SmallWorld) -> None:
+        pending = judge(small, small.train())
+        longer = replace(pending, decision_id=f"{pending.decision_id}0", version="2")
+        small.ledger.record(longer)
+        for decision_id in (pending.decision_id, longer.decision_id):
+            assert find_pending(small.ledger, decision_id, LATER).entry.decision_id == decision_id
+        with pytest.raises(ApprovalError, match="2 pending decisions begin"):
+            find_pending(small.ledger, pending.decision_id[:-1], LATER)
 
     def test_overdue_decision(self, small: SmallWorld) -> None:
         pending = judge(small, small.train())
