@@ -32,7 +32,14 @@ from mlops_assets.domain.learning.training import (
     slot_of,
     train_challenger,
 )
-from mlops_assets.domain.ports import CodeProvenance, Lake, ModelRegistry, PromotionLedger, TableEngine
+from mlops_assets.domain.ports import (
+    CodeProvenance,
+    Lake,
+    LedgerEntry,
+    ModelRegistry,
+    PromotionLedger,
+    TableEngine,
+)
 
 _JUDGED_BY = {"task", "metric", "quantile", "seed", "gate", "business"}
 
@@ -223,15 +230,20 @@ def _build_champion(
             approval=segments[request.segment].approval,
             threads=threads,
         )
-        check = dg.AssetCheckResult(
-            check_name=names.CHECK_GATE,
-            passed=all(check["is_passed"] for check in entry.evidence["checks"]),
-            severity=dg.AssetCheckSeverity.WARN,
-        )
-        return dg.MaterializeResult(
-            metadata=decision_metadata(entry),
-            data_version=dg.DataVersion(f"{entry.outcome}-{entry.bundle_sha256[:12]}"),
-            check_results=[check],
-        )
+        return _report_decision(entry)
 
     return champion_asset
+
+
+def _report_decision(entry: LedgerEntry) -> dg.MaterializeResult:
+    """The check is about the gate alone: what passed it may wait for a person, or be rejected by one."""
+    check = dg.AssetCheckResult(
+        check_name=names.CHECK_GATE,
+        passed=all(check["is_passed"] for check in entry.evidence["checks"]),
+        severity=dg.AssetCheckSeverity.WARN,
+    )
+    return dg.MaterializeResult(
+        metadata=decision_metadata(entry),
+        data_version=dg.DataVersion(f"{entry.outcome}-{entry.bundle_sha256[:12]}"),
+        check_results=[check],
+    )

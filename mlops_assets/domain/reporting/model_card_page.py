@@ -85,7 +85,13 @@ def make_key_figures(card: ModelCard) -> list[tuple[str, str, str]]:
     if card.calibration is not None:
         figures.append(("Calibration error", format_share(card.calibration.error), card.calibration.method))
     passed = sum(check.has_passed for check in card.decision.checks)
-    figures.append(("Gate checks passed", f"{passed} of {len(card.decision.checks)}", card.decision.outcome))
+    figures.append(
+        (
+            "Gate checks passed",
+            f"{passed} of {len(card.decision.checks)}",
+            card.decision.outcome.replace("_", " "),
+        )
+    )
     return figures
 
 
@@ -252,7 +258,8 @@ def _markdown_blocks(card: ModelCard) -> Iterator[str]:
     )
     yield "## Decision"
     decision = card.decision
-    yield f"{decision.outcome} by {text(decision.decided_by)} at {format_time(decision.decided_at_utc)}"
+    outcome = decision.outcome.replace("_", " ")
+    yield f"{outcome} by {text(decision.decided_by)} at {format_time(decision.decided_at_utc)}"
     yield "\n".join(f"- {text(reason)}" for reason in decision.reasons)
     yield to_markdown(tables["checks"])
     yield "## How good it is"

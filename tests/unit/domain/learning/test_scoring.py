@@ -82,6 +82,26 @@ def test_active_rows_get_the_prediction_of_the_champion(small: SmallWorld) -> No
     assert outcome.manifest.facts == {"model_version": "1", "bundle_sha256": champion.bundle_sha256}
 
 
+@pytest.mark.parametrize("outcome", ["pending", "rejected", "expired", None])
+def test_newest_version_does_not_serve_because_it_is_the_newest(
+    small: SmallWorld, outcome: str | None
+) -> None:
+    """Fault of a public system: the newest file was served, whether it was promoted or not."""
+    champion = promote(small, small.train(features=["topups"]))
+    newest = small.train()
+    if outcome is not None:
+        changes = {"decision_id": "d-newest", "outcome": outcome, "previous_version": champion.version}
+        judged = replace(champion, version=newest.version, bundle_sha256=newest.bundle_sha256, **changes)
+        small.ledger.record(judged)
+    small.registry.project_aliases(SLOT.registered_name, newest.version, newest.version)  # by somebody's hand
+    small.publish_features(NEXT_DAY)
+    scored = score(small)
+    assert scored.champion == champion
+    rows = pq.read_table(small.lake.path(scored.partition))
+    assert set(rows["model_version"].to_pylist()) == {champion.version}
+    assert small.registry.version(SLOT.registered_name, newest.version).version > champion.version
+
+
 def test_nobody_serves_before_a_promotion_nor_on_its_own_days(small: SmallWorld) -> None:
     for day in (AS_OF_DAY, NEXT_DAY):
         small.publish_features(day)

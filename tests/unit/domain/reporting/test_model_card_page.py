@@ -91,6 +91,24 @@ def test_a_replaced_champion_says_so() -> None:
     assert str(make_verdict(card.model_copy(update={"decision": former}))) == "○ Promoted, replaced since"
 
 
+@pytest.mark.parametrize(
+    ("outcome", "verdict"),
+    [
+        ("pending", "○ Passed the gate, waits for approval"),
+        ("expired", "✖ Not approved in time, not in use"),
+        ("rolled_back", "○ Champion again for a time, replaced since"),
+    ],
+)
+def test_every_outcome_of_the_ledger_has_its_words(outcome: str, verdict: str) -> None:
+    card = make_card()
+    changes = {"outcome": outcome, "champion_since_utc": None}
+    card = card.model_copy(update={"decision": card.decision.model_copy(update=changes)})
+    assert str(make_verdict(card)) == verdict
+    for page in (render_model_card_html(card), render_model_card_markdown(card)):
+        assert f"{outcome.replace('_', ' ')} by gate".lower() in page.lower()
+        assert "rolled_back" not in page
+
+
 def test_a_first_champion_without_business_calibration_or_segments() -> None:
     card = make_card(business=None, calibration=None, segments=())
     metric = card.main_metric.model_copy(update={"champion_value": None, "low": None, "high": None})
