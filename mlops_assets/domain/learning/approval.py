@@ -170,13 +170,7 @@ def require_decidable(pending: PendingDecision, verdict: Verdict) -> None:
         pending.entry,
         f"{pending.entry.slot.registered_name}, decision {pending.entry.decision_id}",
     )
-    by = verdict.by.strip()
-    if not by or not verdict.note.strip():
-        raise ApprovalError(
-            "a decision needs a name and a note", where=where, remedy="say who decides and why"
-        )
-    if by.casefold() in _AUTOMATIC:
-        raise ApprovalError(f"{by!r} is not a person", where=where, expected="the name of who decides")
+    require_person(verdict.by, verdict.note, where)
     if pending.state == "stale" and verdict.is_approval:
         raise StaleChampionError(
             f"version {entry.version} cannot be approved: {pending.detail}",
@@ -191,6 +185,20 @@ def require_decidable(pending: PendingDecision, verdict: Verdict) -> None:
             remedy="`mlops approvals list` shows what waits; a new training brings a new challenger",
         )
     _require_evidence(entry, verdict, where)
+
+
+def require_person(by: str, note: str, where: str) -> None:
+    """Refuse a decision without a name or a reason, or in the name of an automatic check.
+
+    Raises:
+        ApprovalError: which of them.
+    """
+    if not by.strip() or not note.strip():
+        raise ApprovalError(
+            "a decision needs a name and a note", where=where, remedy="say who decides and why"
+        )
+    if by.strip().casefold() in _AUTOMATIC:
+        raise ApprovalError(f"{by!r} is not a person", where=where, expected="the name of who decides")
 
 
 def _require_evidence(entry: LedgerEntry, verdict: Verdict, where: str) -> None:

@@ -21,6 +21,7 @@ from mlops_assets.domain.learning.approval import (
     check_second_person,
     read_pending,
     require_decidable,
+    require_person,
     resolve_pending,
 )
 from mlops_assets.domain.learning.champions import find_predecessor, load_version
@@ -184,11 +185,9 @@ def roll_back(
         ModelIntegrityError: the earlier bundle is not what was promoted then; the champion stays.
         RegistryError: the decision is recorded, but the aliases could not be written.
     """
-    history = ledger.history(slot)
-    current, target = ledger.champion(slot), find_predecessor(history)
-    _require_rollback(slot, by, note, current, target)
-    if current is None or target is None:
-        raise AssertionError("_require_rollback refuses both")
+    require_person(by, note, slot.registered_name)
+    found = ledger.champion(slot), find_predecessor(ledger.history(slot))
+    current, target = _require_both(*found, slot.registered_name)
     if expected_version and current.version != expected_version:
         raise StaleChampionError(
             f"the champion is version {current.version}, not {expected_version}",
@@ -201,14 +200,9 @@ def roll_back(
     return recorded
 
 
-def _require_rollback(
-    slot: ModelSlot, by: str, note: str, current: LedgerEntry | None, target: LedgerEntry | None
-) -> None:
-    where = slot.registered_name
-    if not by.strip() or not note.strip():
-        raise ApprovalError(
-            "a rollback needs a name and a note", where=where, remedy="say who decides and why"
-        )
+def _require_both(
+    current: LedgerEntry | None, target: LedgerEntry | None, where: str
+) -> tuple[LedgerEntry, LedgerEntry]:
     if current is None:
         raise ApprovalError(
             "there is no champion to roll back", where=where, remedy="`mlops champions` shows all slots"
@@ -220,6 +214,7 @@ def _require_rollback(
             expected="an earlier champion",
             remedy="`mlops history` shows what was decided; train a better model instead",
         )
+    return current, target
 
 
 def _way_back(

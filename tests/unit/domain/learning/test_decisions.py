@@ -292,10 +292,10 @@ class TestRollback:
         with pytest.raises(ApprovalError, match="no champion to roll back"):
             way_back(small)
 
-    @pytest.mark.parametrize("changes", [{"by": ""}, {"note": "  "}])
+    @pytest.mark.parametrize("changes", [{"by": ""}, {"note": "  "}, {"by": "GATE"}])
     def test_who_and_why_are_needed(self, small: SmallWorld, changes: dict[str, str]) -> None:
         promote_two(small)
-        with pytest.raises(ApprovalError, match="a name and a note"):
+        with pytest.raises(ApprovalError, match=r"a name and a note|is not a person"):
             way_back(small, **changes)
 
     def test_going_back_twice_leads_beyond_the_first(self, small: SmallWorld) -> None:
