@@ -45,12 +45,14 @@ class ServiceLimits(Record):
     Attributes:
         most_rows: rows of a request.
         most_bytes: bytes of a request's body.
+        few_bytes: a body up to this size is scored at once if no other waits, which saves two changes of thread.
         most_waiting: requests that wait for their scores; further ones are told to come back.
         poll_every_s: seconds between two looks at the pointers.
     """
 
     most_rows: int = MOST_ROWS
     most_bytes: int = 4 * 1024 * 1024
+    few_bytes: int = 8 * 1024
     most_waiting: int = 256
     poll_every_s: float = 0.5
 
@@ -58,8 +60,8 @@ class ServiceLimits(Record):
 class ScoringService:
     """The state behind the routes: models, one scoring thread, the watcher.
 
-    One thread scores: models get their rows one request after another, whatever their libraries share, and a
-    request never competes with another one for the core.
+    One request is scored at a time, whatever the models' libraries share: a small one here while the scoring thread
+    rests, any other one there.
     """
 
     def __init__(self, models: LiveModels, limits: ServiceLimits) -> None:
@@ -102,18 +104,18 @@ class ScoringService:
             return _answer(live, 413, {"error": "the body is too large", "expected": limit})
         if self._waiting >= self.limits.most_waiting:
             return _answer(live, 503, {"error": "too many requests wait", "remedy": "try again in a second"})
+        if self._waiting == 0 and len(content) <= self.limits.few_bytes:
+            return self._score(live, content)
         self._waiting += 1
         try:
-            return await self._score(live, content)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._scoring, self._score, live, content)
         finally:
             self._waiting -= 1
 
-    async def _score(self, live: LiveModel, content: bytes) -> JSONResponse:
-        loop = asyncio.get_running_loop()
+    def _score(self, live: LiveModel, content: bytes) -> JSONResponse:
         try:
-            answer = await loop.run_in_executor(
-                self._scoring, score_request, live, content, self.limits.most_rows
-            )
+            answer = score_request(live, content, self.limits.most_rows)
         except RequestRefusedError as error:
             return _answer(live, 422, describe_refusal(live, error))
         except LearningError as error:

@@ -20,7 +20,8 @@ from tests.unit.domain.learning.samples import FEATURES, make_table
 
 TABLE = make_table(20, seed=3)
 ROWS = [{name: row[name] for name in FEATURES} for row in TABLE.to_pylist()]
-LIMITS = ServiceLimits(most_rows=50, most_bytes=100_000, poll_every_s=0.02)
+# One row is scored at once, twenty in the scoring thread.
+LIMITS = ServiceLimits(most_rows=50, most_bytes=100_000, few_bytes=500, poll_every_s=0.02)
 BARE = ModelSlot("churn", "churn_risk", "pe")
 
 
