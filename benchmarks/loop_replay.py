@@ -24,6 +24,7 @@ from mlops_assets.sandbox.events import EventKind, Scalar, ScriptedEvent
 
 if TYPE_CHECKING:
     from mlops_assets.commands.workspace import Workspace
+    from mlops_assets.config.models import ProjectConfig
     from mlops_assets.domain.ports import LedgerEntry, ModelSlot
 
 NAME = "loop_replay"
@@ -50,7 +51,7 @@ def script() -> list[ScriptedEvent]:
         event("late_file", STEADY, 17),
         event("corrected_file", MOVED, 31),
         event("unit_error", STEADY, 38, 41),
-        event("missing_file", MOVED, 40),
+        event("missing_file", MOVED, 36),
         event("festival", STEADY, 45),
         event("duplicated_file", STEADY, 50),
         event("truncated_file", STEADY, 53),
@@ -78,7 +79,7 @@ def replay(home: str, subscribers: int) -> dict[str, Any]:
 
     os.environ["DAGSTER_HOME"] = str(Path(home) / "dagster_home")
     last = _day(DAYS + LATER_DAYS - 1)
-    workspace = Workspace.of_one_process(Path(home), load_project()).covering(last)
+    workspace = Workspace.of_one_process(Path(home), _with_new_plan(load_project())).covering(last)
     arguments = sandbox_arguments(workspace)
     init_sandbox(
         **arguments, subscribers=subscribers, first_day=FIRST_DAY, days=0, seed=_SEED, devices=None,
@@ -93,6 +94,14 @@ def replay(home: str, subscribers: int) -> dict[str, Any]:
             if failed := [one for one in results if one.status == "failed"]:
                 raise BenchmarkFailedError(f"{failed[0].day}: {failed[0].findings}")
     return _tell(workspace)
+
+
+def _with_new_plan(config: ProjectConfig) -> ProjectConfig:
+    """Return the configuration with the code of the plan to come, as a change of it would have added it."""
+    moved = config.geographies[MOVED]
+    codes = {**moved.plan_codes, "NEW-XL": "data_xl"}
+    geographies = {**config.geographies, MOVED: moved.model_copy(update={"plan_codes": codes})}
+    return config.model_copy(update={"geographies": geographies})
 
 
 def _tell(workspace: Workspace) -> dict[str, Any]:
