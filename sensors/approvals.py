@@ -32,7 +32,7 @@ def _build_sensor(config: ProjectConfig, use_case: str) -> dg.SensorDefinition:
         job_name=names.follow_up_job(use_case),
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Records what expired in {use_case}, repairs aliases, and renews model cards after decisions.",
+        description=f"Records what expired in {use_case}, repairs aliases, moves deployments and renews cards.",
     )
     def approvals(
         context: dg.SensorEvaluationContext,
@@ -61,14 +61,15 @@ def _requests(ledger: PromotionLedger, own: list[ModelSlot]) -> Iterator[dg.RunR
         history = ledger.history(slot)
         # A later decision of the gate comes with a card of its own.
         if history and history[-1].decided_by != GATE:
-            yield _request(history[-1])
+            for key in names.follow_up_keys(slot.use_case, slot.model):
+                yield _request(history[-1], key)
 
 
-def _request(entry: LedgerEntry) -> dg.RunRequest:
+def _request(entry: LedgerEntry, key: list[str]) -> dg.RunRequest:
     slot = entry.slot
     return dg.RunRequest(
-        run_key=f"decision/{slot.registered_name}/{entry.decision_id}",
+        run_key=f"decision/{slot.registered_name}/{entry.decision_id}/{key[0]}",
         partition_key=slot.segment,
-        asset_selection=[dg.AssetKey(key) for key in names.follow_up_keys(slot.use_case, slot.model)],
+        asset_selection=[dg.AssetKey(key)],
         tags={names.TAG_REASON: f"version {entry.version} {entry.outcome} by {entry.decided_by}"},
     )

@@ -78,7 +78,7 @@ def approve(decision: str, by: str, note: str, evidence_sha256: str) -> None:
     """Make the challenger the champion: this version, on this evidence, in place of the champion it was compared with.
 
     Exit status: 0 it is champion (now, or by the same word before), 1 refused and why, 3 it is champion, but its
-    model card could not be renewed.
+    deployment or model card did not follow.
     """
     _decide(decision, by, note, evidence_sha256, is_approval=True)
 

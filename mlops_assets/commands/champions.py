@@ -100,7 +100,7 @@ def rollback(
     """Make the champion before the present one the champion again; the next `mlops run` scores its days anew.
 
     Exit status: 0 done, 1 refused and why (no earlier champion, another champion than --from, a damaged bundle),
-    3 done, but the model card could not be renewed.
+    3 done, but the deployment or the model card did not follow.
     """
     workspace = open_workspace()
     (slot,) = choose_slots(workspace, use_case, model, segment)

@@ -84,6 +84,6 @@ def follow_up(workspace: Workspace, entry: LedgerEntry) -> None:
     with workspace.open_instance() as instance:
         failures = Replay(workspace, instance).follow_up(entry)
     for failure in failures:
-        click.echo(f"the decision stands, its model card was not renewed: {failure}", err=True)
+        click.echo(f"the decision stands, but was not followed everywhere: {failure}", err=True)
     if failures:
         sys.exit(PARTLY_STATUS)

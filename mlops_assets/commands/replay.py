@@ -238,11 +238,15 @@ class Replay:
         return WatchOutcome(succeeded, (*reasons, *failures, *self._deliver_mails()))
 
     def follow_up(self, entry: LedgerEntry) -> tuple[str, ...]:
-        """Renew what shows a decision about a model; return what failed."""
+        """Move what serves by a decision about a model, renew what shows it; return what failed."""
         tags = {names.TAG_REASON: f"version {entry.version} {entry.outcome} by {entry.decided_by}"}
         keys = names.follow_up_keys(entry.slot.use_case, entry.slot.model)
         job_name = names.follow_up_job(entry.slot.use_case)
-        return self._execute(job_name, entry.slot.segment, tags, only=keys)[2]
+        return tuple(
+            failure
+            for key in keys
+            for failure in self._execute(job_name, entry.slot.segment, tags, only=[key])[2]
+        )
 
     def _execute(
         self,

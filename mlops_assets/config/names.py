@@ -91,8 +91,11 @@ def deployment_key(use_case: str, model: str) -> list[str]:
 
 
 def follow_up_keys(use_case: str, model: str) -> list[list[str]]:
-    """Asset keys that follow a person's decision about a model: what shows it, and what serves."""
-    return [model_card_key(use_case, model), deployment_key(use_case, model)]
+    """Asset keys that follow a person's decision about a model: what serves, then what shows it.
+
+    Each has a run of its own: a page that cannot be made must not keep a withdrawn model serving.
+    """
+    return [deployment_key(use_case, model), model_card_key(use_case, model)]
 
 
 def scores_table(use_case: str, model: str) -> str:

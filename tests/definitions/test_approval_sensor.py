@@ -92,13 +92,18 @@ def test_overdue_decision_is_recorded_and_its_card_renewed(site: Site) -> None:
     result = site.tick()
     assert site.ledger.history(SLOT)[-1].outcome == "expired"
     assert isinstance(result, dg.SensorResult)
-    (request,) = result.run_requests or []
-    assert request.run_key == f"decision/{SLOT.registered_name}/{resolution_id('p1')}"
-    assert request.partition_key == "cl"
-    assert [key.path for key in request.asset_selection or []] == [["reports", "churn", "churn_risk_card"]]
+    requests = result.run_requests or []
+    name = f"decision/{SLOT.registered_name}/{resolution_id('p1')}"
+    assert [request.run_key for request in requests] == [f"{name}/deployment", f"{name}/reports"]
+    assert {request.partition_key for request in requests} == {"cl"}
+    assert [list(key.path) for request in requests for key in request.asset_selection or []] == [
+        ["deployment", "churn", "churn_risk"],
+        ["reports", "churn", "churn_risk_card"],
+    ]
     again = site.tick()
     assert isinstance(again, dg.SensorResult)
-    assert [r.run_key for r in again.run_requests or []] == [request.run_key], "Dagster runs a key once"
+    keys = [request.run_key for request in requests]
+    assert [r.run_key for r in again.run_requests or []] == keys, "Dagster runs a key once"
     assert len(site.ledger.history(SLOT)) == 2
 
 

@@ -47,8 +47,8 @@ def require_promotion(ledger: PromotionLedger, slot: ModelSlot, release: Release
     for entry in ledger.history(slot):
         if entry.decision_id != release.decision_id:
             continue
-        found = (entry.outcome, entry.version, entry.bundle_sha256)
-        if found == ("promoted", release.version, release.bundle_sha256):
+        found = (entry.makes_champion, entry.version, entry.bundle_sha256)
+        if found == (True, release.version, release.bundle_sha256):
             return
     raise DeploymentError(
         "the promotion ledger does not hold this promotion",

@@ -63,6 +63,11 @@ class Operator:
         rows = pq.read_table(lake.path(PartitionId(scores_table("churn", "churn_risk"), "cl", day)))
         return sorted(rows.to_pylist(), key=lambda row: row["subscriber_id"])
 
+    def serving_version(self) -> str | None:
+        """Return what the deployment's pointer names."""
+        pointer = self.workspace().platform.deployments.pointer(SLOT)
+        return pointer.serving.version if pointer and pointer.serving else None
+
     def card(self, version: str) -> str:
         """Return the page of a version."""
         path = self.home / "reports" / "model_cards" / SLOT.registered_name / f"version-{version}.html"
@@ -113,6 +118,7 @@ def test_a_person_approves_and_then_goes_back(operator: Operator, pending: Ledge
     assert (champion.version, champion.decided_by) == (pending.version, "Bo")
     assert champion.as_of_day == LAST_RUN_DAY, "what is scored stays scored"
     assert "Champion since" in operator.card(pending.version)
+    assert operator.serving_version() == pending.version
     assert mlops("approvals", "list").status == 0
     told = mlops("champions", "--json")
     assert [json.loads(line)["version"] for line in told.out.splitlines()] == [pending.version, "1"]
@@ -125,6 +131,7 @@ def test_a_person_approves_and_then_goes_back(operator: Operator, pending: Ledge
     told = mlops("rollback", *WHERE, "--by", "Cy", "--note", "complaints", "--from", pending.version)
     assert told.status == 0, told
     assert "version 1 is the champion again" in told.out
+    assert operator.serving_version() == "1", "the scoring service follows at once"
     assert "Promoted, replaced since" in operator.card(pending.version)
     assert mlops("run", "--from", next_day, "--to", next_day).status == 0
     assert {row["model_version"] for row in operator.scores(next_day)} == {"1"}
@@ -204,17 +211,18 @@ def test_job_decides_and_sensor_follows_up(operator: Operator, pending: LedgerEn
     assert champion.decided_by == "Bo"
     result = tick(workspace, instance)
     assert isinstance(result, dg.SensorResult)
-    (request,) = result.run_requests or []
-    assert request.partition_key == "cl"
-    assert champion.decision_id in str(request.run_key)
     follow_up = definitions.resolve_job_def(names.follow_up_job("churn"))
-    done = follow_up.execute_in_process(
-        partition_key=request.partition_key,
-        asset_selection=list(request.asset_selection or []),
-        tags=dict(request.tags),
-        instance=instance,
-    )
-    assert done.success
+    for request in result.run_requests or []:
+        assert request.partition_key == "cl"
+        assert champion.decision_id in str(request.run_key)
+        done = follow_up.execute_in_process(
+            partition_key=request.partition_key,
+            asset_selection=list(request.asset_selection or []),
+            tags=dict(request.tags),
+            instance=instance,
+        )
+        assert done.success
+    assert operator.serving_version() == pending.version
     assert "Champion since" in operator.card(pending.version)
 
 

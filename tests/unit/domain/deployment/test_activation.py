@@ -145,7 +145,7 @@ def test_a_promotion_and_a_return_move_the_pointer(world: DeploymentWorld) -> No
     pointer = pointer_of(world)
     assert pointer.previous is not None
     assert (world.serving_version, pointer.previous.version) == (second.version, first.version)
-    world.decide(first.version, first.bundle_sha256)
+    world.decide(first.version, first.bundle_sha256, "rolled_back")
     world.update()
     assert world.serving_version == first.version
     assert (package / "package.json").read_bytes() == packed, "packages never change"
