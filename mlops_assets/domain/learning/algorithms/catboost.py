@@ -41,6 +41,7 @@ class CatBoostModel:
 
     def predict(self, dataset: Dataset, threads: int = 1) -> NDArray[np.float64]:
         """Predict with at most `threads` threads; shapes as in FittedModel."""
+        import catboost
         import numpy as np
 
         from mlops_assets.domain.learning.algorithms.sklearn_model import align_classes
@@ -49,11 +50,16 @@ class CatBoostModel:
         if dataset.rows == 0:
             return np.empty((0, len(self.signature.classes)) if self.signature.task == "multiclass" else 0)
         is_class = self.signature.task in ("binary", "multiclass")
-        raw = self.booster.predict(
-            _make_pool(dataset, threads, has_label=False),
-            prediction_type="Probability" if is_class else "RawFormulaVal",
-            thread_count=threads,
-        )
+        try:
+            raw = self.booster.predict(
+                _make_pool(dataset, threads, has_label=False),
+                prediction_type="Probability" if is_class else "RawFormulaVal",
+                thread_count=threads,
+            )
+        except catboost.CatBoostError as error:
+            raise LearningError(
+                f"CatBoost refuses the rows: {error}", where=f"{dataset.rows} rows"
+            ) from error
         return (
             align_classes(raw, self.booster.classes_, self.signature)
             if is_class
