@@ -104,6 +104,28 @@ def decide_drift(
     return _judge_window(DriftWindow(select_days(by_day, day, spec, since_day), spec), spec)
 
 
+def continue_shift(verdict: DriftVerdict, before: DriftVerdict | None, spec: DriftSpec) -> DriftVerdict:
+    """Return a day's verdict as a shift, if the shift that was recognised before it still goes on.
+
+    The days of a shift become part of the history that chance is judged by, so that it soon looks like chance. Once
+    recognised, it lasts as long as the configured rule holds.
+
+    Args:
+        verdict: of the day by itself.
+        before: of the last day with evidence before it, under the same `since_day`; None if there is none.
+        spec: the rule.
+    """
+    goes_on = before is not None and before.kind == "behaviour_shift"
+    if not goes_on or verdict.kind not in {"healthy", "one_off_event"}:
+        return verdict
+    if len(verdict.figures.marked_days) < spec.days:
+        return verdict
+    reason = "the shift that was recognised before goes on: the rule still holds"
+    return _verdict(
+        "behaviour_shift", verdict.day, verdict.segment, [reason, *verdict.reasons], verdict.figures
+    )
+
+
 def _index_by_day(history: Sequence[DayEvidence], segment: str) -> dict[dt.date, DayEvidence]:
     by_day = {evidence.day: evidence for evidence in history}
     strangers = sorted({evidence.segment for evidence in history} - {segment})

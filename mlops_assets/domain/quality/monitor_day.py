@@ -32,13 +32,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from mlops_assets.domain.quality.drift_evidence import DayEvidence, FeedEvidence, FeedStatus
+    from mlops_assets.domain.quality.drift_verdict import DriftVerdict
     from mlops_assets.domain.quality.panel import Panel
     from mlops_assets.domain.quality.series_judgement import DayJudgement
     from mlops_assets.domain.quality.snapshot_series import SnapshotSeries
     from mlops_assets.domain.quality.stored_forecasts import DayForecast
 
 # Raise it when the same values would give other results than before.
-MONITOR_VERSION = "1"
+MONITOR_VERSION = "2"
 EVIDENCE_DAYS = 90
 _FEED_STATUS: dict[str, FeedStatus] = {
     "healthy": "healthy", "released": "healthy", "unjudged": "unknown", "held": "broken", "absent": "missing",
@@ -178,29 +179,31 @@ class MonitorDay:
     def decide(self) -> MonitorOutcome:
         """Publish the day's evidence of drift and the verdict on it."""
         from mlops_assets.domain.quality.drift_evidence import DayEvidence
-        from mlops_assets.domain.quality.drift_verdict import decide_drift
+        from mlops_assets.domain.quality.drift_verdict import continue_shift, decide_drift
 
-        manifests = self.manifests(DRIFT, EVIDENCE_DAYS).values()
-        past = [DayEvidence.from_facts(found.facts["evidence"]) for found in manifests]
-        evidence = self.gather_evidence()
+        manifests = self.manifests(DRIFT, EVIDENCE_DAYS)
+        past = [DayEvidence.from_facts(found.facts["evidence"]) for found in manifests.values()]
+        evidence, before = self.gather_evidence(), self._verdict_before(manifests)
         key = self.key(
             DRIFT,
             {
                 "past": stable_hash([one.to_facts() for one in past]),
                 "today": stable_hash(evidence.to_facts()),
+                "before": before.kind if before else "",
                 **({"since": str(self.since_day)} if self.since_day else {}),
             },
         )
         if current := find_current(self.lake, self.partition(DRIFT), key):
             kind = str(current.facts["verdict"]["kind"])
             return MonitorOutcome("reused", self.partition(DRIFT), current, kind)
-        verdict = decide_drift(
+        alone = decide_drift(
             [*past, evidence],
             day=self.day,
             segment=self.segment,
             spec=self.spec.drift,
             since_day=self.since_day,
         )
+        verdict = continue_shift(alone, before, self.spec.drift)
         facts = {
             "evidence": evidence.to_facts(),
             "verdict": verdict.to_facts(),
@@ -209,6 +212,17 @@ class MonitorDay:
         with self.lake.write(self.partition(DRIFT), key) as writer:
             manifest = writer.commit(row_count=len(evidence.series), inputs={}, facts=facts)
         return MonitorOutcome("built", self.partition(DRIFT), manifest, verdict.kind)
+
+    def _verdict_before(self, manifests: Mapping[dt.date, Manifest]) -> DriftVerdict | None:
+        """Return the verdict of the last day with evidence; None if evidence counted from another day then."""
+        from mlops_assets.domain.quality.drift_verdict import DriftVerdict
+
+        since = self.since_day.isoformat() if self.since_day else None
+        for day in sorted(manifests, reverse=True):
+            facts = manifests[day].facts
+            if facts["verdict"]["kind"] not in {"broken_feed", "no_evidence"}:
+                return DriftVerdict.from_facts(facts["verdict"]) if facts.get("since_day") == since else None
+        return None
 
     def gather_evidence(self) -> DayEvidence:
         """Return the day's evidence: deviations from ranges that cannot know a shift yet, health of the feeds."""

@@ -24,7 +24,7 @@ from mlops_assets.domain.quality.drift_evidence import (
     measure_deviation,
     measure_deviations,
 )
-from mlops_assets.domain.quality.drift_verdict import DriftVerdict, decide_drift
+from mlops_assets.domain.quality.drift_verdict import DriftVerdict, continue_shift, decide_drift
 from mlops_assets.domain.quality.spec import DriftSpec
 
 PLANS = ("prepaid_base", "data_s", "data_m", "data_l", "combo_m", "voice_s")
@@ -402,3 +402,24 @@ def test_impossible_value_is_refused() -> None:
         measure_deviation(-1.0, 0.0, 10.0)
     with pytest.raises(PlatformError, match="cannot be compared"):
         measure_deviation(1.0, 10.0, 10.0)
+
+
+def test_a_recognised_shift_lasts_while_the_rule_holds() -> None:
+    """Its own days enter the history, and make the next ones look like chance."""
+    days = [*past(), *(evidence(number, scores(2.0)) for number in range(4))]
+    shift = judge(days)
+    assert shift.kind == "behaviour_shift"
+    doubted = shift.model_copy(update={"kind": "one_off_event", "is_retraining_due": False})
+    continued = continue_shift(doubted, shift, SPEC)
+    assert (continued.kind, continued.is_retraining_due) == ("behaviour_shift", True)
+    assert "goes on" in continued.reasons[0]
+    assert continue_shift(doubted, None, SPEC) == doubted
+    assert continue_shift(doubted, doubted, SPEC) == doubted, "it was not recognised yet"
+    over = doubted.model_copy(
+        update={
+            "figures": doubted.figures.model_copy(update={"marked_days": doubted.figures.marked_days[:2]})
+        }
+    )
+    assert continue_shift(over, shift, SPEC) == over, "the rule does not hold any more"
+    broken = doubted.model_copy(update={"kind": "broken_feed"})
+    assert continue_shift(broken, shift, SPEC) == broken, "a broken feed is no evidence, whatever was before"

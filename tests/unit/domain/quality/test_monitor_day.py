@@ -136,6 +136,7 @@ def test_a_lasting_shift_is_one_and_a_festival_is_none(operator: Operator) -> No
     found = [n for n in range(60, 68) if operator.verdict(n) == "behaviour_shift"]
     assert found
     assert found[0] <= 66
+    assert found == list(range(found[0], 68)), "it is called a shift as long as it lasts"
 
 
 @pytest.mark.parametrize(("state", "kind"), [("held", "broken_feed"), ("missing", "no_evidence")])
