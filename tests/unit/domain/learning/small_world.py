@@ -69,18 +69,28 @@ class SmallWorld:
         self.lake = LocalLake(self.root / "lake")
         self.engine = DuckDbEngine(1, "200MB", self.root / "spill", [self.root])
 
-    def publish_corpus(self, *, seed: int = 0, one_class_in: str = "") -> Manifest:
-        """Publish 300 rows a part; `one_class_in` names a part in which nothing ever happens."""
+    def publish_corpus(
+        self, *, seed: int = 0, one_class_in: str = "", wrong_unit_in: tuple[str, ...] = ()
+    ) -> Manifest:
+        """Publish 300 rows a part.
+
+        `one_class_in` names a part in which nothing ever happens, `wrong_unit_in` parts in which usage of every
+        second row is 1,024 times too large.
+        """
         tables = []
         for number, (part, day) in enumerate(PART_DAYS.items()):
             rows = make_table(300, seed=seed * 10 + number)
             if part == one_class_in:
                 labels = pa.array(np.zeros(300, dtype=np.int64))
                 rows = rows.set_column(rows.schema.get_field_index("label"), "label", labels)
+            if part in wrong_unit_in:
+                usage = rows["usage_mb"].to_numpy(zero_copy_only=False) * np.tile([1.0, 1024.0], 150)
+                place = rows.schema.get_field_index("usage_mb")
+                rows = rows.set_column(place, "usage_mb", pa.array(usage, from_pandas=True))
             rows = rows.append_column("as_of_day", pa.array([day] * 300, pa.date32()))
             tables.append(rows.append_column("split", pa.array([part] * 300)))
         partition = make_request().partition
-        with self.lake.write(partition, stable_hash(["corpus", seed, one_class_in])) as writer:
+        with self.lake.write(partition, stable_hash(["corpus", seed, one_class_in, wrong_unit_in])) as writer:
             target = writer.file("data")
             pq.write_table(pa.concat_tables(tables), target)
             parts = count_parts(target, is_binary=True)
