@@ -106,7 +106,7 @@ def _with_new_plan(config: ProjectConfig) -> ProjectConfig:
 
 def _tell(workspace: Workspace) -> dict[str, Any]:
     ledger = workspace.platform.ledger
-    told: dict[str, Any] = {"retrained": [], "decisions": [], "verdicts": {}}
+    told: dict[str, Any] = {"retrained": [], "decisions": []}
     for slot in ledger.slots():
         history = ledger.history(slot)
         decided = [(str(one.as_of_day), one.outcome, one.version) for one in history]
