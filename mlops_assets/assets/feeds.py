@@ -28,7 +28,7 @@ from mlops_assets.assets.presentation import (
     select_published,
 )
 from mlops_assets.config import names
-from mlops_assets.config.loader import EVERYWHERE
+from mlops_assets.config.feed_geographies import feed_geographies
 from mlops_assets.config.models import ProjectConfig
 from mlops_assets.config.recipients import feed_recipients
 from mlops_assets.config.run_plan import required_feeds
@@ -41,9 +41,6 @@ from mlops_assets.domain.ports import Lake, LandingZone, TableEngine
 from mlops_assets.domain.quality.release_ports import FeedReleases
 from mlops_assets.domain.reporting.delivery_mail import make_delivery_messages
 
-# A snapshot belongs to no geography: it is read in UTC and in the reporting currency.
-ANYWHERE = Geography(code=EVERYWHERE, name="everywhere", timezone="UTC", currency="USD", usd_per_unit=1.0)
-
 
 def build_feed_assets(config: ProjectConfig, days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
     """Return one asset per feed: by day for daily feeds, without partitions for snapshots."""
@@ -55,12 +52,9 @@ def _build_feed(
     config: ProjectConfig, contract: FeedContract, days: dg.PartitionsDefinition | None
 ) -> dg.AssetsDefinition:
     key = dg.AssetKey(names.feed_key(contract.name))
-    chains = (
-        {code: config.geography_chain(code) for code in config.geographies}
-        if days
-        else {EVERYWHERE: [EVERYWHERE]}
-    )
-    geographies: Mapping[str, Geography] = config.geographies if days else {EVERYWHERE: ANYWHERE}
+    delivering = feed_geographies(config, contract)
+    geographies: Mapping[str, Geography] = {code: geography for code, (geography, _) in delivering.items()}
+    chains = {code: chain for code, (_, chain) in delivering.items()}
     by_geography = {code: contract.for_geography(chain) for code, chain in chains.items()}
     is_required = days is None or contract.name in required_feeds(config)
     recipients = feed_recipients(config, contract.name)

@@ -1,4 +1,4 @@
-"""`mlops config`: check the configuration and keep its schemas.
+"""`mlops config`: check, show and plan the configuration, and keep its schemas.
 
 Belongs here: arguments and output. Does not belong here: the checks (mlops_assets.config).
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import click
 
+from mlops_assets.commands.config_plan import plan_command
+from mlops_assets.commands.config_show import show_command
 from mlops_assets.config.json_schema import render_schemas, stale_schemas
 from mlops_assets.config.loader import PROJECT_CONFIGS, load_project
 from mlops_assets.domain.errors import ConfigError
@@ -14,7 +16,11 @@ from mlops_assets.domain.errors import ConfigError
 
 @click.group("config")
 def config_commands() -> None:
-    """Check configuration before anything runs."""
+    """Check configuration before anything runs; see what results, and what a change does."""
+
+
+config_commands.add_command(show_command)
+config_commands.add_command(plan_command)
 
 
 @config_commands.command("check")

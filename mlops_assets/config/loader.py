@@ -71,12 +71,39 @@ def load_project(roots: Sequence[Path] | None = None, environment: str | None = 
     Raises:
         ConfigError: one error that lists every finding with file, line, expectation and remedy.
     """
+    return load_project_with_sources(roots, environment).config
+
+
+@dataclass(frozen=True)
+class LoadedProject:
+    """A checked configuration and where each of its values was read.
+
+    Attributes:
+        config: the configuration.
+        environments: all of them by name, the chosen one included.
+        sources: by key: `feeds/usage`, `environments/local`, `geographies`, and for use cases what
+            `segment_source_key` returns, with defaults and overrides laid over each other.
+    """
+
+    config: ProjectConfig
+    environments: Mapping[str, Environment]
+    sources: Mapping[str, YamlSource]
+
+
+def load_project_with_sources(
+    roots: Sequence[Path] | None = None, environment: str | None = None
+) -> LoadedProject:
+    """Load and check all configuration together, and keep the place of every value; as `load_project`.
+
+    Raises:
+        ConfigError: as `load_project`.
+    """
     chosen = environment or os.environ.get("MLOPS_ENVIRONMENT", "local")
     return _load_cached(tuple(roots or config_roots()), chosen)
 
 
 @lru_cache(maxsize=8)
-def _load_cached(roots: tuple[Path, ...], environment: str) -> ProjectConfig:
+def _load_cached(roots: tuple[Path, ...], environment: str) -> LoadedProject:
     findings = Findings()
     files = _ConfigFiles(roots, findings)
     feeds = files.parse_folder("feeds", FeedContract)
@@ -103,9 +130,10 @@ def _load_cached(roots: tuple[Path, ...], environment: str) -> ProjectConfig:
     )
     from mlops_assets.config.cross_checks import check_across_files
 
-    check_across_files(config, entries, {**files.sources, "geographies": geography_source}, findings)
+    sources = {**files.sources, "geographies": geography_source}
+    check_across_files(config, entries, sources, findings)
     findings.raise_if_any()
-    return config
+    return LoadedProject(config, environments, sources)
 
 
 def _geography(code: str, entries: GeographiesFile) -> Geography:
@@ -179,6 +207,15 @@ class _ConfigFiles:
         if parsed is None:
             self.findings.raise_if_any()
             raise AssertionError("validate() reports what it refuses")
+        if EVERYWHERE in parsed.geographies:
+            self.findings.add(
+                ConfigError(
+                    f"a geography cannot have the code {EVERYWHERE!r}",
+                    where=source.where(("geographies", EVERYWHERE)),
+                    expected="a code of its own, such as mx",
+                    remedy=f"{EVERYWHERE!r} is the segment of use cases without geographies; rename the geography",
+                )
+            )
         return parsed, source
 
     def use_cases(

@@ -33,12 +33,16 @@ class YamlSource:
 
         Parts that are in no file (a missing key, the tag of a union) are passed over.
         """
+        dotted = ".".join(str(part) for part in key_path)
+        return f"{self.place(key_path)}{f' {dotted}' if dotted else ''}"
+
+    def place(self, key_path: Sequence[str | int]) -> str:
+        """Return `file:line` of a key path, or of the nearest key above it that a file has."""
         known: KeyPath = ()
         for part in key_path:
             if (*known, part) in self.places:
                 known = (*known, part)
-        dotted = ".".join(str(part) for part in key_path)
-        return f"{self.places.get(known, f'{self.path}:1')}{f' {dotted}' if dotted else ''}"
+        return self.places.get(known, f"{self.path}:1")
 
     def moved(self, start: KeyPath, to: KeyPath) -> dict[KeyPath, str]:
         """Return the places below `start`, as if they lay below `to`."""
