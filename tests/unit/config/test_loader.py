@@ -116,6 +116,16 @@ def test_project_configuration_loads(configs: Path) -> None:
             "name: Chile\n    like: cl",
             ["`like` goes in a circle: cl -> cl", "remove one `like`"],
         ),
+        (
+            "geographies.yaml",
+            "  pe:",
+            "  all:",
+            [
+                "a geography cannot have the code 'all'",
+                "the segment of use cases without",
+                "rename the geography",
+            ],
+        ),
         ("environments/local.yaml", "kind: duckdb", "kind: polars", ["duckdb"]),
         ("environments/local.yaml", "name: local", "name: local\nstorage: {lake: ../lake}", ["storage.lake"]),
     ],
