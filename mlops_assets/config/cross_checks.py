@@ -227,6 +227,8 @@ def _check_label(  # noqa: PLR0917 - private, one caller
                     remedy="name the table that holds the events",
                 )
             )
+        else:
+            _check_outcome(label, at, known, source, findings)
     if isinstance(label, ColumnLabel) and label.column not in columns:
         findings.add(
             unknown(
@@ -235,6 +237,30 @@ def _check_label(  # noqa: PLR0917 - private, one caller
                 columns,
                 source.where((*at, "label", "column")),
             )
+        )
+
+
+def _check_outcome(
+    label: EventLabel,
+    at: Sequence[str | int],
+    known: Mapping[str, ColumnDoc],
+    source: YamlSource,
+    findings: Findings,
+) -> None:
+    """What a label counts or sums must be columns of its table."""
+    what = f"column of {label.table}"
+    for column in label.where:
+        if column not in known:
+            findings.add(unknown(what, column, known, source.where((*at, "label", "where", column))))
+    if label.value is None:
+        return
+    where = source.where((*at, "label", "value"))
+    if label.value not in known:
+        findings.add(unknown(what, label.value, known, where))
+    elif known[label.value].type not in {"integer", "decimal"}:
+        kind = known[label.value].type
+        findings.add(
+            ConfigError(f"{label.value} is a {kind} column", where=where, expected="a number to sum")
         )
 
 

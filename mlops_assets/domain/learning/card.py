@@ -116,11 +116,7 @@ def _check(check: Mapping[str, Any]) -> CheckResult:
 
 def _corpus(sources: CardSources) -> CorpusNote:
     facts, label = sources.corpus.facts, sources.spec.label
-    text = (
-        f"a row in {label.table} within {label.horizon_days} days"
-        if isinstance(label, EventLabel)
-        else f"column {label.column}"
-    )
+    text = _describe_outcome(label) if isinstance(label, EventLabel) else f"column {label.column}"
     return CorpusNote(
         table=sources.corpus_table,
         label=text,
@@ -128,6 +124,13 @@ def _corpus(sources: CardSources) -> CorpusNote:
         parts=tuple(_part(name, facts["parts"][name]) for name in PARTS),
         excluded_rows=_excluded(facts),
     )
+
+
+def _describe_outcome(label: EventLabel) -> str:
+    what = f"sum of {label.value} over the rows" if label.value else "a row"
+    values = "; ".join(f"{name} one of {', '.join(values)}" for name, values in label.where.items())
+    where = f" with {values}" if values else ""
+    return f"{what} in {label.table}{where} within {label.horizon_days} days"
 
 
 def _excluded(facts: Mapping[str, Any]) -> dict[str, int]:

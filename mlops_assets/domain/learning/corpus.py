@@ -319,9 +319,9 @@ def _shape(request: CorpusRequest, sources: _Sources) -> CorpusShape:
                 remedy="build the table's older days again with the current version",
             )
     events = sources.views["events"].files if "events" in sources.views else ()
-    event_schema = pq.read_schema(events[0]) if events else None
-    if event_schema is not None and isinstance(request.model.label, EventLabel):
-        _require(request.model.label.table, [request.corpus.entity_key], event_schema.names)
+    event_schema, label = pq.read_schema(events[0]) if events else None, request.model.label
+    if event_schema is not None and isinstance(label, EventLabel):
+        _require(label.table, [request.corpus.entity_key, *label.columns], event_schema.names)
     has_anomalies = "anomalies" in sources.views
     return CorpusShape(request.corpus, request.model, tuple(features), schema, event_schema, has_anomalies)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlops_assets.domain.learning.population import population_of
-from mlops_assets.domain.learning.spec import ColumnLabel, CorpusSpec, HashSplit, ModelSpec
+from mlops_assets.domain.learning.spec import ColumnLabel, CorpusSpec, EventLabel, HashSplit, ModelSpec
 from mlops_assets.domain.table_sql import compile_sql
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _labelled(shape: CorpusShape) -> ir.Table:
     """Return key, as_of_day, label and columns of every row that passes the filters and has a label."""
     if isinstance(shape.model.label, ColumnLabel):
         return _with_column_label(shape, shape.model.label)
-    return _with_event_label(shape)
+    return _with_event_label(shape, shape.model.label)
 
 
 def _population(shape: CorpusShape, *extra: str) -> ir.Table:
@@ -116,26 +116,33 @@ def _with_column_label(shape: CorpusShape, label: ColumnLabel) -> ir.Table:
     return labelled.filter(labelled.label.notnull())
 
 
-def _with_event_label(shape: CorpusShape) -> ir.Table:
-    import ibis
-
+def _with_event_label(shape: CorpusShape, label: EventLabel) -> ir.Table:
     key = shape.corpus.entity_key
     rows = _population(shape).rename(as_of_day="file_day")
     if shape.has_anomalies:
         removed = _removed(shape)
         rows = rows.anti_join(removed, _same_entity_and_day(shape, rows.as_of_day, rows, removed))
-    key_type = ibis.Schema.from_pyarrow(shape.event_schema)[key]
-    events = ibis.table({key: key_type, "file_day": "date"}, name="events")
+    found = _outcomes(shape, label)
+    joined = rows.left_join(found, [rows[key] == found.event_key, rows.as_of_day == found.event_as_of_day])
+    value = joined.outcome.fill_null(0) if label.value else joined.event_key.notnull().cast("int64")
+    return joined.select(key, "as_of_day", *shape.columns, label=value)
+
+
+def _outcomes(shape: CorpusShape, label: EventLabel) -> ir.Table:
+    """Return one row per entity and as-of day on which something happened in the label's window."""
+    import ibis
+
+    key = shape.corpus.entity_key
+    stored = ibis.Schema.from_pyarrow(shape.event_schema)
+    used = dict.fromkeys([key, *label.columns])
+    events = ibis.table({**{name: stored[name] for name in used}, "file_day": "date"}, name="events")
+    for name, values in label.where.items():
+        events = events.filter(events[name].cast("string").isin(values))
     windows = ibis.table({"event_day": "date", "as_of_day": "date"}, name="label_windows")
-    happened = (
-        events.join(windows, events.file_day == windows.event_day)
-        .select(event_key=key, event_as_of_day="as_of_day")
-        .distinct()
-    )
-    joined = rows.left_join(
-        happened, [rows[key] == happened.event_key, rows.as_of_day == happened.event_as_of_day]
-    )
-    return joined.select(key, "as_of_day", *shape.columns, label=joined.event_key.notnull().cast("int64"))
+    inside = events.join(windows, events.file_day == windows.event_day)
+    outcome = inside[label.value].cast("float64") if label.value else ibis.literal(1.0)
+    named = inside.select(event_key=key, event_as_of_day="as_of_day", outcome=outcome)
+    return named.group_by("event_key", "event_as_of_day").aggregate(outcome=named.outcome.sum())
 
 
 def _sampled(rows: ir.Table, corpus: CorpusSpec) -> ir.Table:

@@ -49,11 +49,28 @@ class HashSplit(Record):
 
 
 class EventLabel(Record):
-    """1 if the entity has a row in `table` within (as_of, as_of + horizon_days], else 0."""
+    """What happens to the entity within (as_of, as_of + horizon_days], by the rows of `table`.
+
+    Without `value`, 1 if there is a row, else 0 (task binary); with it, the sum of that column over the rows, 0
+    without any (regression, quantile). `where` lets only rows count whose columns have one of the given values.
+    """
 
     kind: Literal["event"] = "event"
     table: TableKey
     horizon_days: int = Field(ge=1, le=400)
+    where: dict[ColumnName, list[str]] = {}
+    value: ColumnName | None = None
+
+    @model_validator(mode="after")
+    def _values_given(self) -> EventLabel:
+        if empty := sorted(name for name, values in self.where.items() if not values):
+            raise ValueError(f"`where` names no value of {', '.join(empty)}")
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the table that the label reads, beside the entity's key."""
+        return tuple(dict.fromkeys([*self.where, *([self.value] if self.value else [])]))
 
 
 class ColumnLabel(Record):
@@ -179,6 +196,12 @@ class ModelSpec(Record):
             raise ValueError("a feature is named twice")
         if (self.task == "quantile") != (self.quantile is not None):
             raise ValueError("`quantile` goes with task quantile, and only with it")
+        if isinstance(self.label, EventLabel):
+            wanted = ("regression", "quantile") if self.label.value else ("binary",)
+            if self.task not in wanted:
+                raise ValueError(
+                    f"the label is for task {' or '.join(wanted)}, not {self.task}; see `label.value`"
+                )
         if self.business is not None and self.task != "binary":
             raise ValueError("`business` needs task binary")
         return self

@@ -457,3 +457,72 @@ def test_anomalies_are_left_out_before_entities_are_sampled(world: FeedWorld) ->
         28
     ] * 4
     assert not {1, 2, 3, 4} & {row["subscriber_id"] for row in rows if row["as_of_day"] == day_number(12)}
+
+
+def topups_on(number: int) -> list[dict[str, Any]]:
+    """Up to two top-ups a person and day, through two channels."""
+    return [
+        {"subscriber_id": i, "amount_usd_cents": 100 * (1 + (i + number) % 5), "channel": channel}
+        for i in range(1, 41)
+        for channel in ("app", "shop")
+        if (i * 3 + number * (2 if channel == "app" else 5)) % 11 == 0
+    ]
+
+
+def publish_topups(world: FeedWorld) -> None:
+    import pyarrow as pa
+
+    schema = pa.schema({"subscriber_id": pa.int64(), "amount_usd_cents": pa.int64(), "channel": pa.string()})
+    for number in range(LAST + 1):
+        with world.lake.write(
+            PartitionId("feeds/topups", "cl", day_number(number)), f"{number:016x}"
+        ) as writer:
+            rows = topups_on(number)
+            pq.write_table(pa.Table.from_pylist(rows, schema=schema), writer.file("data"))
+            writer.commit(row_count=len(rows))
+
+
+@pytest.mark.parametrize("channels", [[], ["app"], ["app", "shop"]])
+@pytest.mark.parametrize("value", [None, "amount_usd_cents"])
+def test_a_label_may_count_some_rows_and_may_be_a_sum(
+    world: FeedWorld, channels: list[str], value: str | None
+) -> None:
+    publish_topups(world)
+    where = {"channel": channels} if channels else {}
+    label = {"kind": "event", "table": "feeds/topups", "horizon_days": 5, "where": where, "value": value}
+    task = {"task": "regression", "metric": "rmse"} if value else {}
+    outcome = build(world, request(model={"label": label} | task))
+    rows = pq.read_table(world.lake.path(outcome.partition)).to_pylist()
+    assert {row["as_of_day"] for row in rows} == {day_number(number) for number in (7, 12, 17, 22)}
+    for row in rows:
+        number = (row["as_of_day"] - day_number(0)).days
+        found = [
+            one["amount_usd_cents"]
+            for later in range(number + 1, number + 6)
+            for one in topups_on(later)
+            if one["subscriber_id"] == row["subscriber_id"]
+            and one["channel"] in (channels or ["app", "shop"])
+        ]
+        assert row["label"] == (sum(found) if value else int(bool(found)))
+
+
+@pytest.mark.parametrize(
+    ("label", "task", "message"),
+    [
+        ({"value": "amount_usd_cents"}, "binary", "task regression or quantile, not binary"),
+        ({}, "regression", "task binary, not regression"),
+        ({"where": {"channel": []}}, "binary", "`where` names no value of channel"),
+    ],
+)
+def test_a_label_that_does_not_fit_its_task_is_refused(
+    label: dict[str, Any], task: str, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        request(model={"label": MODEL["label"] | label, "task": task})  # type: ignore[operator]
+
+
+def test_a_label_of_an_unknown_column_is_refused(world: FeedWorld) -> None:
+    publish_topups(world)
+    label = {"kind": "event", "table": "feeds/topups", "horizon_days": 5, "where": {"chanel": ["app"]}}
+    with pytest.raises(ConfigError, match="no column 'chanel'"):
+        build(world, request(model={"label": label}))
