@@ -64,6 +64,10 @@ class LearningError(PlatformError):
     """An algorithm cannot be fitted or applied to this data."""
 
 
+class PolicyEvaluationError(PlatformError):
+    """A log of decisions and a policy do not fit together, or no reward model can be fitted to the log."""
+
+
 class NotFittedError(LearningError):
     """A model was asked to predict or save before it was fitted."""
 

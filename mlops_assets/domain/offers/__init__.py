@@ -1,0 +1,1 @@
+"""Offers: what a policy of offers would have been worth, judged on the log of another policy."""
