@@ -27,6 +27,8 @@ from benchmarks import (
     kernel_winkler,
     load_ratio,
     loop_replay,
+    ope_digits,
+    ope_obd,
     promotion_race,
     retrain_cost,
     serving_latency,
@@ -63,6 +65,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "subscriber_validation_speed": subscriber_validation_speed.run,
     "serving_latency": serving_latency.run,
     "hot_swap": hot_swap.run,
+    "ope_digits": ope_digits.run,
+    "ope_obd": ope_obd.run,
 }
 
 
