@@ -4,7 +4,7 @@ The example (Saito, Aihara, Matsutani and Narita 2021; examples/multiclass, digi
 classes are actions, the reward is 1 for the right class. Two classifiers, mixed with a uniform policy, log (logistic
 regression, 40 %) and are judged (random forest, 90 %). A boosted model estimates the rewards, three folds. The error
 is |estimate - truth| / truth, averaged over 30 splits; a mean over 30 is noisy, so splits and draws repeat the
-published seeds.
+example's seeds.
 
 Belongs here: that example, with the estimates made by the platform's module. Does not belong here: any formula.
 """

@@ -70,7 +70,7 @@ def weigh_log(
     """Prepare a checked log for the estimators.
 
     Args:
-        log: propensities all above 0.
+        log: propensities as `find_fatal_problems` wants them.
         target: float64 [rows x actions], probabilities.
         reward_estimates: float64 [rows x actions], q; fitted on other customers than those of the row.
         spec: gives `max_weight`.

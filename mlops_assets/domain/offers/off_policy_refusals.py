@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 ProblemKind = Literal[
     "propensity", "reward", "support", "effective_rows", "positives", "customers", "mean_weight"
 ]
+_LEAST_PROPENSITY = 1e-9  # nobody observes what has a smaller chance; its weight would overflow
 _SUPPORT_TOLERANCE = 1e-9  # share of the target's weight
 _STANDARD_ERRORS = 5.0
 _ROUNDING = 1e-6
@@ -44,12 +45,13 @@ class Problem:
 
 def find_fatal_problems(log: LoggedDecisions) -> Iterator[Problem]:
     """Yield what makes every weight or reward meaningless: no estimate is computed then."""
-    bad = ~(np.isfinite(log.propensities) & (log.propensities > 0) & (log.propensities <= 1 + _ROUNDING))
+    chances = log.propensities
+    bad = ~(np.isfinite(chances) & (chances >= _LEAST_PROPENSITY) & (chances <= 1 + _ROUNDING))
     if bad.any():
         yield Problem(
             "propensity",
-            f"{int(bad.sum())} of {log.rows} logged propensities are zero, not finite or not a probability "
-            f"(first: row {int(np.argmax(bad))}, {log.propensities[bad][0]:g}); what was done had some chance above 0",
+            f"{int(bad.sum())} of {log.rows} logged propensities are zero (below {_LEAST_PROPENSITY:g}), not finite "
+            f"or no probability (first: row {int(np.argmax(bad))}, {chances[bad][0]:g}); what was done had a chance",
         )
     elif log.all_propensities is not None and not _is_policy(log.all_propensities):
         yield Problem(

@@ -82,7 +82,7 @@ def test_higher_confidence_is_wider() -> None:
         assert estimate.low < narrow[name].low < narrow[name].high < estimate.high
 
 
-@pytest.mark.parametrize("bad", [0.0, -0.1, 1.5, np.nan, np.inf])
+@pytest.mark.parametrize("bad", [0.0, 1e-310, -0.1, 1.5, np.nan, np.inf])
 def test_impossible_propensity_is_refused_without_an_estimate(bad: float) -> None:
     propensities = ENOUGH.log.propensities.copy()
     propensities[17] = bad
