@@ -30,6 +30,13 @@ class Remembering:
         return np.isin(X[:, 0], list(self.seen)).astype(float)
 
 
+class Echoing(Remembering):
+    """Predicts the number of the row plus that of the action."""
+
+    def predict(self, X: Any) -> Any:  # noqa: N803
+        return X[:, 0] + X[:, 1:] @ np.arange(3)
+
+
 class Refusing(Remembering):
     """Cannot be fitted."""
 
@@ -44,6 +51,11 @@ def _logistic() -> LogisticRegression:
 def test_no_row_is_predicted_by_a_model_that_saw_its_customer() -> None:
     customers = WORLD.log.customers.astype(np.float64)[:, None]
     assert cross_fit_rewards(WORLD.log, customers, NAMES, Remembering, folds=4).max() == 0
+
+
+def test_predictions_stand_in_the_row_and_column_they_are_of() -> None:
+    rows = np.arange(3000.0)[:, None] * 10
+    assert (cross_fit_rewards(WORLD.log, rows, NAMES, Echoing) == rows + np.arange(3)).all()
 
 
 def test_folds_keep_customers_whole_and_are_even() -> None:
