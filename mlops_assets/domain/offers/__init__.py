@@ -1,1 +1,1 @@
-"""Offers: what a policy of offers would have been worth, judged on the log of another policy."""
+"""Offers: catalogue and eligibility, budget, reconciliation, and what a policy would have been worth by another one's log."""
