@@ -67,9 +67,7 @@ COLUMNS = {
         "integer", "of them sent as proposed, but with another discount", "count", "info"
     ),
     "accepted": ColumnDoc("integer", "of them accepted by the end of the day", "count", "info"),
-    "margin_usd_cents": ColumnDoc(
-        "integer", "margin less discount of the accepted ones", "usd_cent", "info"
-    ),
+    "margin_usd_cents": ColumnDoc("integer", "margin less discount of the accepted ones", "usd_cent", "info"),
     "with_expectation": ColumnDoc(
         "integer", "of them with an expected acceptance and margin", "count", "info"
     ),
@@ -105,9 +103,7 @@ def reconciliation_table(proposals_table: str) -> FeatureTable:
                 TableInput("feeds/offers_sent", _CONTACT_COLUMNS),
                 TableInput("feeds/plans", _PLAN_COLUMNS),
             ),
-            expression=lambda views: _count_all(
-                views[proposals.view], views["offers_sent"], views["plans"]
-            ),
+            expression=lambda views: _count_all(views[proposals.view], views["offers_sent"], views["plans"]),
         ),
         version="1",
     )

@@ -216,9 +216,7 @@ def _plan_figures(rows: list[Row]) -> tuple[PlanFigures, ...]:
 
 
 def _sums_of_sent(rows: Iterable[Row], plan: str) -> dict[str, Any]:
-    of_plan = [
-        row for row in rows if (row["kind"], row["proposed_plan"]) == (counted.SENT_AS_PROPOSED, plan)
-    ]
+    of_plan = [row for row in rows if (row["kind"], row["proposed_plan"]) == (counted.SENT_AS_PROPOSED, plan)]
     return {name: sum(row[name] for row in of_plan) for name in counted.SUMMED}
 
 
