@@ -92,6 +92,20 @@ def draw_reliability(points: Sequence[tuple[float, float, int]], *, title: str) 
         return _to_svg(_draw_diagonal(points, _OF_PAGE), "reliability", title, described)
 
 
+def draw_shares_by_day(shares: Sequence[tuple[str, float | None]], *, title: str) -> str:
+    """Return one column a day as inline SVG; a day without a share is a gap.
+
+    Args:
+        shares: ISO day and share (0 to 1) or None, in order.
+        title: what a screen reader says first.
+    """
+    described = "; ".join(
+        f"{day} not known" if share is None else f"{day} {100 * share:.2f} %" for day, share in shares
+    )
+    with _styled(_OF_PAGE):
+        return _to_svg(_draw_columns(shares, _OF_PAGE), "shares-by-day", title, described)
+
+
 def _largest_first(shares: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
     return sorted(shares, key=lambda pair: (-pair[1], pair[0]))
 
@@ -129,6 +143,20 @@ def _draw_changes(moves: Sequence[tuple[str, float, float]], palette: _Palette) 
     axes.tick_params(axis="x", bottom=False, labelbottom=False)
     axes.tick_params(axis="y", left=False)
     axes.margins(y=0.02)
+    return figure
+
+
+def _draw_columns(shares: Sequence[tuple[str, float | None]], palette: _Palette) -> Figure:
+    figure, axes = _make_axes(2.2)
+    places = range(len(shares))
+    percents = [0.0 if share is None else 100 * share for _, share in shares]
+    columns = axes.bar(places, percents, color=palette.accent, width=0.6)
+    labels = ["" if share is None else f"{100 * share:.2f}" for _, share in shares]
+    axes.bar_label(columns, labels=labels, padding=2, color=palette.ink)
+    axes.set_xticks(places, [day[5:] for day, _ in shares])
+    axes.tick_params(axis="x", length=0)
+    axes.set_ylim(0, 1.2 * max(percents, default=1.0) or 1.0)
+    axes.set_ylabel("%")
     return figure
 
 
