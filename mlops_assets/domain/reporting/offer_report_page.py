@@ -224,7 +224,6 @@ def _geographies_table(report: OfferReport) -> Table:
 def _plans_table(report: OfferReport) -> Table:
     headings = (
         "Sent",
-        "Accepted",
         "Acceptance",
         "Its 95 % interval",
         "Expected",
@@ -233,7 +232,7 @@ def _plans_table(report: OfferReport) -> Table:
     )
     return make_table(
         "Realised against expected",
-        ["Geography", "Plan", *(f"#{heading}" for heading in headings), "#Difference, USD", "Acceptance is"],
+        ["Geography", "Plan", "Acceptance is", *(f"#{heading}" for heading in headings), "#Difference, USD"],
         [_plan_row(one) for one in report.plans],
     )
 
@@ -244,15 +243,14 @@ def _plan_row(one: PlanResult) -> tuple[Cell, ...]:
     return (
         one.geography,
         one.plan_code,
+        judge_acceptance(one),
         format_count(one.sent_offers),
-        format_count(one.accepted),
         format_share(one.acceptance),
         ends,
         format_share(one.expected_acceptance),
         format_number(one.margin_usd),
         format_number(one.expected_margin_usd),
         format_number(one.margin_difference_usd, is_signed=True),
-        judge_acceptance(one),
     )
 
 
