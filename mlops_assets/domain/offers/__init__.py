@@ -1,1 +1,1 @@
-"""Offers: catalogue and eligibility, budget, reconciliation, and what a policy would have been worth by another one's log."""
+"""Offers: catalogue and eligibility, budget, reconciliation, and off-policy evaluation."""
