@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlops_assets.domain.errors import StorageError
+from mlops_assets.domain.errors import StorageError, TableInputError
 from mlops_assets.domain.ports import Lake, Manifest, PartitionId, PartitionWriter
 
 
@@ -23,12 +23,20 @@ class LakeUntil:
 
     def manifest(self, partition: PartitionId) -> Manifest | None:
         """Return what is published, or None; nothing is of a later day."""
-        is_later = partition.day is not None and partition.day > self.last_day
-        return None if is_later else self.lake.manifest(partition)
+        return None if self._is_later(partition) else self.lake.manifest(partition)
 
     def path(self, partition: PartitionId, role: str = "data") -> Path:
-        """Return the published file of this role."""
+        """Return the published file of this role. Raises TableInputError for a later day."""
+        if self._is_later(partition):
+            raise TableInputError(
+                f"{partition} has no published {role} file as of {self.last_day}",
+                expected=f"a day up to {self.last_day}",
+                remedy="ask for an earlier day, or read the lake itself",
+            )
         return self.lake.path(partition, role)
+
+    def _is_later(self, partition: PartitionId) -> bool:
+        return partition.day is not None and partition.day > self.last_day
 
     def days(self, table: str, segment: str) -> list[dt.date]:
         """Return the published days up to the last, in order."""

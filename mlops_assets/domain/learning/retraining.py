@@ -35,6 +35,7 @@ class DayVerdict:
         first_marked_day: oldest day that counts for the shift.
         since_day: evidence counted from this day on, because of an earlier retraining.
         reasons: sentences for people.
+        kind: of the verdict, for people: nothing is decided by it here.
     """
 
     day: dt.date
@@ -43,6 +44,7 @@ class DayVerdict:
     first_marked_day: dt.date | None = None
     since_day: dt.date | None = None
     reasons: tuple[str, ...] = ()
+    kind: str = "healthy"
 
 
 @dataclass(frozen=True)
@@ -149,10 +151,21 @@ def plan_retraining(
     unanswered = [shift for shift in shifts if not is_answered(shift, decisions)]
     if not unanswered:
         last = max((shift.detected_day for shift in shifts), default=None)
-        reason = f"the shift of {last} is answered" if last else "no behaviour shift"
+        reason = f"the shift of {last} is answered" if last else _describe_calm(policy.monitors, history)
         return RetrainingPlan(slot, False, reason)
     shift = max(unanswered, key=lambda one: one.detected_day)
     return _plan_attempt(slot, shift, policy, first_attempt_day(shift, corpus, model), history)
+
+
+def _describe_calm(monitors: Sequence[str], history: SlotHistory) -> str:
+    """Say what the newest verdicts are instead of a shift, if there is something to say."""
+    newest = [(name, verdicts[-1]) for name in monitors if (verdicts := history.verdicts.get(name))]
+    found = [
+        f"{name} says {one.kind.replace('_', ' ')} of {one.day}: {'; '.join(one.reasons)}"
+        for name, one in newest
+        if one.kind != "healthy"
+    ]
+    return ", ".join(["no behaviour shift", *found])
 
 
 def _plan_attempt(

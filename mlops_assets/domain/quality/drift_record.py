@@ -36,4 +36,5 @@ def read_verdict(day: dt.date, facts: Mapping[str, Any]) -> DayVerdict:
         first_marked_day=dt.date.fromisoformat(min(marked)) if marked else None,
         since_day=dt.date.fromisoformat(since) if since else None,
         reasons=tuple(verdict["reasons"]),
+        kind=verdict["kind"],
     )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mlops_assets.domain.hashing import stable_hash
@@ -35,6 +38,8 @@ NEXT_DAY = AS_OF_DAY + dt.timedelta(days=1)
 TABLE = "etl/subscriber_features"
 STAMPS = {"git_commit": "f" * 40, "dagster_run_id": "run-7", "config_sha256": "c" * 64}
 DECIDED = dt.datetime(2026, 3, 8, 12, tzinfo=dt.UTC)
+KB_PER_MB = 1024.0
+NO_FAULT: Mapping[str, int] = MappingProxyType({})
 GATE = {"min_holdout_rows": 50, "min_holdout_positives": 10}
 
 
@@ -70,12 +75,14 @@ class SmallWorld:
         self.engine = DuckDbEngine(1, "200MB", self.root / "spill", [self.root])
 
     def publish_corpus(
-        self, *, seed: int = 0, one_class_in: str = "", wrong_unit_in: tuple[str, ...] = ()
+        self, *, seed: int = 0, one_class_in: str = "", wrong_units_in: Mapping[str, int] = NO_FAULT
     ) -> Manifest:
         """Publish 300 rows a part.
 
-        `one_class_in` names a part in which nothing ever happens, `wrong_unit_in` parts in which usage of every
-        second row is 1,024 times too large.
+        Args:
+            seed: of the rows.
+            one_class_in: a part in which nothing ever happens.
+            wrong_units_in: by part, how many of its last rows hold volumes in KB that are labelled as MB.
         """
         tables = []
         for number, (part, day) in enumerate(PART_DAYS.items()):
@@ -83,14 +90,16 @@ class SmallWorld:
             if part == one_class_in:
                 labels = pa.array(np.zeros(300, dtype=np.int64))
                 rows = rows.set_column(rows.schema.get_field_index("label"), "label", labels)
-            if part in wrong_unit_in:
-                usage = rows["usage_mb"].to_numpy(zero_copy_only=False) * np.tile([1.0, 1024.0], 150)
-                place = rows.schema.get_field_index("usage_mb")
-                rows = rows.set_column(place, "usage_mb", pa.array(usage, from_pandas=True))
+            if wrong := wrong_units_in.get(part):
+                factors = np.where(np.arange(300) < 300 - wrong, 1.0, KB_PER_MB)
+                volumes = pc.multiply(rows["usage_mb"], pa.array(factors))
+                rows = rows.set_column(rows.schema.get_field_index("usage_mb"), "usage_mb", volumes)
             rows = rows.append_column("as_of_day", pa.array([day] * 300, pa.date32()))
             tables.append(rows.append_column("split", pa.array([part] * 300)))
         partition = make_request().partition
-        with self.lake.write(partition, stable_hash(["corpus", seed, one_class_in, wrong_unit_in])) as writer:
+        with self.lake.write(
+            partition, stable_hash(["corpus", seed, one_class_in, dict(wrong_units_in)])
+        ) as writer:
             target = writer.file("data")
             pq.write_table(pa.concat_tables(tables), target)
             parts = count_parts(target, is_binary=True)
