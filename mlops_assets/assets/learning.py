@@ -194,9 +194,8 @@ def _build_champion(
         key=key,
         description=(
             f"Decision on the newest challenger of {model}: both models on the same holdout, thresholds from the "
-            "configuration, entry in the promotion ledger.\n\nGrain: one decision per segment. "
-            "Freshness: with each training. Where a person has to approve, it says so until that is done. "
-            "On failure: nothing is promoted."
+            "configuration, entry in the promotion ledger.\n\nGrain: one decision per segment. Freshness: with each "
+            "training. Where a person has to approve, it says so until that is done. On failure: nothing is promoted."
         ),
         group_name=use_case,
         owners=owners_of(segments),
