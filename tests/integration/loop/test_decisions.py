@@ -25,6 +25,8 @@ from tests.integration.command_line import CommandLine, Told
 from tests.integration.loop.conftest import LAST_RUN_DAY, Loop
 from tests.integration.small_operator import READY_DAY, slot_in
 
+pytestmark = pytest.mark.slow  # each test trains, or runs days
+
 SLOT = slot_in("cl")
 WHERE = ("churn", "churn_risk", "--segment", "cl")
 BO = ("--by", "Bo", "--note", "looks right")
@@ -169,7 +171,6 @@ def test_refusals_are_said_and_change_nothing(operator: Operator, pending: Ledge
     assert operator.ledger.history(SLOT) == before
 
 
-@pytest.mark.slow
 def test_config_in_no_repository_needs_a_waiver_for_a_second_person(
     operator: Operator, pending: LedgerEntry
 ) -> None:
@@ -197,7 +198,6 @@ def test_cut_ledger_is_said_by_every_command(operator: Operator) -> None:
         assert "good copy" in told.err
 
 
-@pytest.mark.slow
 def test_job_decides_and_sensor_follows_up(operator: Operator, pending: LedgerEntry, replay: Replay) -> None:
     workspace = operator.workspace()
     definitions, instance = workspace.definitions, replay.instance
@@ -252,7 +252,6 @@ class TestReproduce:
         assert sorted((operator.home / "lake" / "corpus").rglob("*")) == before
         assert not list((operator.home / "tmp").glob("reproduce-*"))
 
-    @pytest.mark.slow
     def test_later_version_with_a_champion_before_it(self, operator: Operator) -> None:
         operator.change(features=_other_features(operator))
         assert operator.train().previous_version == "1"
@@ -260,7 +259,6 @@ class TestReproduce:
         assert record(told)["corpus"]["is_same"], told
         assert told.status == 0, told
 
-    @pytest.mark.slow
     def test_changed_table_and_configuration_are_named(self, operator: Operator) -> None:
         lake = LocalLake(operator.home / "lake")
         partition = PartitionId("etl/subscriber_features", "cl", READY_DAY - dt.timedelta(days=8))
