@@ -1,18 +1,16 @@
 """Sensor: behaviour has moved for good, retrain the use cases and segments that it touches.
 
-Belongs here: turning retraining plans into run requests. Does not belong here: when a slot is due
+Belongs here: evaluating retraining plans. Does not belong here: when a slot is due
 (domain.learning.retraining), or first trainings.
 """
-
-from collections.abc import Iterator
 
 import dagster as dg
 
 from mlops_assets.config import names
 from mlops_assets.config.models import ProjectConfig
 from mlops_assets.config.run_plan import plan_retrainings
-from mlops_assets.domain.learning.retraining import RetrainingPlan
 from mlops_assets.domain.ports import Lake, PromotionLedger
+from sensors.training_requests import answer_plans
 
 
 def build_drift_sensors(config: ProjectConfig) -> list[dg.SensorDefinition]:
@@ -42,23 +40,6 @@ def _build_sensor(config: ProjectConfig, use_case: str) -> dg.SensorDefinition:
         ledger: dg.ResourceParam[PromotionLedger],
     ) -> dg.SensorResult | dg.SkipReason:
         plans = [plan for plan in plan_retrainings(config, lake, ledger) if plan.slot.use_case == use_case]
-        requests = list(_requests(plans))
-        if not requests:
-            return dg.SkipReason("; ".join(f"{p.slot.model} {p.slot.segment}: {p.reason}" for p in plans))
-        return dg.SensorResult(run_requests=requests)
+        return answer_plans(plans)
 
     return drift
-
-
-def _requests(plans: list[RetrainingPlan]) -> Iterator[dg.RunRequest]:
-    # One run trains all models of a segment, so the first due model speaks for the segment.
-    seen: set[str] = set()
-    for plan in plans:
-        if plan.is_due and plan.shift and plan.as_of_day and plan.slot.segment not in seen:
-            seen.add(plan.slot.segment)
-            tags = {
-                names.TAG_REASON: plan.reason,
-                names.TAG_AS_OF_DAY: plan.as_of_day.isoformat(),
-                names.TAG_SHIFT: f"{plan.shift.monitor}/{plan.shift.detected_day}",
-            }
-            yield dg.RunRequest(run_key=plan.run_key, partition_key=plan.slot.segment, tags=tags)

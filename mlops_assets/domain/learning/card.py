@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlops_assets.domain.learning.bundle import Scorer
-from mlops_assets.domain.learning.metrics import METRICS, measure_all, measure_standard_error
+from mlops_assets.domain.learning.metrics import METRICS, measure_all, measure_interval
 from mlops_assets.domain.learning.spec import BusinessSpec, EventLabel, ModelSpec
 from mlops_assets.domain.learning.splits import PARTS
 from mlops_assets.domain.learning.training import Challenger
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 CARD_VERSION = "3"  # to be raised when a card shows something else for the same decision
 RELIABILITY_BINS = 10
-INTERVAL_WIDTH = 1.96  # standard errors on each side of a 95 % interval
 
 
 @dataclass(frozen=True)
@@ -166,17 +165,15 @@ def _metrics(sources: CardSources, predictions: NDArray[np.float64]) -> list[Met
     for name, value in measure_all(spec.task, y, predictions, spec.quantile).items():
         if name not in METRICS or not np.isfinite(value):
             continue
-        error = INTERVAL_WIDTH * measure_standard_error(
-            name, y, predictions, seed=spec.seed, quantile=spec.quantile
-        )
+        low, high = measure_interval(name, value, y, predictions, seed=spec.seed, quantile=spec.quantile)
         has_champion = name == spec.metric and sources.entry.previous_version is not None
         notes.append(
             MetricNote(
                 name=name,
                 unit=METRICS[name].unit,
                 value=value,
-                low=value - error if np.isfinite(error) else None,
-                high=value + error if np.isfinite(error) else None,
+                low=low,
+                high=high,
                 champion_value=baseline.get("metric") if has_champion else None,
                 is_higher_better=METRICS[name].is_higher_better,
             )

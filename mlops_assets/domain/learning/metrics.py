@@ -7,6 +7,7 @@ Belongs here: name, tasks and direction of each metric. Does not belong here: th
 from __future__ import annotations
 
 import difflib
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _CLASS_TASKS: frozenset[Task] = frozenset({"binary", "multiclass"})
 _BINARY: frozenset[Task] = frozenset({"binary"})
 _NUMBER_TASKS: frozenset[Task] = frozenset({"regression", "quantile"})
+_INTERVAL_WIDTH = 1.96  # standard errors on each side of a 95 % interval
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,20 @@ def measure_standard_error(
     drawn = bootstrap([EVALUATORS[name](y, predictions, quantile)], np.arange(len(y)), rounds, seed)[0]
     finite = drawn[np.isfinite(drawn)]
     return float(finite.std(ddof=1)) if len(finite) > 1 else float("nan")
+
+
+def measure_interval(
+    name: str,
+    value: float,
+    y: NDArray[np.float64],
+    predictions: NDArray[np.float64],
+    *,
+    seed: int,
+    quantile: float | None,
+) -> tuple[float | None, float | None]:
+    """Return the ends of a metric's 95 % interval, by its bootstrap standard error; None where that is undefined."""
+    error = _INTERVAL_WIDTH * measure_standard_error(name, y, predictions, seed=seed, quantile=quantile)
+    return (value - error, value + error) if math.isfinite(error) else (None, None)
 
 
 def measure_calibration_error(

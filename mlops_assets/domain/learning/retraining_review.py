@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from mlops_assets.domain.learning.bundle import Scorer
-from mlops_assets.domain.learning.card import INTERVAL_WIDTH, describe_decision
+from mlops_assets.domain.learning.card import describe_decision
 from mlops_assets.domain.learning.dataset import Dataset
 from mlops_assets.domain.learning.explanation import find_important, normalise_importances
 from mlops_assets.domain.learning.exposure import find_seen_rows
-from mlops_assets.domain.learning.metrics import METRICS, measure_all, measure_standard_error
+from mlops_assets.domain.learning.metrics import METRICS, measure_all, measure_interval
 from mlops_assets.domain.learning.spec import ModelSpec
 from mlops_assets.domain.ports import Lake, LedgerEntry, PartitionId
 from mlops_assets.domain.quality.monitor_tables import FEATURES, monitor_table
@@ -118,11 +118,10 @@ def _measure(scorer: Scorer, holdout: Dataset, spec: ModelSpec) -> dict[str, Mea
     measured = {}
     for name, value in found.items():
         if name in METRICS and np.isfinite(value):
-            error = INTERVAL_WIDTH * measure_standard_error(
-                name, holdout.y, predictions, seed=spec.seed, quantile=spec.quantile
+            low, high = measure_interval(
+                name, value, holdout.y, predictions, seed=spec.seed, quantile=spec.quantile
             )
-            ends = {"low": value - error, "high": value + error} if np.isfinite(error) else {}
-            measured[name] = Measured(value=value, **ends)
+            measured[name] = Measured(value=value, low=low, high=high)
     return measured
 
 
