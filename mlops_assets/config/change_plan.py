@@ -18,7 +18,9 @@ from mlops_assets.domain.ports import ModelSlot
 
 Action = Literal["added", "removed", "changed"]
 # What a change means for a model of one segment; the first two need a training to take effect.
-Effect = Literal["corpus", "model", "gate", "business", "approval", "retraining", "scoring", "people"]
+Effect = Literal[
+    "corpus", "model", "gate", "business", "approval", "retraining", "scoring", "offers", "people"
+]
 NEEDS_TRAINING: frozenset[Effect] = frozenset({"corpus", "model"})
 _EFFECT_OF_FIELD: Mapping[str, Effect] = {
     "name": "people",
@@ -30,6 +32,7 @@ _EFFECT_OF_FIELD: Mapping[str, Effect] = {
     "score_daily": "scoring",
     "approval": "approval",
     "retraining": "retraining",
+    "offers": "offers",
 }
 _EFFECT_OF_MODEL_FIELD: Mapping[str, Effect] = {
     "task": "corpus",

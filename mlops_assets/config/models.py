@@ -27,6 +27,7 @@ from mlops_assets.domain.learning.approval import ApprovalSpec
 from mlops_assets.domain.learning.spec import CorpusSpec, ModelSpec, RetrainingSpec
 from mlops_assets.domain.mail_address import MailAddress
 from mlops_assets.domain.model_base import Record
+from mlops_assets.domain.offers.offers_spec import OffersSpec
 from mlops_assets.domain.quality.spec import MonitorSpec
 
 # Plain names joined by "/": neither absolute nor "..", by construction.
@@ -44,7 +45,7 @@ class UseCase(Record):
 
     `segment_by: geography` trains one model per geography that lists the use case, `none` a single one
     (segment `all`). `score_daily` lets the champion score every active row of each day. `approval` says who makes a
-    challenger the champion once it has passed the gate.
+    challenger the champion once it has passed the gate. `offers` is for use cases that decide about offers.
     """
 
     name: Name
@@ -57,6 +58,7 @@ class UseCase(Record):
     corpus: CorpusSpec
     retraining: RetrainingSpec = RetrainingSpec()
     models: dict[Name, ModelSpec] = Field(min_length=1)
+    offers: OffersSpec | None = None
 
 
 class UseCaseDefaults(Record):
