@@ -112,7 +112,7 @@ def _description(contract: FeedContract) -> str:
     return (
         f"{contract.description}\n\nGrain: one row per {grain}. Freshness: "
         f"{contract.arrival_deadline_hours} hours after "
-        "the end of the day. On failure: the geography concerned is left out of everything downstream, "
+        "the start of the day. On failure: the geography concerned is left out of everything downstream, "
         "the others go on."
     )
 

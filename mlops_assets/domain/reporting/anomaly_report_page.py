@@ -240,7 +240,7 @@ def list_commands(report: AnomalyReport) -> list[tuple[str, str]]:
                 (f"mlops feeds show {feed.feed} {where}", "what was found, and what is suspected")
             )
         if feed.status == "held":
-            release = f"mlops feeds release {feed.feed} {where}"
+            release = f'mlops feeds release {feed.feed} {where} --by YOUR_NAME --note "WHY IT IS RIGHT"'
             commands.append((release, "use the delivery after all"))
     return commands
 

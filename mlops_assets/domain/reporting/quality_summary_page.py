@@ -127,7 +127,10 @@ def list_commands(summary: QualitySummary) -> list[tuple[str, str]]:
     if summary.held:
         commands += [
             ("mlops feeds show FEED GEOGRAPHY DAY", "what was found, and what is suspected"),
-            ("mlops feeds release FEED GEOGRAPHY DAY", "use a held delivery after all"),
+            (
+                'mlops feeds release FEED GEOGRAPHY DAY --by YOUR_NAME --note "WHY IT IS RIGHT"',
+                "use a held delivery after all",
+            ),
         ]
     return commands
 
