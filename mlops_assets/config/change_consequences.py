@@ -36,6 +36,7 @@ def tell_consequences(plan: ChangePlan, after: ProjectConfig) -> list[str]:
         ),
         ("retraining", _always(f"drift of {_WHERE} is answered by the new policy from the next day on")),
         ("scoring", _tell_scoring),
+        ("offers", _tell_offers),
         ("people", _always(f"texts, owner or recipients of {_WHERE} change")),
     ]
     changed = [change for change in plan.slots if change.action == "changed"]
@@ -77,13 +78,18 @@ def _tell_first_champion(change: SlotChange, after: ProjectConfig) -> str:
     from mlops_assets.domain.learning.splits import first_trainable_day
 
     settings = after.use_cases[change.slot.use_case][change.slot.segment]
+    who = "the gate" if settings.approval.mode == "auto" else "a person, after the gate,"
+    if change.slot.model not in settings.models:
+        return (
+            f"first policy of {_WHERE}: trained once every model of its state has a champion; {who} decides, and no "
+            "offer is made before"
+        )
     split, label = settings.corpus.split, settings.models[change.slot.model].label
     when = "once its snapshot is delivered"
     if isinstance(split, TimeSplit):
         horizon_days = label.horizon_days if isinstance(label, EventLabel) else 0
         ready = first_trainable_day(_ANY_DAY, horizon_days, split, settings.corpus.min_history_days)
         when = f"after {(ready - _ANY_DAY).days + 1} days of data"
-    who = "the gate" if settings.approval.mode == "auto" else "a person, after the gate,"
     return f"first champion of {_WHERE}: trained by itself {when} unless the ledger names one; {who} decides"
 
 
@@ -116,6 +122,27 @@ def _tell_scoring(change: SlotChange) -> str:
     return (
         f"{_WHERE}: {'scored every day from the next one on' if one.after else 'not scored daily any more'}"
     )
+
+
+def _tell_offers(change: SlotChange) -> str:
+    """Say when each part of `offers` counts: a policy knows the choices and the state that it was trained with."""
+    parts = {one.path[1:3] for one in change.settings if one.path[0] == "offers"}
+    names = {part[0] for part in parts}
+    sentences = []
+    if {("catalogue", "plans"), ("catalogue", "eligible")} & parts:
+        sentences.append(
+            f"{_WHERE}: who may be offered what changes with the next day's offers; a new plan or discount is "
+            "offered once a policy trained with it is promoted"
+        )
+    if {("catalogue", rule) for rule in ("contact_policy", "budget", "fairness")} & parts:
+        sentences.append(f"{_WHERE}: contacts and budget follow the new limits from the next day's offers on")
+    if "exploration" in names:
+        sentences.append(f"{_WHERE}: control group and random offers are drawn anew by the next day's offers")
+    if names & {"state", "agent", "simulator_check"}:
+        sentences.append(f"{_WHERE}: simulator and policies are made anew with the next training of the agent")
+    if "gate" in names:
+        sentences.append(f"the next decision about the policy of {_WHERE} is taken by the new gate")
+    return "; ".join(sentences)
 
 
 def _tell_feeds(plan: ChangePlan, after: ProjectConfig) -> Iterator[str]:

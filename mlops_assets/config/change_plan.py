@@ -185,15 +185,20 @@ def _compare_slots(before: ProjectConfig, after: ProjectConfig) -> Iterable[Slot
 
 
 def _slot_settings(config: ProjectConfig) -> dict[ModelSlot, dict[str, Any]]:
+    """Return what each slot depends on; the agent of a use case is a slot of its own beside its models."""
     found: dict[ModelSlot, dict[str, Any]] = {}
     for use_case, segments in config.use_cases.items():
         for segment, settings in segments.items():
             plain = settings.model_dump(mode="json")
-            models = plain.pop("models")
+            models, offers = plain.pop("models"), plain.pop("offers")
             found |= {
                 ModelSlot(use_case, model, segment): {**plain, "models": {model: spec}}
                 for model, spec in models.items()
             }
+            if offers is not None:
+                offers["catalogue"]["plans"] = {one["plan_code"]: one for one in offers["catalogue"]["plans"]}
+                slot = ModelSlot(use_case, offers["agent"]["name"], segment)
+                found[slot] = {"approval": plain["approval"], "offers": offers}
     return found
 
 

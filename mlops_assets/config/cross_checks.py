@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from mlops_assets.config.label_checks import check_label
 from mlops_assets.config.loader import Findings, segment_source_key
 from mlops_assets.config.models import GeographiesFile, ProjectConfig, UseCase
 from mlops_assets.config.monitor_checks import check_countries, check_monitors
+from mlops_assets.config.offer_checks import check_offers
 from mlops_assets.config.table_names import known_tables, table_columns, unknown
 from mlops_assets.config.yaml_source import YamlSource
 from mlops_assets.domain.errors import ConfigError, PlatformError
@@ -18,7 +20,7 @@ from mlops_assets.domain.features.leakage import check_features
 from mlops_assets.domain.features.table import ColumnDoc
 from mlops_assets.domain.feeds.column_translation import require_conversions
 from mlops_assets.domain.feeds.contract import FeedContract
-from mlops_assets.domain.learning.spec import ColumnLabel, EventLabel, HashSplit, ModelSpec, TimeSplit
+from mlops_assets.domain.learning.spec import ColumnLabel, HashSplit, ModelSpec, TimeSplit
 
 
 def check_across_files(
@@ -40,7 +42,7 @@ def check_across_files(
                 )
             )
         for segment, use_case in segments.items():
-            _check_use_case(config, use_case, sources[segment_source_key(name, segment)], findings)
+            _check_use_case(config, use_case, segment, sources[segment_source_key(name, segment)], findings)
 
 
 def _check_geographies(
@@ -120,7 +122,9 @@ def _check_units(config: ProjectConfig, feed: FeedContract, source: YamlSource, 
                 findings.add(ConfigError(what, where=where, expected=error.expected, remedy=error.remedy))
 
 
-def _check_use_case(config: ProjectConfig, use_case: UseCase, source: YamlSource, findings: Findings) -> None:
+def _check_use_case(
+    config: ProjectConfig, use_case: UseCase, segment: str, source: YamlSource, findings: Findings
+) -> None:
     columns = table_columns(config, use_case.corpus.table)
     if columns is None:
         findings.add(
@@ -136,9 +140,10 @@ def _check_use_case(config: ProjectConfig, use_case: UseCase, source: YamlSource
     _check_retraining(config, use_case, source, findings)
     for name, model in use_case.models.items():
         at: tuple[str | int, ...] = ("models", name)
-        _check_label(config, use_case, model, at, columns, source, findings)
+        check_label(config, use_case, model, at, columns, source, findings)
         _check_features(use_case, model, at, columns, source, findings)
         _check_algorithms(model, at, source, findings)
+    check_offers(config, use_case, segment, columns, source, findings)
 
 
 def _check_retraining(
@@ -191,76 +196,6 @@ def _check_split_fits_table(
                 where=source.where(("corpus", "split")),
                 remedy="use `split: {kind: time}`",
             )
-        )
-
-
-def _check_label(  # noqa: PLR0917 - private, one caller
-    config: ProjectConfig,
-    use_case: UseCase,
-    model: ModelSpec,
-    at: Sequence[str | int],
-    columns: Mapping[str, ColumnDoc],
-    source: YamlSource,
-    findings: Findings,
-) -> None:
-    label = model.label
-    if isinstance(label, EventLabel):
-        known = table_columns(config, label.table)
-        if known is None:
-            findings.add(
-                unknown("table", label.table, known_tables(config), source.where((*at, "label", "table")))
-            )
-        elif use_case.corpus.entity_key not in known:
-            findings.add(
-                unknown(
-                    f"column of {label.table}",
-                    use_case.corpus.entity_key,
-                    known,
-                    source.where((*at, "label", "table")),
-                )
-            )
-        elif label.table == use_case.corpus.table:
-            findings.add(
-                ConfigError(
-                    "the label is an event of the corpus table itself",
-                    where=source.where((*at, "label", "table")),
-                    remedy="name the table that holds the events",
-                )
-            )
-        else:
-            _check_outcome(label, at, known, source, findings)
-    if isinstance(label, ColumnLabel) and label.column not in columns:
-        findings.add(
-            unknown(
-                f"column of {use_case.corpus.table}",
-                label.column,
-                columns,
-                source.where((*at, "label", "column")),
-            )
-        )
-
-
-def _check_outcome(
-    label: EventLabel,
-    at: Sequence[str | int],
-    known: Mapping[str, ColumnDoc],
-    source: YamlSource,
-    findings: Findings,
-) -> None:
-    """What a label counts or sums must be columns of its table."""
-    what = f"column of {label.table}"
-    for column in label.where:
-        if column not in known:
-            findings.add(unknown(what, column, known, source.where((*at, "label", "where", column))))
-    if label.value is None:
-        return
-    where = source.where((*at, "label", "value"))
-    if label.value not in known:
-        findings.add(unknown(what, label.value, known, where))
-    elif known[label.value].type not in {"integer", "decimal"}:
-        kind = known[label.value].type
-        findings.add(
-            ConfigError(f"{label.value} is a {kind} column", where=where, expected="a number to sum")
         )
 
 

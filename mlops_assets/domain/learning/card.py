@@ -127,9 +127,21 @@ def _corpus(sources: CardSources) -> CorpusNote:
 
 def _describe_outcome(label: EventLabel) -> str:
     what = f"sum of {label.value} over the rows" if label.value else "a row"
-    values = "; ".join(f"{name} one of {', '.join(values)}" for name, values in label.where.items())
-    where = f" with {values}" if values else ""
-    return f"{what} in {label.table}{where} within {label.horizon_days} days"
+    if label.days_until_first:
+        what = f"days until the first row, {label.horizon_days} without any,"
+    where = _with_values(label.where)
+    text = f"{what} in {label.table}{where} within {label.horizon_days} days"
+    if label.given is None:
+        return text
+    least = [f"{name} at least {number:g}" for name, number in label.given.at_least.items()]
+    wanted = "; ".join([_with_values(label.given.one_of).removeprefix(" with "), *least]).removeprefix("; ")
+    return f"{text}, of those with a row there{f' with {wanted}' if wanted else ''}"
+
+
+def _with_values(one_of: Mapping[str, Sequence[str]]) -> str:
+    """Return ` with <column> one of <values>`, or nothing."""
+    text = "; ".join(f"{name} one of {', '.join(values)}" for name, values in one_of.items())
+    return f" with {text}" if text else ""
 
 
 def _excluded(facts: Mapping[str, Any]) -> dict[str, int]:

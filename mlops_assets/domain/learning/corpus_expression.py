@@ -5,6 +5,7 @@ Belongs here: the expression and its SQL. Does not belong here: which partitions
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -124,25 +125,52 @@ def _with_event_label(shape: CorpusShape, label: EventLabel) -> ir.Table:
         rows = rows.anti_join(removed, _same_entity_and_day(shape, rows.as_of_day, rows, removed))
     found = _outcomes(shape, label)
     joined = rows.left_join(found, [rows[key] == found.event_key, rows.as_of_day == found.event_as_of_day])
-    value = joined.outcome.fill_null(0) if label.value else joined.event_key.notnull().cast("int64")
-    return joined.select(key, "as_of_day", *shape.columns, label=value)
+    if label.given is not None:
+        joined = joined.filter(joined.event_key.notnull())
+    return joined.select(key, "as_of_day", *shape.columns, label=_label_value(joined.outcome, label))
+
+
+def _label_value(outcome: ir.Value, label: EventLabel) -> ir.Value:
+    """Return the label of an entity whose outcome is null if nothing happened."""
+    if label.days_until_first:
+        return outcome.fill_null(float(label.horizon_days))
+    return outcome.fill_null(0) if label.value else outcome.notnull().cast("int64")
 
 
 def _outcomes(shape: CorpusShape, label: EventLabel) -> ir.Table:
-    """Return one row per entity and as-of day on which something happened in the label's window."""
+    """Return one row per entity and as-of day with rows in the label's window; null if none fits `where`."""
     import ibis
 
     key = shape.corpus.entity_key
     stored = ibis.Schema.from_pyarrow(shape.event_schema)
     used = dict.fromkeys([key, *label.columns])
     events = ibis.table({**{name: stored[name] for name in used}, "file_day": "date"}, name="events")
-    for name, values in label.where.items():
-        events = events.filter(events[name].cast("string").isin(values))
+    if label.given is not None:
+        events = events.filter(_fits(events, label.given.one_of), _reaches(events, label.given.at_least))
     windows = ibis.table({"event_day": "date", "as_of_day": "date"}, name="label_windows")
     inside = events.join(windows, events.file_day == windows.event_day)
-    outcome = inside[label.value].cast("float64") if label.value else ibis.literal(1.0)
-    named = inside.select(event_key=key, event_as_of_day="as_of_day", outcome=outcome)
-    return named.group_by("event_key", "event_as_of_day").aggregate(outcome=named.outcome.sum())
+    if label.days_until_first:
+        outcome = inside.event_day.delta(inside.as_of_day, unit="day").cast("float64")
+    else:
+        outcome = inside[label.value].cast("float64") if label.value else ibis.literal(1.0)
+    counted = ibis.ifelse(_fits(inside, label.where), outcome, ibis.null("float64"))
+    named = inside.select(event_key=key, event_as_of_day="as_of_day", outcome=counted)
+    merged = named.outcome.min() if label.days_until_first else named.outcome.sum()
+    return named.group_by("event_key", "event_as_of_day").aggregate(outcome=merged)
+
+
+def _fits(rows: ir.Table, one_of: Mapping[str, Sequence[str]]) -> ir.Value:
+    """Return whether each row's columns have one of the given values."""
+    import ibis
+
+    conditions = [rows[name].cast("string").isin(values) for name, values in one_of.items()]
+    return ibis.and_(*conditions)
+
+
+def _reaches(rows: ir.Table, at_least: Mapping[str, float]) -> ir.Value:
+    import ibis
+
+    return ibis.and_(*(rows[name] >= least for name, least in at_least.items()))
 
 
 def _sampled(rows: ir.Table, corpus: CorpusSpec) -> ir.Table:

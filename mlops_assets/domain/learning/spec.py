@@ -6,6 +6,7 @@ here: reading YAML (mlops_assets.config) or doing the work (corpus, leaderboard,
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -48,29 +49,64 @@ class HashSplit(Record):
     seed: int = Field(0, ge=0)
 
 
+class RowCondition(Record):
+    """Which rows of a label's table are meant: columns with one of some values, and columns with at least a number."""
+
+    one_of: dict[ColumnName, list[str]] = {}
+    at_least: dict[ColumnName, float] = {}
+
+    @model_validator(mode="after")
+    def _values_given(self) -> RowCondition:
+        _require_values("one_of", self.one_of)
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the table that the condition reads."""
+        return (*self.one_of, *self.at_least)
+
+
 class EventLabel(Record):
     """What happens to the entity within (as_of, as_of + horizon_days], by the rows of `table`.
 
     Without `value`, 1 if there is a row, else 0 (task binary); with it, the sum of that column over the rows, 0
-    without any (regression, quantile). `where` lets only rows count whose columns have one of the given values.
+    without any (regression, quantile). With `days_until_first`, the days from the as-of day to the first row,
+    `horizon_days` without any: a mean restricted to the horizon (regression, quantile).
+
+    `where` lets only rows count whose columns have one of the given values. With `given`, only entities with a row
+    that fits it have a label at all, and no other row counts: what people answer is learned from those asked.
     """
 
     kind: Literal["event"] = "event"
     table: TableKey
     horizon_days: int = Field(ge=1, le=400)
     where: dict[ColumnName, list[str]] = {}
+    given: RowCondition | None = None
     value: ColumnName | None = None
+    days_until_first: bool = False
 
     @model_validator(mode="after")
-    def _values_given(self) -> EventLabel:
-        if empty := sorted(name for name, values in self.where.items() if not values):
-            raise ValueError(f"`where` names no value of {', '.join(empty)}")
+    def _is_one_question(self) -> EventLabel:
+        _require_values("where", self.where)
+        if self.value and self.days_until_first:
+            raise ValueError("`value` and `days_until_first` are two labels; a model has one")
         return self
+
+    @property
+    def is_number(self) -> bool:
+        """Whether the label is a number rather than yes or no."""
+        return self.value is not None or self.days_until_first
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of the table that the label reads, beside the entity's key."""
-        return tuple(dict.fromkeys([*self.where, *([self.value] if self.value else [])]))
+        given = self.given.columns if self.given else ()
+        return tuple(dict.fromkeys([*given, *self.where, *([self.value] if self.value else [])]))
+
+
+def _require_values(key: str, conditions: Mapping[str, Sequence[str]]) -> None:
+    if empty := sorted(name for name, values in conditions.items() if not values):
+        raise ValueError(f"`{key}` names no value of {', '.join(empty)}")
 
 
 class ColumnLabel(Record):
@@ -197,10 +233,11 @@ class ModelSpec(Record):
         if (self.task == "quantile") != (self.quantile is not None):
             raise ValueError("`quantile` goes with task quantile, and only with it")
         if isinstance(self.label, EventLabel):
-            wanted = ("regression", "quantile") if self.label.value else ("binary",)
+            wanted = ("regression", "quantile") if self.label.is_number else ("binary",)
             if self.task not in wanted:
                 raise ValueError(
-                    f"the label is for task {' or '.join(wanted)}, not {self.task}; see `label.value`"
+                    f"the label is for task {' or '.join(wanted)}, not {self.task}; see `label.value` and "
+                    "`label.days_until_first`"
                 )
         if self.business is not None and self.task != "binary":
             raise ValueError("`business` needs task binary")
