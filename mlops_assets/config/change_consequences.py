@@ -139,7 +139,9 @@ def _tell_offers(change: SlotChange) -> str:
     if "exploration" in names:
         sentences.append(f"{_WHERE}: control group and random offers are drawn anew by the next day's offers")
     if names & {"state", "agent", "simulator_check"}:
-        sentences.append(f"{_WHERE}: simulator and policies are made anew with the next training of the agent")
+        sentences.append(
+            f"{_WHERE}: simulator and policies are made anew with the next training of the agent"
+        )
     if "gate" in names:
         sentences.append(f"the next decision about the policy of {_WHERE} is taken by the new gate")
     return "; ".join(sentences)
