@@ -115,10 +115,10 @@ def _check_state_features(
             what = f"state feature {feature!r} of {table}: {error.what}"
             findings.add(ConfigError(what, where=where, expected=error.expected, remedy=error.remedy))
             continue
-        if (what := _feature_problem(feature, columns[feature], scores)) is not None:
-            findings.add(
-                ConfigError(what, where=where, expected="a number not in the state yet", remedy="remove it")
-            )
+        problem = _feature_problem(feature, columns[feature], scores)
+        if problem is not None:
+            expected = "a number that the state does not have yet"
+            findings.add(ConfigError(problem, where=where, expected=expected, remedy="remove it"))
 
 
 def _feature_problem(feature: str, column: ColumnDoc, scores: set[str]) -> str | None:
@@ -149,17 +149,23 @@ def _score_problem(
         )
     if model not in settings.models:
         return unknown(f"model of {owner} in {segment}", model, settings.models, where)
+    return _unusable_score(settings, use_case, reference, where)
+
+
+def _unusable_score(settings: UseCase, use_case: UseCase, reference: str, where: str) -> ConfigError | None:
+    """Return why a model that exists gives no number a day and person, or None."""
+    model = reference.rpartition("/")[2]
     if settings.corpus.entity_key != use_case.corpus.entity_key:
-        what = f"{reference} scores a {settings.corpus.entity_key}"
+        what = f"{reference} scores each {settings.corpus.entity_key}"
         return ConfigError(what, where=where, expected=f"a score of each {use_case.corpus.entity_key}")
     if settings.models[model].task == "multiclass":
         return ConfigError(f"{reference} has a score for each class", where=where, expected="one number")
     if not settings.score_daily:
         return ConfigError(
-            f"{owner} is not scored daily",
+            f"{settings.name} is not scored daily",
             where=where,
             expected="a score of each day",
-            remedy=f"set `score_daily: true` in {owner}, or remove the score",
+            remedy=f"set `score_daily: true` in {settings.name}, or remove the score",
         )
     return None
 

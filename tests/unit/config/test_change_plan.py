@@ -52,7 +52,9 @@ def test_nothing_and_comments_change_nothing(compare: Compare, edit: Edit) -> No
 def test_new_geography_is_a_first_champion(compare: Compare, edit: Edit) -> None:
     edit("geographies.yaml", "geographies:\n", MEXICO)
     plan, consequences = compare()
-    assert [(c.slot, c.action) for c in plan.slots] == [(ModelSlot("churn", "churn_risk", "mx"), "added")]
+    assert {c.action for c in plan.slots} == {"added"}
+    assert {c.slot.segment for c in plan.slots} == {"mx"}
+    assert plan.slots[0].slot == ModelSlot("churn", "churn_risk", "mx")
     assert [(item.kind, item.name, item.action) for item in plan.items if item.kind == "geography"] == [
         ("geography", "mx", "added")
     ]
@@ -62,6 +64,10 @@ def test_new_geography_is_a_first_champion(compare: Compare, edit: Edit) -> None
         "first champion of churn/churn_risk in mx: trained by itself after 36 days"
     )
     assert consequences[0].endswith("the gate decides")
+    assert (
+        "first policy of personalized_offer/offer_agent in mx: trained once every model of its state has a champion; "
+        "the gate decides, and no offer is made before"
+    ) in consequences
     assert any(text.endswith("partitions that are current stay") for text in consequences)
 
 
@@ -83,7 +89,6 @@ def test_new_geography_is_a_first_champion(compare: Compare, edit: Edit) -> None
             False,
             "become manual",
         ),
-        ("owner: team:cust", "score_daily: false\nowner: team:cust", ("scoring",), False, "not scored daily"),
         ("customer-value@op", "loyalty@op", ("people",), False, "recipients"),
     ],
 )
@@ -107,6 +112,73 @@ def test_each_setting_has_its_effect(
     assert says in consequences[0]
 
 
+def test_scores_that_end_are_told(compare: Compare, edit: Edit) -> None:
+    edit("use_cases/churn.yaml", "owner: team:cust", "score_daily: false\nowner: team:cust")
+    edit("use_cases/personalized_offer.yaml", "      - churn/churn_risk\n", "")
+    plan, consequences = compare()
+    churn = [change for change in plan.slots if change.slot.use_case == "churn"]
+    assert [(c.slot.segment, c.effects, c.needs_training) for c in churn] == [
+        (code, ("scoring",), False) for code in ("cl", "pe")
+    ]
+    assert "churn/churn_risk in cl, pe: not scored daily any more" in consequences
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (
+            "plan_code: voice_s, discounts",
+            "plan_code: voice_s, eligible: n_boosters = 0, discounts",
+            "who may be",
+        ),
+        (
+            "      - {plan_code: combo_m, discounts: *discounts}\n",
+            "",
+            "a new plan or discount is offered once",
+        ),
+        (
+            "tenure_days >= 14",
+            "tenure_days >= 21",
+            "who may be offered what changes with the next day's offers",
+        ),
+        ("window_days: 28", "window_days: 21", "follow the new limits from the next day's offers on"),
+        ("contacts_per_day: 20000", "contacts_per_day: 900", "follow the new limits"),
+        ("contact_ratio_max: 1.5", "contact_ratio_max: 1.4", "follow the new limits"),
+        ("epsilon: 0.05", "epsilon: 0.1", "drawn anew by the next day's offers"),
+        ("data_local_mb, n_plans_month1]", "data_local_mb]", "made anew with the next training of the agent"),
+        ("holdout_weeks: 1", "holdout_weeks: 2", "made anew with the next training of the agent"),
+        ("  agent:", "  simulator_check: {min_contacts: 100}\n  agent:", "made anew with the next training"),
+        ("  agent:", "  gate: {min_gain_usd: 0.1}\n  agent:", "taken by the new gate"),
+    ],
+)
+def test_each_part_of_offers_is_told_once_and_of_the_agent(
+    compare: Compare, edit: Edit, old: str, new: str, says: str
+) -> None:
+    edit("use_cases/personalized_offer.yaml", old, new)
+    plan, consequences = compare()
+    assert [(c.slot.model, c.slot.segment, c.effects) for c in plan.slots] == [
+        ("offer_agent", code, ("offers",)) for code in ("cl", "pe")
+    ]
+    assert len(consequences) == 1
+    assert "personalized_offer/offer_agent in cl, pe" in consequences[0]
+    assert says in consequences[0]
+
+
+def test_plans_of_the_catalogue_are_compared_by_code(compare: Compare, edit: Edit) -> None:
+    edit("use_cases/personalized_offer.yaml", "      - {plan_code: combo_m, discounts: *discounts}\n", "")
+    plan, _ = compare()
+    (text,) = [one.text for one in plan.slots[0].settings]
+    assert text.startswith("offers.catalogue.plans.combo_m: ")
+    assert text.endswith("-> nothing")
+
+
+def test_approval_of_a_use_case_covers_its_agent(compare: Compare, edit: Edit) -> None:
+    edit("use_cases/personalized_offer.yaml", "owner: team", "approval: {mode: manual}\nowner: team")
+    plan, consequences = compare()
+    assert {change.effects for change in plan.slots} == {("approval",)}
+    assert any("of personalized_offer/offer_agent in cl, pe become manual" in text for text in consequences)
+
+
 def test_override_touches_its_geography_only(compare: Compare, edit: Edit) -> None:
     edit(
         "geographies.yaml",
@@ -121,9 +193,14 @@ def test_override_touches_its_geography_only(compare: Compare, edit: Edit) -> No
 
 
 def test_geography_that_stops_is_told(compare: Compare, edit: Edit) -> None:
-    edit("geographies.yaml", "usd_per_unit: 0.27\n    use_cases: [churn]", "usd_per_unit: 0.27")
+    edit(
+        "geographies.yaml",
+        "usd_per_unit: 0.27\n    use_cases: [churn, personalized_offer]",
+        "usd_per_unit: 0.27",
+    )
     plan, consequences = compare()
-    assert [(c.slot.segment, c.action) for c in plan.slots] == [("pe", "removed")]
+    assert {(c.slot.segment, c.action) for c in plan.slots} == {("pe", "removed")}
+    assert {c.slot.use_case for c in plan.slots} == {"churn", "personalized_offer"}
     assert "churn/churn_risk in pe: neither trained nor scored any more" in consequences[0]
 
 

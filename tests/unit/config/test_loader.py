@@ -94,8 +94,8 @@ def test_project_configuration_loads(configs: Path) -> None:
         ("geographies.yaml", "America/Lima", "America/Limo", ["unknown time zone"]),
         (
             "geographies.yaml",
-            "use_cases: [churn]",
-            "use_cases: [chrun]",
+            "use_cases: [churn, ",
+            "use_cases: [chrun, ",
             ["unknown use case 'chrun'", "did you mean 'churn'"],
         ),
         (
