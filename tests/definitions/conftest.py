@@ -10,8 +10,8 @@ import pytest
 from mlops_assets.commands.replay import Replay
 from mlops_assets.commands.sandbox import sandbox_arguments
 from mlops_assets.commands.workspace import Workspace
-from mlops_assets.config.loader import load_project
 from mlops_assets.sandbox.simulation import init_sandbox
+from tests.integration.small_operator import churn_project
 
 FIRST_DAY = dt.date(2026, 8, 3)
 
@@ -20,7 +20,7 @@ FIRST_DAY = dt.date(2026, 8, 3)
 def operator_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data root with four delivered days of 300 subscribers; tests copy it before they change it."""
     home = tmp_path_factory.mktemp("operator")
-    workspace = Workspace(home, load_project())
+    workspace = Workspace(home, churn_project())
     init_sandbox(
         **sandbox_arguments(workspace), subscribers=300, first_day=FIRST_DAY, days=4, seed=11, events=[]
     )
@@ -32,7 +32,7 @@ def workspace(operator_home: Path, tmp_path: Path) -> Workspace:
     """A workspace of its own over a copy of the delivered files."""
     home = tmp_path / "home"
     shutil.copytree(operator_home / "landing", home / "landing")
-    return Workspace(home, load_project())
+    return Workspace(home, churn_project())
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ from dataclasses import replace
 import dagster as dg
 import pytest
 
-from mlops_assets.config.loader import load_project
 from mlops_assets.domain.errors import RegistryError
 from mlops_assets.domain.learning.approval import ApprovalSpec, note_terms, resolution_id
 from mlops_assets.domain.ports import LedgerEntry, ModelSlot
 from sensors.approvals import build_approval_sensors
 from tests.fakes.model_registry import FakeModelRegistry
 from tests.fakes.promotion_ledger import FakePromotionLedger
+from tests.integration.small_operator import churn_project
 
 SLOT = ModelSlot("churn", "churn_risk", "cl")
 NOW = dt.datetime.now(dt.UTC)
@@ -60,7 +60,7 @@ class Site:
     def __init__(self) -> None:
         self.ledger, self.registry = FakePromotionLedger(), CountingRegistry()
         self.cursor: str | None = None
-        (self.sensor,) = build_approval_sensors(load_project())
+        (self.sensor,) = build_approval_sensors(churn_project())
 
     def tick(self) -> dg.SensorResult | dg.SkipReason:
         """Evaluate the sensor once."""

@@ -22,7 +22,7 @@ from mlops_assets.domain.ports import LedgerEntry, ModelSlot, PartitionId
 from mlops_assets.domain.quality.drift_verdict import DriftVerdict, VerdictKind
 from mlops_assets.domain.quality.drift_window import DriftFigures
 from sensors.drift import build_drift_sensors
-from tests.integration.small_operator import copy_configs
+from tests.integration.small_operator import churn_project, copy_configs
 
 FIRST_DAY = dt.date(2026, 8, 3)
 SHIFT, DETECTED = 40, 42  # first day that counts for the shift, day on which it is recognised
@@ -122,7 +122,7 @@ class Operator:
 @pytest.fixture
 def operator(tmp_path: Path) -> Operator:
     """Both geographies have a champion since day 30."""
-    found = Operator(Workspace(tmp_path / "home", load_project()))
+    found = Operator(Workspace(tmp_path / "home", churn_project()))
     for geography in ("cl", "pe"):
         found.decide(geography, 30)
     return found
@@ -147,7 +147,7 @@ def test_two_ticks_and_a_tick_after_a_restart_ask_for_the_same_run(operator: Ope
     operator.live_through("cl", DUE, shift=True)
     first, second = operator.requests(), operator.requests()
     operator.deliver("cl", DUE + 1, "behaviour_shift")  # it was down while another day came
-    restarted = Operator(Workspace(operator.workspace.home, load_project())).requests()
+    restarted = Operator(Workspace(operator.workspace.home, churn_project())).requests()
     keys = {request.run_key for request in (*first, *second, *restarted)}
     assert keys == {f"drift/churn.churn_risk.cl/plan_usage-{day(DETECTED)}/{day(DUE)}"}
     assert first[0].tags == second[0].tags == restarted[0].tags
@@ -203,7 +203,7 @@ def test_no_attempt_rests_on_a_day_whose_feeds_are_not_sound(operator: Operator,
 
 
 def test_a_segment_without_champion_is_left_to_its_first_training(tmp_path: Path) -> None:
-    operator = Operator(Workspace(tmp_path / "home", load_project()))
+    operator = Operator(Workspace(tmp_path / "home", churn_project()))
     operator.live_through("cl", DUE, shift=True)
     assert operator.silence() == {"cl": "no champion yet", "pe": "no champion yet"}
 

@@ -47,14 +47,15 @@ def with_second_model(segment: str) -> ProjectConfig:
 
 
 def versions(config: ProjectConfig) -> dict[str, str | None]:
-    """Return the code version of every learned asset."""
+    """Return the code version of every learned asset of the churn use case."""
     days = daily_partitions(config.environment.calendar)
     assets = [
         *build_learning_assets(config),
         *build_score_assets(config, days),
         *build_report_assets(config),
     ]
-    return {asset.key.path[0]: asset.code_versions_by_key[asset.key] for asset in assets}
+    churn = [asset for asset in assets if "churn" in asset.key.path]
+    return {asset.key.path[0]: asset.code_versions_by_key[asset.key] for asset in churn}
 
 
 @pytest.mark.parametrize("segment", ["cl", "pe"])

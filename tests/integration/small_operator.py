@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -19,6 +20,7 @@ import yaml
 from mlops_assets.commands.sandbox import sandbox_arguments
 from mlops_assets.commands.workspace import Workspace
 from mlops_assets.config.loader import PROJECT_CONFIGS, load_project
+from mlops_assets.config.models import ProjectConfig
 from mlops_assets.domain.ports import ModelSlot
 from mlops_assets.sandbox.parameters import BehaviourParameters, ChurnParameters
 from mlops_assets.sandbox.simulation import init_sandbox
@@ -60,8 +62,20 @@ def slot_in(geography: str) -> ModelSlot:
 
 
 def copy_configs(folder: Path) -> Path:
-    """Copy the project's configs to a folder that a test may change."""
-    return Path(shutil.copytree(PROJECT_CONFIGS, folder))
+    """Copy the project's configs to a folder that a test may change, with churn as the only use case."""
+    configs = Path(shutil.copytree(PROJECT_CONFIGS, folder))
+    for path in (configs / "use_cases").glob("*.yaml"):
+        if path.stem not in {"_defaults", "churn"}:
+            path.unlink()
+    geographies = configs / "geographies.yaml"
+    geographies.write_text(re.sub(r"use_cases: \[.*\]", "use_cases: [churn]", geographies.read_text()))
+    return configs
+
+
+def churn_project() -> ProjectConfig:
+    """Return the project with churn as the only use case: most of the platform is the same for all of them."""
+    config = load_project()
+    return config.model_copy(update={"use_cases": {"churn": config.use_cases["churn"]}})
 
 
 def shorten_churn(configs: Path) -> None:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlops_assets.domain.learning.bundle import Scorer
+from mlops_assets.domain.learning.label_text import describe_label
 from mlops_assets.domain.learning.metrics import METRICS, measure_all, measure_interval
-from mlops_assets.domain.learning.spec import BusinessSpec, EventLabel, ModelSpec
+from mlops_assets.domain.learning.spec import BusinessSpec, ModelSpec
 from mlops_assets.domain.learning.splits import PARTS
 from mlops_assets.domain.learning.training import Challenger
 from mlops_assets.domain.ports import LedgerEntry, Manifest
@@ -114,34 +115,14 @@ def _check(check: Mapping[str, Any]) -> CheckResult:
 
 
 def _corpus(sources: CardSources) -> CorpusNote:
-    facts, label = sources.corpus.facts, sources.spec.label
-    text = _describe_outcome(label) if isinstance(label, EventLabel) else f"column {label.column}"
+    facts = sources.corpus.facts
     return CorpusNote(
         table=sources.corpus_table,
-        label=text,
+        label=describe_label(sources.spec.label),
         as_of_days=tuple(_as_of_days(sources.corpus)),
         parts=tuple(_part(name, facts["parts"][name]) for name in PARTS),
         excluded_rows=_excluded(facts),
     )
-
-
-def _describe_outcome(label: EventLabel) -> str:
-    what = f"sum of {label.value} over the rows" if label.value else "a row"
-    if label.days_until_first:
-        what = f"days until the first row, {label.horizon_days} without any,"
-    where = _with_values(label.where)
-    text = f"{what} in {label.table}{where} within {label.horizon_days} days"
-    if label.given is None:
-        return text
-    least = [f"{name} at least {number:g}" for name, number in label.given.at_least.items()]
-    wanted = "; ".join([_with_values(label.given.one_of).removeprefix(" with "), *least]).removeprefix("; ")
-    return f"{text}, of those with a row there{f' with {wanted}' if wanted else ''}"
-
-
-def _with_values(one_of: Mapping[str, Sequence[str]]) -> str:
-    """Return ` with <column> one of <values>`, or nothing."""
-    text = "; ".join(f"{name} one of {', '.join(values)}" for name, values in one_of.items())
-    return f" with {text}" if text else ""
 
 
 def _excluded(facts: Mapping[str, Any]) -> dict[str, int]:

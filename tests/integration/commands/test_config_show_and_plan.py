@@ -97,7 +97,7 @@ def test_plan_ends_with_2_and_says_what_changes(configs: Path, mlops: CommandLin
 def test_plan_tells_assets_that_appear(configs: Path, mlops: CommandLine) -> None:
     text = (configs / "use_cases" / "churn.yaml").read_text().replace("name: churn", "name: leavers")
     (configs / "use_cases" / "leavers.yaml").write_text(text)
-    replace(configs / "geographies.yaml", "use_cases: [churn, ", "use_cases: [churn, leavers, ")
+    replace(configs / "geographies.yaml", "use_cases: [churn]", "use_cases: [churn, leavers]")
     git(configs.parent, "add", "-A")
     git(configs.parent, "commit", "-q", "-m", "leavers")
     told = mlops("config", "plan", "--against", "HEAD~1", "--to", "HEAD", "--json")

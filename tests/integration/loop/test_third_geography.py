@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import shutil
 from pathlib import Path
 
-from mlops_assets.config.loader import PROJECT_CONFIGS
 from mlops_assets.config.run_plan import day_log_partition
 from mlops_assets.domain.features.catalogue import FEATURE_TABLES
 from mlops_assets.domain.ports import PartitionId
@@ -50,9 +50,10 @@ def test_third_geography_by_six_lines(home: Path, tmp_path: Path, mlops: Command
     mlops.use(home, configs)
     assert mlops("run").status == 0
     before = published(home, GEOGRAPHIES)
+    old = Path(shutil.copytree(configs, tmp_path / "old"))
     with (configs / "geographies.yaml").open("a") as file:
         file.write(COLOMBIA)
-    added = changed_lines(PROJECT_CONFIGS, configs)
+    added = changed_lines(old, configs)
     assert len(added) <= 6
     assert all(line.startswith("+") for line in added)
 
