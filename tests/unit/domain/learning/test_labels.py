@@ -182,8 +182,8 @@ def test_values_and_days_of_those_asked(world: FeedWorld) -> None:
                 "given": {"one_of": {"channel": ["sms"]}, "at_least": {"discount_usd_cents": 1}},
             },
             (
-                "a row in feeds/offers_sent with is_accepted one of true within 7 days, among those with a row there with "
-                "channel one of sms; discount_usd_cents at least 1"
+                "a row in feeds/offers_sent with is_accepted one of true within 7 days, among those with a row there "
+                "with channel one of sms; discount_usd_cents at least 1"
             ),
         ),
     ],
