@@ -79,7 +79,7 @@ def replay(home: str, subscribers: int) -> dict[str, Any]:
 
     os.environ["DAGSTER_HOME"] = str(Path(home) / "dagster_home")
     last = _day(DAYS + LATER_DAYS - 1)
-    workspace = Workspace.of_one_process(Path(home), _with_new_plan(load_project())).covering(last)
+    workspace = Workspace.of_one_process(Path(home), _of_churn(load_project())).covering(last)
     arguments = sandbox_arguments(workspace)
     init_sandbox(
         **arguments, subscribers=subscribers, first_day=FIRST_DAY, days=0, seed=_SEED, devices=None,
@@ -96,12 +96,13 @@ def replay(home: str, subscribers: int) -> dict[str, Any]:
     return _tell(workspace)
 
 
-def _with_new_plan(config: ProjectConfig) -> ProjectConfig:
-    """Return the configuration with the code of the plan to come, as a change of it would have added it."""
+def _of_churn(config: ProjectConfig) -> ProjectConfig:
+    """Return the configuration of churn alone, with the code of the plan to come as a change would have added it."""
     moved = config.geographies[MOVED]
     codes = {**moved.plan_codes, "NEW-XL": "data_xl"}
     geographies = {**config.geographies, MOVED: moved.model_copy(update={"plan_codes": codes})}
-    return config.model_copy(update={"geographies": geographies})
+    use_cases = {"churn": config.use_cases["churn"]}
+    return config.model_copy(update={"geographies": geographies, "use_cases": use_cases})
 
 
 def _tell(workspace: Workspace) -> dict[str, Any]:
