@@ -1,7 +1,7 @@
 """How a run executes its steps.
 
 Belongs here: the executor, and which failed steps are tried again. Does not belong here: what is loaded before
-steps fork (preload).
+steps fork (preload), or what a step costs (metering).
 """
 
 import functools
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
+from mlops_assets.assets.metering import StepMeter
 from mlops_assets.config.models import ExecutorConfig
 from mlops_assets.domain.errors import PlatformError
 
@@ -24,7 +25,8 @@ Compute = TypeVar("Compute", bound=Callable[..., Any])
 def retry_if_worthwhile(compute: Compute) -> Compute:
     """Decorate an asset's function: its step is repeated if the error says that another try may succeed.
 
-    A full disk or a lock may pass; a bad file or a wrong setting stays what it is, and fails at once.
+    A full disk or a lock may pass; a bad file or a wrong setting stays what it is, and fails at once. What the
+    successful try cost is noted at its materialisation.
 
     Args:
         compute: takes the context first; below `@dg.asset`.
@@ -33,15 +35,18 @@ def retry_if_worthwhile(compute: Compute) -> Compute:
 
         @functools.wraps(compute)
         def generate(context: dg.AssetExecutionContext, *args: Any, **kwargs: Any) -> Iterator[Any]:
+            meter = StepMeter()
             with _retried(context):
-                yield from compute(context, *args, **kwargs)
+                for result in compute(context, *args, **kwargs):
+                    yield meter.stamp(result)
 
         return generate  # type: ignore[return-value]  # the signature is that of the wrapped function
 
     @functools.wraps(compute)
     def call(context: dg.AssetExecutionContext, *args: Any, **kwargs: Any) -> Any:
+        meter = StepMeter()
         with _retried(context):
-            return compute(context, *args, **kwargs)
+            return meter.stamp(compute(context, *args, **kwargs))
 
     return call  # type: ignore[return-value]  # the signature is that of the wrapped function
 

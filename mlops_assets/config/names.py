@@ -11,6 +11,21 @@ SHARED_GROUP = "shared"
 # What rests on every use case: in a group of its own, so that the lineage reads from left to right.
 OPERATION_GROUP = "operation"
 
+# First part of asset keys, in the order of the data flow.
+STAGES = (
+    "feeds",
+    "etl",
+    "quality",
+    "corpus",
+    "model",
+    "champion",
+    "deployment",
+    "scores",
+    "offers",
+    "reports",
+)
+UTILISATION_TABLE = "reports/utilisation"
+
 DAILY_JOB = "daily_graph"
 TRAINING_JOB = "train_and_promote"
 SNAPSHOT_QUALITY_JOB = "snapshot_quality"
@@ -33,6 +48,8 @@ TAG_QUEUE = "mlops/queue"
 CHECK_DELIVERY = "delivery"
 REFUSED_METADATA = "refused_by_geography"
 STATES_METADATA = "states_by_geography"
+SECONDS_METADATA = "seconds"
+CPU_SECONDS_METADATA = "cpu_seconds"
 CHECK_CONTRACT = "contract"
 CHECK_HEALTH = "feed_health"
 CHECK_FRESHNESS = "freshness"
@@ -85,6 +102,11 @@ def retraining_report_key(use_case: str, model: str) -> list[str]:
     return ["reports", use_case, f"{model}_retraining"]
 
 
+def offer_report_key(use_case: str) -> list[str]:
+    """Asset key of the weekly report on a use case's offers."""
+    return ["reports", use_case, "offer_performance"]
+
+
 def deployment_key(use_case: str, model: str) -> list[str]:
     """Asset key of the deployment of a champion."""
     return ["deployment", use_case, model]
@@ -101,6 +123,11 @@ def follow_up_keys(use_case: str, model: str) -> list[list[str]]:
 def scores_table(use_case: str, model: str) -> str:
     """Lake table of a champion's daily scores."""
     return lake_tables.scores_table(use_case, model)
+
+
+def proposals_table(use_case: str) -> str:
+    """Lake table of the offers that a use case proposes each day; its reconciliation is beside it."""
+    return f"offers/{use_case}/proposals"
 
 
 def training_job(use_case: str) -> str:
