@@ -50,7 +50,7 @@ def draw_importances(shares: Sequence[tuple[str, float]], *, title: str) -> str:
     ordered = _largest_first(shares)
     described = "; ".join(f"{name} {100 * share:.1f} %" for name, share in ordered)
     with _styled(_OF_PAGE):
-        return _to_svg(_draw_bars(ordered, _OF_PAGE), "importances", title, described)
+        return _to_svg(_draw_bars(_as_percents(ordered), _OF_PAGE), "importances", title, described)
 
 
 def draw_importance_change(moves: Sequence[tuple[str, float, float]], *, title: str) -> str:
@@ -70,7 +70,7 @@ def draw_importance_change(moves: Sequence[tuple[str, float, float]], *, title: 
 def draw_importances_png(shares: Sequence[tuple[str, float]], *, title: str) -> bytes:
     """Return the same bar chart as a PNG on white, 2 pixels per point, with `title` above the bars."""
     with _styled(_ON_WHITE):
-        figure = _draw_bars(_largest_first(shares), _ON_WHITE)
+        figure = _draw_bars(_as_percents(_largest_first(shares)), _ON_WHITE)
         figure.suptitle(title, fontsize=10.0)
         stream = io.BytesIO()
         figure.savefig(stream, format="png", dpi=144, metadata={"Software": None})
@@ -92,31 +92,55 @@ def draw_reliability(points: Sequence[tuple[float, float, int]], *, title: str) 
         return _to_svg(_draw_diagonal(points, _OF_PAGE), "reliability", title, described)
 
 
-def draw_shares_by_day(shares: Sequence[tuple[str, float | None]], *, title: str) -> str:
+def draw_amounts(
+    amounts: Sequence[tuple[str, float]], *, unit: str, title: str, name: str = "amounts"
+) -> str:
+    """Return a bar chart of amounts as inline SVG, in their order from the top.
+
+    Args:
+        amounts: what it is, and how much; not negative.
+        unit: of all amounts.
+        title: what a screen reader says first.
+        name: of the drawing; no two of a page may have the same.
+    """
+    described = "; ".join(f"{label} {amount:,.1f} {unit}" for label, amount in amounts)
+    with _styled(_OF_PAGE):
+        return _to_svg(_draw_bars(amounts, _OF_PAGE, f"{{:,.1f}} {unit}"), name, title, described)
+
+
+def draw_shares_by_day(
+    shares: Sequence[tuple[str, float | None]], *, title: str, name: str = "shares-by-day"
+) -> str:
     """Return one column a day as inline SVG; a day without a share is a gap.
 
     Args:
         shares: ISO day and share (0 to 1) or None, in order.
         title: what a screen reader says first.
+        name: of the drawing; no two of a page may have the same.
     """
     described = "; ".join(
         f"{day} not known" if share is None else f"{day} {100 * share:.2f} %" for day, share in shares
     )
     with _styled(_OF_PAGE):
-        return _to_svg(_draw_columns(shares, _OF_PAGE), "shares-by-day", title, described)
+        return _to_svg(_draw_columns(shares, _OF_PAGE), name, title, described)
 
 
 def _largest_first(shares: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
     return sorted(shares, key=lambda pair: (-pair[1], pair[0]))
 
 
-def _draw_bars(shares: Sequence[tuple[str, float]], palette: _Palette) -> Figure:
-    figure, axes = _make_axes(0.3 + 0.24 * len(shares))
-    percents = [100 * share for _, share in shares]
-    bars = axes.barh([name for name, _ in shares], percents, color=palette.accent, height=0.66)
-    axes.bar_label(bars, fmt="%.1f %%", padding=3, color=palette.ink)
+def _as_percents(shares: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
+    return [(name, 100 * share) for name, share in shares]
+
+
+def _draw_bars(amounts: Sequence[tuple[str, float]], palette: _Palette, label: str = "{:.1f} %") -> Figure:
+    figure, axes = _make_axes(0.3 + 0.24 * len(amounts))
+    widths = [amount for _, amount in amounts]
+    bars = axes.barh([name for name, _ in amounts], widths, color=palette.accent, height=0.66)
+    axes.bar_label(bars, labels=[label.format(width) for width in widths], padding=3, color=palette.ink)
     axes.invert_yaxis()
-    axes.set_xlim(0, 1.18 * max(percents, default=1.0) or 1.0)
+    room = 1.07 + 0.02 * max((len(label.format(width)) for width in widths), default=0)
+    axes.set_xlim(0, room * max(widths, default=1.0) or 1.0)
     axes.spines["bottom"].set_visible(False)  # each bar carries its number
     axes.tick_params(axis="x", bottom=False, labelbottom=False)
     axes.tick_params(axis="y", left=False)

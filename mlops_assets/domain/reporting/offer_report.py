@@ -126,18 +126,29 @@ class UnexplainedLine(UnexplainedRows):
     geography: str
 
 
+class WeekOfOffers(Record):
+    """A week, up to its `last_day`; `counts` is None if nothing of it was reconciled."""
+
+    first_day: dt.date
+    last_day: dt.date
+    counts: OfferCounts | None
+
+
 class OfferReport(Record):
     """Days in order of date and geography; each geography has every day once.
 
     Attributes:
+        use_case: whose offers these are; empty for a report that stands alone.
         first_day, last_day: both included.
         geographies: in the order of the report.
         days: what was proposed and sent.
         plans: realised against expected.
         unexplained: the largest first, at most 50; `unexplained_more` rows are left out.
         model_versions: versions that proposed.
+        weeks: mismatch over time, this week last; empty if only this week is known.
     """
 
+    use_case: str = ""
     first_day: dt.date
     last_day: dt.date
     geographies: tuple[str, ...]
@@ -146,6 +157,7 @@ class OfferReport(Record):
     unexplained: tuple[UnexplainedLine, ...] = ()
     unexplained_more: Count = 0
     model_versions: tuple[str, ...] = ()
+    weeks: tuple[WeekOfOffers, ...] = ()
 
     @model_validator(mode="after")
     def _is_complete(self) -> OfferReport:
@@ -199,26 +211,26 @@ def build_offer_report(
     geographies: Sequence[str],
     reasons: Mapping[tuple[str, dt.date], str] | None = None,
     days: int = WEEK_DAYS,
+    use_case: str = "",
 ) -> OfferReport:
     """Return the report of the days that end on `last_day`.
 
     Args:
-        reconciled: days of any geographies; those outside the period are ignored.
+        reconciled: days of any geographies; those outside the period are in `weeks` only.
         last_day: last day of the report.
         geographies: every geography where the use case runs, in the order of the report.
         reasons: why a geography has not been reconciled on a day, where that is known.
         days: length of the period.
+        use_case: whose offers these are.
     """
+    known_days = [one for one in reconciled if one.geography in geographies and one.day <= last_day]
     first_day = last_day - dt.timedelta(days=days - 1)
-    found = {
-        (one.day, one.geography): one
-        for one in reconciled
-        if first_day <= one.day <= last_day and one.geography in geographies
-    }
+    found = {(one.day, one.geography): one for one in known_days if first_day <= one.day}
     period = [first_day + dt.timedelta(days=ahead) for ahead in range(days)]
     known = reasons or {}
     lines = _add_unexplained(found.values())
     return OfferReport(
+        use_case=use_case,
         first_day=first_day,
         last_day=last_day,
         geographies=tuple(geographies),
@@ -232,7 +244,22 @@ def build_offer_report(
         unexplained_more=sum(one.rows for one in lines[UNEXPLAINED_LINES_MAX:])
         + sum(one.unexplained_more for one in found.values()),
         model_versions=tuple(sorted({version for one in found.values() for version in one.model_versions})),
+        weeks=tuple(_weeks(known_days, first_day, last_day)),
     )
+
+
+def _weeks(days: Sequence[ReconciledDay], first_day: dt.date, last_day: dt.date) -> list[WeekOfOffers]:
+    """Return the weeks from the earliest known one to that of the report; none if there is no earlier one."""
+    earliest = min((one.day for one in days), default=first_day)
+    weeks = max(0, math.ceil((first_day - earliest).days / WEEK_DAYS))
+    starts = [first_day - dt.timedelta(weeks=back) for back in reversed(range(weeks + 1))] if weeks else []
+    ends = [min(start + dt.timedelta(days=WEEK_DAYS - 1), last_day) for start in starts]
+    return [_week(days, start, end) for start, end in zip(starts, ends, strict=True)]
+
+
+def _week(days: Sequence[ReconciledDay], first_day: dt.date, last_day: dt.date) -> WeekOfOffers:
+    found = [_offer_day(one, one.day, one.geography, "") for one in days if first_day <= one.day <= last_day]
+    return WeekOfOffers(first_day=first_day, last_day=last_day, counts=add_counts(found) if found else None)
 
 
 def _offer_day(one: ReconciledDay | None, day: dt.date, geography: str, reason: str) -> OfferDay:

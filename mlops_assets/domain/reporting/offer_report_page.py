@@ -13,6 +13,7 @@ from mlops_assets.domain.reporting.csv_text import write_csv
 from mlops_assets.domain.reporting.formats import (
     format_count,
     format_day,
+    format_days,
     format_name,
     format_number,
     format_share,
@@ -57,7 +58,16 @@ def render_offer_html(report: OfferReport) -> str:
         legend=LEGEND,
         expectation_note=EXPECTATION_NOTE,
         chart=draw_shares_by_day(shares, title="Mismatch ratio by day") if report.total.rl_offers else "",
+        trend=_draw_trend(report),
     )
+
+
+def _draw_trend(report: OfferReport) -> str:
+    """Return the mismatch ratio by week; nothing without an earlier week."""
+    shares = [
+        (format_day(one.first_day), one.counts.mismatch if one.counts else None) for one in report.weeks
+    ]
+    return draw_shares_by_day(shares, title="Mismatch ratio by week", name="by-week") if shares else ""
 
 
 def render_offer_markdown(report: OfferReport) -> str:
@@ -79,7 +89,7 @@ def make_offer_message(report: OfferReport, recipients: Sequence[str]) -> MailMe
         notes=[*make_sentences(report), LEGEND, EXPECTATION_NOTE],
     )
     return MailMessage(
-        report="offers/performance",
+        report="/".join(name for name in ("offers", report.use_case, "performance") if name),
         partition=f"{report.first_day.isoformat()}/{report.last_day.isoformat()}",
         subject=report.title,
         html=render_mail_body(body, data_day=report.last_day),
@@ -179,6 +189,7 @@ def make_offer_tables(report: OfferReport) -> dict[str, Table]:
         "plans": _plans_table(report),
         "unexplained": _unexplained_table(report),
         "missing": _missing_table(report),
+        "weeks": _weeks_table(report),
     }
     return {name: table for name, table in tables.items() if table.rows or name == "form"}
 
@@ -287,6 +298,14 @@ def _missing_table(report: OfferReport) -> Table:
         "Not reconciled",
         ["Date", "Geography", "Why"],
         [(format_day(one.day), one.geography, one.reason) for one in report.missing],
+    )
+
+
+def _weeks_table(report: OfferReport) -> Table:
+    return make_table(
+        "Week by week",
+        ["Week", *(f"#{heading}" for heading in FORM[1:])],
+        [_form_row(format_days(one.first_day, one.last_day), one.counts) for one in report.weeks],
     )
 
 
