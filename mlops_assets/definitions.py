@@ -23,6 +23,7 @@ from mlops_assets.assets.retraining_reports import build_retraining_reports
 from mlops_assets.assets.scores import build_score_assets
 from mlops_assets.assets.snapshot_quality import build_snapshot_quality_assets
 from mlops_assets.assets.tables import build_table_assets
+from mlops_assets.assets.weekly_reports import build_utilisation_asset
 from mlops_assets.config.loader import load_project
 from mlops_assets.config.models import ProjectConfig
 from resources.environments import data_root, open_platform
@@ -55,13 +56,13 @@ def _build(config: ProjectConfig, resources: Mapping[str, object] | None) -> dg.
     days = daily_partitions(config.environment.calendar)
     feeds, tables = build_feed_assets(config, days), build_table_assets(config, days)
     scores, quality = build_score_assets(config, days), build_quality_assets(config, days)
-    day_log = build_day_log_asset(
-        config, days, [key for asset in (*tables, *scores, *quality) for key in sorted(asset.keys)]
-    )
+    before_log = (*tables, *scores, *quality)
+    day_log = build_day_log_asset(config, days, [key for asset in before_log for key in sorted(asset.keys)])
+    utilisation = build_utilisation_asset(config, days, day_log.key)
     learning = build_learning_assets(config)
     reports = [*build_report_assets(config), *build_retraining_reports(config)]
     deployments, snapshots = build_deployment_assets(config), build_snapshot_quality_assets(config)
-    of_the_day = (*feeds, *tables, *scores, *quality, day_log)
+    of_the_day = (*feeds, *before_log, day_log, utilisation)
     daily = [key for asset in of_the_day if asset.partitions_def is days for key in sorted(asset.keys)]
     return dg.Definitions(
         assets=[
@@ -74,6 +75,7 @@ def _build(config: ProjectConfig, resources: Mapping[str, object] | None) -> dg.
             *reports,
             *deployments,
             day_log,
+            utilisation,
         ],
         jobs=build_jobs(config, daily, [asset.key for asset in snapshots]),
         sensors=[

@@ -211,6 +211,17 @@ class ExecutorConfig(Record):
         return self.cores if self.kind == "in_process" else max(1, self.cores // self.max_concurrent)
 
 
+class CostConfig(Record):
+    """What computing costs, for the utilisation report; the default is an assumption, nobody's price list."""
+
+    usd_per_cpu_hour: float = Field(0.05, ge=0.0)
+
+    @property
+    def is_assumed(self) -> bool:
+        """Whether nobody configured the price."""
+        return "usd_per_cpu_hour" not in self.model_fields_set
+
+
 class Environment(Record):
     """configs/environments/<name>.yaml."""
 
@@ -224,6 +235,7 @@ class Environment(Record):
     mail: MailConfig = MailConfig()
     alerts: AlertsConfig = AlertsConfig()
     executor: ExecutorConfig = ExecutorConfig()
+    cost: CostConfig = CostConfig()
 
 
 def follow_like(code: str, likes: Mapping[str, str | None]) -> list[str]:

@@ -6,10 +6,12 @@ Belongs here: text for one value. Does not belong here: tables, pages or anythin
 from __future__ import annotations
 
 import datetime as dt
+import math
 
 from mlops_assets.domain.percentages import show_percent
 
 _READABLE = {
+    "etl": "ETL",
     "roc_auc": "ROC AUC",
     "pr_auc": "Precision-recall AUC",
     "log_loss": "Log loss",
@@ -19,6 +21,7 @@ _READABLE = {
     "r2": "R²",
 }
 _SHORT_HASH_LENGTH = 12
+_CENT = 0.01
 ABSENT = "\N{EN DASH}"
 
 
@@ -41,6 +44,17 @@ def format_number(value: float | None, *, is_signed: bool = False) -> str:
     decimals = 4 if size < 1 else 2 if size < 100 else 1 if size < 1000 else 0
     text = f"{value:{'+' if is_signed else ''},.{decimals}f}"
     return text.replace("-", "\N{MINUS SIGN}")
+
+
+def format_money(value: float | None) -> str:
+    """Return an amount with two decimals, or with two digits where cents would hide it; a dash for None.
+
+    214.3 is 214.30, 0.00024 is 0.00024, and only zero is 0.00.
+    """
+    if value is None:
+        return ABSENT
+    decimals = 2 if value == 0 or abs(value) >= _CENT else 1 - math.floor(math.log10(abs(value)))
+    return f"{value:,.{decimals}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def format_share(value: float | None) -> str:
