@@ -15,7 +15,7 @@ from tests.integration.small_operator import build_once, copy_home, deliver
 def mlops(monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     """The `mlops` command; say `mlops.use(home)` first."""
     # A process loads a model once; a test that damages one must not meet what another test has loaded.
-    monkeypatch.setattr("mlops_assets.domain.learning.champions._loaded", {})
+    monkeypatch.setattr("mlops_assets.domain.learning.bundle._kept", {})
     return CommandLine(monkeypatch)
 
 

@@ -14,6 +14,7 @@ import datetime as dt
 import io
 import json
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -38,6 +39,10 @@ INDEX_FILE = "bundle.json"
 CALIBRATION_FILE = "calibration.json"
 SEEN_KEYS_FILE = "seen_keys.npy"
 _FORMAT = 1
+# Bundles never change and a native load takes seconds (skops): a run's steps, cards and packages share one.
+_MOST_KEPT = 16
+_kept: dict[str, Scorer] = {}
+_keeping = threading.Lock()
 _SAFE_NAME = re.compile(r"[a-z0-9_]+\.[a-z0-9]+")
 
 
@@ -128,8 +133,13 @@ def save_bundle(folder: Path, scorer: Scorer) -> str:
     return sha256(content).hexdigest()
 
 
+def find_kept(bundle_sha256: str) -> Scorer | None:
+    """Return a bundle that this process has verified and loaded before, None if it is not kept."""
+    return _kept.get(bundle_sha256)
+
+
 def load_bundle(folder: Path, expected_sha256: str) -> Scorer:
-    """Verify every byte of a bundle, then load it.
+    """Verify every byte of a bundle, then load it; equal bytes are loaded once by a process (the last few are kept).
 
     Raises:
         ModelIntegrityError: a file is changed, missing, surplus or not a plain file; nothing was loaded.
@@ -142,7 +152,15 @@ def load_bundle(folder: Path, expected_sha256: str) -> Scorer:
             f"bundle format {index.get('format')} is unknown", where=str(folder), expected=str(_FORMAT)
         )
     files = _read_verified(folder, index["files"])
-    return _assemble(index, files, expected_sha256)
+    return find_kept(expected_sha256) or _keep(_assemble(index, files, expected_sha256))
+
+
+def _keep(scorer: Scorer) -> Scorer:
+    with _keeping:
+        while len(_kept) >= _MOST_KEPT:
+            del _kept[next(iter(_kept))]
+        _kept[scorer.bundle_sha256] = scorer
+    return scorer
 
 
 def _describe(scorer: Scorer, folder: Path) -> dict[str, Any]:

@@ -12,11 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mlops_assets.domain.errors import RegistryError
-from mlops_assets.domain.learning.bundle import Scorer, load_bundle
+from mlops_assets.domain.learning.bundle import Scorer, find_kept, load_bundle
 from mlops_assets.domain.ports import LedgerEntry, ModelRegistry, ModelSlot, PromotionLedger
-
-# Bundles never change, so a process verifies and loads each of them once.
-_loaded: dict[str, Scorer] = {}
 
 
 def champion_for_day(ledger: PromotionLedger, slot: ModelSlot, day: dt.date) -> LedgerEntry | None:
@@ -88,10 +85,8 @@ def load_version(registry: ModelRegistry, slot: ModelSlot, version: str, bundle_
         ModelIntegrityError: a file differs from its hash; nothing was loaded.
         RegistryError: the registry does not have the version.
     """
-    if bundle_sha256 not in _loaded:
-        with tempfile.TemporaryDirectory(prefix="mlops-bundle-") as folder:
-            fetched = registry.download(
-                registry.version(slot.registered_name, version), Path(folder) / "bundle"
-            )
-            _loaded[bundle_sha256] = load_bundle(fetched, bundle_sha256)
-    return _loaded[bundle_sha256]
+    if kept := find_kept(bundle_sha256):
+        return kept
+    with tempfile.TemporaryDirectory(prefix="mlops-bundle-") as folder:
+        fetched = registry.download(registry.version(slot.registered_name, version), Path(folder) / "bundle")
+        return load_bundle(fetched, bundle_sha256)

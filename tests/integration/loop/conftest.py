@@ -96,6 +96,6 @@ def own(trained: Loop, tmp_path: Path) -> Loop:
 def replay(own: Loop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Replay]:
     """Runs days of the test's own copy."""
     monkeypatch.setenv("DAGSTER_HOME", str(own.home / "dagster_home"))
-    monkeypatch.setattr("mlops_assets.domain.learning.champions._loaded", {})
+    monkeypatch.setattr("mlops_assets.domain.learning.bundle._kept", {})
     with own.workspace.open_instance() as instance:
         yield Replay(own.workspace, instance)

@@ -72,7 +72,7 @@ def run_days(loop: Loop, first: dt.date, last: dt.date) -> list[Any]:
     """Replay days as `mlops run` does."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAGSTER_HOME", str(loop.home / "dagster_home"))
-        patch.setattr("mlops_assets.domain.learning.champions._loaded", {})
+        patch.setattr("mlops_assets.domain.learning.bundle._kept", {})
         with loop.workspace.open_instance() as instance:
             return Replay(loop.workspace, instance).run(first, last, lambda _: None)
 
@@ -319,7 +319,7 @@ class Daemon:
 def daemon(own: Loop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
     """Sensors over the test's own copy, with a history of their own."""
     monkeypatch.setenv("DAGSTER_HOME", str(own.home / "dagster_home"))
-    monkeypatch.setattr("mlops_assets.domain.learning.champions._loaded", {})
+    monkeypatch.setattr("mlops_assets.domain.learning.bundle._kept", {})
     with own.workspace.open_instance() as instance:
         yield Daemon(own, instance)
 

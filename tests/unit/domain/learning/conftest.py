@@ -13,7 +13,7 @@ from tests.unit.domain.learning.small_world import SmallWorld
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallWorld]:
     """A world with a corpus; bundles are verified and loaded anew in each test."""
-    monkeypatch.setattr("mlops_assets.domain.learning.champions._loaded", {})
+    monkeypatch.setattr("mlops_assets.domain.learning.bundle._kept", {})
     world = SmallWorld(tmp_path)
     world.publish_corpus()
     yield world

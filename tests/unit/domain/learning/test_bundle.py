@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
@@ -14,7 +15,7 @@ import pytest
 
 from mlops_assets.domain.errors import LearningError, ModelIntegrityError
 from mlops_assets.domain.learning.algorithms import ALGORITHMS, FitRequest
-from mlops_assets.domain.learning.bundle import INDEX_FILE, Scorer, load_bundle, save_bundle
+from mlops_assets.domain.learning.bundle import INDEX_FILE, Scorer, find_kept, load_bundle, save_bundle
 from mlops_assets.domain.learning.calibration import Calibration
 from mlops_assets.domain.learning.exposure import Exposure, exposure_to_keys
 from tests.unit.domain.learning.samples import FEATURES, ScriptedModel, make_dataset, make_holdout
@@ -41,6 +42,25 @@ def test_a_loaded_bundle_scores_the_same(name: str, tmp_path: Path) -> None:
     assert loaded.exposure == THROUGH or loaded.exposure.trained_through_day == THROUGH.trained_through_day
     assert loaded.bundle_sha256 == digest
     assert list(loaded.importances) == FEATURES
+
+
+def test_equal_bytes_are_loaded_once_but_verified_each_time(tmp_path: Path) -> None:
+    digest = save_bundle(tmp_path / "bundle", _scorer())
+    copy = Path(shutil.copytree(tmp_path / "bundle", tmp_path / "copy"))
+    loaded = load_bundle(tmp_path / "bundle", digest)
+    assert load_bundle(copy, digest) is loaded is find_kept(digest)
+    (copy / "preprocessing.json").write_text("{}")
+    with pytest.raises(ModelIntegrityError, match="SHA-256"):
+        load_bundle(copy, digest)
+
+
+def test_only_the_last_bundles_are_kept(tmp_path: Path) -> None:
+    scorer, digests = _scorer("dummy"), []
+    for number in range(20):
+        digests.append(save_bundle(tmp_path / str(number), replace(scorer, stamps={"number": number})))
+        load_bundle(tmp_path / str(number), digests[-1])
+    kept = [find_kept(digest) is not None for digest in digests]
+    assert kept == [False] * 4 + [True] * 16
 
 
 def test_keys_seen_survive(tmp_path: Path) -> None:

@@ -200,7 +200,7 @@ class TestApproval:
     def test_changed_bundle_is_not_approved(self, small: SmallWorld, monkeypatch: pytest.MonkeyPatch) -> None:
         challenger = small.train()
         pending = judge(small, challenger)
-        monkeypatch.setattr("mlops_assets.domain.learning.champions._loaded", {})
+        monkeypatch.setattr("mlops_assets.domain.learning.bundle._kept", {})
         small.damage(challenger)
         with pytest.raises(ModelIntegrityError, match="SHA-256"):
             decide(small, pending.decision_id)
@@ -316,7 +316,7 @@ class TestRollback:
         challenger = small.train(**NARROW)
         judge(small, challenger, ApprovalSpec(), **NARROW)
         second = judge(small, small.train(), ApprovalSpec())
-        monkeypatch.setattr("mlops_assets.domain.learning.champions._loaded", {})
+        monkeypatch.setattr("mlops_assets.domain.learning.bundle._kept", {})
         small.damage(challenger)
         with pytest.raises(ModelIntegrityError):
             way_back(small)
