@@ -15,7 +15,7 @@ import numpy as np
 
 from mlops_assets.domain.learning.bundle import Scorer
 from mlops_assets.domain.learning.label_text import describe_label
-from mlops_assets.domain.learning.metrics import METRICS, measure_all, measure_interval
+from mlops_assets.domain.learning.metrics import METRICS, measure_all, measure_intervals
 from mlops_assets.domain.learning.spec import BusinessSpec, ModelSpec
 from mlops_assets.domain.learning.splits import PARTS
 from mlops_assets.domain.learning.training import Challenger
@@ -155,16 +155,15 @@ def _metrics(sources: CardSources, predictions: NDArray[np.float64]) -> list[Met
     spec, y = sources.spec, sources.holdout.y
     baseline = sources.entry.evidence["figures"]["baseline"] or {}
     notes = []
-    for name, value in measure_all(spec.task, y, predictions, spec.quantile).items():
-        if name not in METRICS or not np.isfinite(value):
-            continue
-        low, high = measure_interval(name, value, y, predictions, seed=spec.seed, quantile=spec.quantile)
+    values = measure_all(spec.task, y, predictions, spec.quantile)
+    intervals = measure_intervals(values, y, predictions, seed=spec.seed, quantile=spec.quantile)
+    for name, (low, high) in intervals.items():
         has_champion = name == spec.metric and sources.entry.previous_version is not None
         notes.append(
             MetricNote(
                 name=name,
                 unit=METRICS[name].unit,
-                value=value,
+                value=values[name],
                 low=low,
                 high=high,
                 champion_value=baseline.get("metric") if has_champion else None,

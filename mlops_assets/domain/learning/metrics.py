@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -124,27 +125,56 @@ def measure_standard_error(
     quantile: float | None = None,
 ) -> float:
     """Return the bootstrap standard deviation of a metric; rounds in which it is undefined are left out."""
+    return measure_standard_errors([name], y, predictions, rounds=rounds, seed=seed, quantile=quantile)[name]
+
+
+def measure_standard_errors(
+    names: Sequence[str],
+    y: NDArray[np.float64],
+    predictions: NDArray[np.float64],
+    *,
+    rounds: int = 200,
+    seed: int = 0,
+    quantile: float | None = None,
+) -> dict[str, float]:
+    """Return the same of several metrics: rows are drawn once for all of them, and each gets what it gets alone."""
     import numpy as np
 
     from mlops_assets.domain.learning.evaluators import EVALUATORS, bootstrap
 
-    drawn = bootstrap([EVALUATORS[name](y, predictions, quantile)], np.arange(len(y)), rounds, seed)[0]
-    finite = drawn[np.isfinite(drawn)]
-    return float(finite.std(ddof=1)) if len(finite) > 1 else float("nan")
+    evaluators = [EVALUATORS[name](y, predictions, quantile) for name in names]
+    errors = {}
+    for name, drawn in zip(names, bootstrap(evaluators, np.arange(len(y)), rounds, seed), strict=True):
+        finite = drawn[np.isfinite(drawn)]
+        errors[name] = float(finite.std(ddof=1)) if len(finite) > 1 else float("nan")
+    return errors
 
 
-def measure_interval(
-    name: str,
-    value: float,
+def measure_intervals(
+    values: Mapping[str, float],
     y: NDArray[np.float64],
     predictions: NDArray[np.float64],
     *,
     seed: int,
     quantile: float | None,
-) -> tuple[float | None, float | None]:
-    """Return the ends of a metric's 95 % interval, by its bootstrap standard error; None where that is undefined."""
-    error = _INTERVAL_WIDTH * measure_standard_error(name, y, predictions, seed=seed, quantile=quantile)
-    return (value - error, value + error) if math.isfinite(error) else (None, None)
+) -> dict[str, tuple[float | None, float | None]]:
+    """Return the ends of each metric's 95 % interval, by its bootstrap standard error; None where that is undefined.
+
+    Args:
+        values: measured value by metric; what is no metric, or has no finite value, gets no interval.
+        y: labels [rows].
+        predictions: as for `measure`.
+        seed: of the resamples.
+        quantile: level, for `pinball`.
+    """
+    names = [name for name, value in values.items() if name in METRICS and math.isfinite(value)]
+    found = measure_standard_errors(names, y, predictions, seed=seed, quantile=quantile)
+    return {
+        name: (values[name] - _INTERVAL_WIDTH * error, values[name] + _INTERVAL_WIDTH * error)
+        if math.isfinite(error)
+        else (None, None)
+        for name, error in found.items()
+    }
 
 
 def measure_calibration_error(

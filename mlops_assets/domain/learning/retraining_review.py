@@ -18,7 +18,7 @@ from mlops_assets.domain.learning.card import describe_decision
 from mlops_assets.domain.learning.dataset import Dataset
 from mlops_assets.domain.learning.explanation import find_important, normalise_importances
 from mlops_assets.domain.learning.exposure import find_seen_rows
-from mlops_assets.domain.learning.metrics import METRICS, measure_all, measure_interval
+from mlops_assets.domain.learning.metrics import METRICS, measure_all, measure_intervals
 from mlops_assets.domain.learning.spec import ModelSpec
 from mlops_assets.domain.ports import Lake, LedgerEntry, PartitionId
 from mlops_assets.domain.quality.monitor_tables import FEATURES, monitor_table
@@ -115,14 +115,8 @@ def _compare_metrics(
 def _measure(scorer: Scorer, holdout: Dataset, spec: ModelSpec) -> dict[str, Measured]:
     predictions = scorer.predict(holdout.select(scorer.features))
     found = measure_all(spec.task, holdout.y, predictions, spec.quantile)
-    measured = {}
-    for name, value in found.items():
-        if name in METRICS and np.isfinite(value):
-            low, high = measure_interval(
-                name, value, holdout.y, predictions, seed=spec.seed, quantile=spec.quantile
-            )
-            measured[name] = Measured(value=value, low=low, high=high)
-    return measured
+    intervals = measure_intervals(found, holdout.y, predictions, seed=spec.seed, quantile=spec.quantile)
+    return {name: Measured(value=found[name], low=low, high=high) for name, (low, high) in intervals.items()}
 
 
 def _compare_features(

@@ -19,7 +19,9 @@ from mlops_assets.domain.learning.metrics import (
     measure_all,
     measure_business_value,
     measure_calibration_error,
+    measure_intervals,
     measure_standard_error,
+    measure_standard_errors,
 )
 from mlops_assets.domain.learning.spec import BusinessSpec
 
@@ -111,6 +113,21 @@ def test_standard_error_of_a_mean_is_the_textbook_one() -> None:
     expected = np.abs(y).std() / math.sqrt(2000)
     assert measure_standard_error("mae", y, values, rounds=400) == pytest.approx(expected, rel=0.15)
     assert measure_standard_error("mae", y, values) == measure_standard_error("mae", y, values)
+
+
+def test_metrics_measured_together_get_what_each_gets_alone() -> None:
+    random = np.random.default_rng(1)
+    y = (random.random(500) < 0.2).astype(float)
+    scores = np.clip(0.2 * y + random.random(500) * 0.8, 0, 1)
+    names = ["roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "macro_f1"]
+    together = measure_standard_errors(names, y, scores, seed=3)
+    assert together == {name: measure_standard_error(name, y, scores, seed=3) for name in names}
+    values = {**{name: measure(name, y, scores) for name in names}, "calibration_error": 0.1, "mae": math.nan}
+    intervals = measure_intervals(values, y, scores, seed=3, quantile=None)
+    assert list(intervals) == names, "what is no metric, or undefined, has none"
+    assert intervals["brier"][1] == values["brier"] + 1.96 * together["brier"]
+    one_class = measure_intervals({"roc_auc": 0.5}, np.zeros(50), scores[:50], seed=3, quantile=None)
+    assert one_class == {"roc_auc": (None, None)}
 
 
 def test_rows_of_one_entity_are_drawn_together() -> None:
