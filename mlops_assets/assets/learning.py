@@ -32,6 +32,7 @@ from mlops_assets.domain.learning.training import (
     slot_of,
     train_challenger,
 )
+from mlops_assets.domain.learning.warm_start import plan_warm_start
 from mlops_assets.domain.ports import (
     CodeProvenance,
     Lake,
@@ -164,6 +165,7 @@ def _build_model(
         context: dg.AssetExecutionContext,
         lake: dg.ResourceParam[Lake],
         registry: dg.ResourceParam[ModelRegistry],
+        ledger: dg.ResourceParam[PromotionLedger],
         provenance: dg.ResourceParam[CodeProvenance],
     ) -> dg.MaterializeResult:
         request = _request(segments, use_case, model, context.partition_key)
@@ -172,7 +174,15 @@ def _build_model(
             "dagster_run_id": context.run.run_id,
             "config_sha256": stable_hash([request.corpus, request.model]),
         }
-        challenger = train_challenger(request, lake=lake, registry=registry, stamps=stamps, threads=threads)
+        warm = None
+        if names.TAG_SHIFT in context.run.tags:  # a person who trains wants fits from nothing
+            warm, why = plan_warm_start(
+                slot_of(request), request.model, stamps["config_sha256"], registry=registry, ledger=ledger
+            )
+            context.log.info("%s", why)
+        challenger = train_challenger(
+            request, lake=lake, registry=registry, stamps=stamps, threads=threads, warm=warm
+        )
         return dg.MaterializeResult(
             metadata=challenger_metadata(challenger, registry.run_url(challenger.run_id)),
             data_version=dg.DataVersion(challenger.bundle_sha256[:16]),

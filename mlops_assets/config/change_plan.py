@@ -43,6 +43,7 @@ _EFFECT_OF_MODEL_FIELD: Mapping[str, Effect] = {
     "quantile": "model",
     "calibrate": "model",
     "seed": "model",
+    "warm_start": "retraining",
     "gate": "gate",
     "business": "business",
 }

@@ -51,6 +51,23 @@ def exposure_to_keys(keys: Sequence[Any] | NDArray[Any]) -> Exposure:
     return Exposure(key_hashes=np.sort(hash_keys([str(key) for key in keys], _PURPOSE)))
 
 
+def join_exposures(first: Exposure, second: Exposure) -> Exposure:
+    """Return the record of a model that has seen what two others have.
+
+    Raises:
+        LearningError: one knows days, the other keys.
+    """
+    if first.trained_through_day is not None and second.trained_through_day is not None:
+        return Exposure(trained_through_day=max(first.trained_through_day, second.trained_through_day))
+    if first.key_hashes is not None and second.key_hashes is not None:
+        return Exposure(key_hashes=np.union1d(first.key_hashes, second.key_hashes))
+    raise LearningError(
+        "it cannot be told which rows the model has seen",
+        expected="two records of days, or two of keys",
+        remedy="keep one kind of split for a model, or fit from nothing",
+    )
+
+
 def find_seen_rows(exposure: Exposure, dataset: Dataset) -> NDArray[np.bool_]:
     """Return the mask [rows] of the rows whose label the model may have seen.
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.domain.errors import LearningError
 from mlops_assets.domain.learning.algorithms import (
     ALGORITHMS,
     BASELINE,
+    CONTINUABLE,
     FitRequest,
     FittedModel,
     find_algorithm,
@@ -26,6 +28,7 @@ from mlops_assets.domain.learning.calibration import Calibration, fit_calibratio
 from mlops_assets.domain.learning.metrics import Metric, find_metric, measure_all, measure_standard_error
 from mlops_assets.domain.learning.search import search_hyperparameters
 from mlops_assets.domain.learning.spec import AlgorithmSpec, ModelSpec
+from mlops_assets.domain.learning.warm_start import WarmStart, take_recent_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,6 +44,7 @@ class Entry:
 
     Attributes:
         algorithm: key in ALGORITHMS.
+        is_continued: the champion's model was continued instead of one being fitted from nothing.
         complexity: rank, simple first.
         hyperparameters: settings used, defaults included.
         metrics: finite figures on validation; empty if it failed.
@@ -62,6 +66,12 @@ class Entry:
     model: FittedModel | None = None
     calibration: Calibration | None = None
     error: str = ""
+    is_continued: bool = False
+
+    @property
+    def label(self) -> str:
+        """What people read."""
+        return f"{self.algorithm}, continued" if self.is_continued else self.algorithm
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,17 +97,20 @@ def run_leaderboard(
     validation: Dataset,
     *,
     threads: int = 1,
+    warm: WarmStart | None = None,
     clock: Callable[[], float] = time.process_time,
 ) -> Leaderboard:
     """Fit every configured algorithm and the baseline, measure them on validation, pick the best.
 
-    A failing algorithm is an entry with its error and does not stop the others.
+    A failing algorithm is an entry with its error and does not stop the others. A warm start that is alone meets the
+    baseline only, unless it fails: then the others are fitted after all.
 
     Args:
         spec: task, candidates, metric, seed.
         train: rows to fit on; may hold more features than the spec asks for.
         validation: rows for early stopping, search, calibration and choice.
         threads: most threads a library may use.
+        warm: the champion as one more candidate, continued; None for none.
         clock: gives CPU seconds.
 
     Raises:
@@ -110,18 +123,37 @@ def run_leaderboard(
         raise LearningError("the validation part is empty", remedy="widen the split, or wait for more data")
     contest = _Contest(spec, train.select(spec.features), validation.select(spec.features), threads)
     entries: list[Entry] = []
-    for algorithm, settings in candidates:
+    for enter in _turns(contest, candidates, metric, warm, entries):
         start = clock()
-        entry = replace(contest.enter(algorithm, settings, metric), cpu_seconds=clock() - start)
-        entries.append(entry)
-    best, reason = pick_best(entries, metric)
+        entry = enter()
+        entries.append(replace(entry, cpu_seconds=clock() - start))
+    best, reason = pick_best(entries, metric, prefers_continuable=spec.warm_start is not None)
     return Leaderboard(metric, tuple(_rank(entries, metric)), best, reason)
 
 
-def pick_best(entries: Sequence[Entry], metric: Metric) -> tuple[Entry, str]:
+def _turns(
+    contest: _Contest,
+    candidates: Sequence[tuple[Algorithm, AlgorithmSpec]],
+    metric: Metric,
+    warm: WarmStart | None,
+    entered: Sequence[Entry],
+) -> Iterator[Callable[[], Entry]]:
+    """Yield who enters next; `entered` tells how those before did."""
+    if warm is not None:
+        yield partial(contest.enter_continued, warm, metric)
+    is_enough = warm is not None and warm.is_alone and not entered[0].error
+    for algorithm, settings in candidates:
+        if not is_enough or algorithm.name == BASELINE:
+            yield partial(contest.enter, algorithm, settings, metric)
+
+
+def pick_best(
+    entries: Sequence[Entry], metric: Metric, *, prefers_continuable: bool = False
+) -> tuple[Entry, str]:
     """Return the simplest entry within one standard error of the leader, and why.
 
-    The one-standard-error rule of Breiman et al. (1984). Raises LearningError if every entry failed.
+    The one-standard-error rule of Breiman et al. (1984). With `prefers_continuable` what can be continued after
+    drift comes before what is simple. Raises LearningError if every entry failed.
     """
     ranked = [entry for entry in _rank(entries, metric) if not entry.error]
     if not ranked:
@@ -129,13 +161,18 @@ def pick_best(entries: Sequence[Entry], metric: Metric) -> tuple[Entry, str]:
         raise LearningError("every algorithm failed", where=errors, remedy="see the first error")
     leader = ranked[0]
     within = [entry for entry in ranked if _lag(entry, leader, metric) <= _tolerance(leader)]
-    best = min(within, key=lambda entry: (entry.complexity, _lag(entry, leader, metric)))
+    is_preferred = {entry.label: prefers_continuable and entry.algorithm in CONTINUABLE for entry in within}
+    best = min(
+        within,
+        key=lambda entry: (not is_preferred[entry.label], entry.complexity, _lag(entry, leader, metric)),
+    )
     figure = f"{metric.name} {best.metrics[metric.name]:.4f}"
     if best is leader:
-        return best, f"{best.algorithm} leads with {figure}"
+        return best, f"{best.label} leads with {figure}"
+    why = "can be continued after drift, unlike" if is_preferred[best.label] else "is simpler than"
     return best, (
-        f"{best.algorithm} with {figure} is simpler than {leader.algorithm} with "
-        f"{leader.metrics[metric.name]:.4f} and within one standard error ({leader.standard_error:.4f})"
+        f"{best.label} with {figure} {why} {leader.label} with "
+        f"{leader.metrics[metric.name]:.4f}, and is within one standard error ({leader.standard_error:.4f})"
     )
 
 
@@ -161,14 +198,34 @@ class _Contest:
 
     def enter(self, algorithm: Algorithm, settings: AlgorithmSpec, metric: Metric) -> Entry:
         """Return the algorithm's entry, failed or not."""
-        failed = Entry(algorithm.name, algorithm.complexity, settings.hyperparameters)
+        start = Entry(algorithm.name, algorithm.complexity, settings.hyperparameters)
+        return self._complete(start, lambda: self._best_attempt(algorithm, settings, metric), metric)
+
+    def enter_continued(self, warm: WarmStart, metric: Metric) -> Entry:
+        """Return the entry of the champion with more trees, failed or not."""
+        algorithm = find_algorithm(warm.base.algorithm, ALGORITHMS)
+        settings = self.spec.algorithms[algorithm.name].hyperparameters | {"iterations": warm.trees}
+        start = Entry(algorithm.name, algorithm.complexity, settings, is_continued=True)
+
+        def attempt() -> tuple[_Attempt, int]:
+            recent = take_recent_rows(self.train, warm.recent_share)
+            request = self._request(settings)
+            fitting = CONTINUABLE[algorithm.name]
+            model = fitting.continue_fit(warm.base.model, recent, self.validation, request)
+            return self._measure(
+                model, algorithm.complete_hyperparameters(settings, self.spec.task), metric
+            ), 1
+
+        return self._complete(start, attempt, metric)
+
+    def _complete(self, start: Entry, fit: Callable[[], tuple[_Attempt, int]], metric: Metric) -> Entry:
         try:
-            attempt, trials = self._best_attempt(algorithm, settings, metric)
+            attempt, trials = fit()
             error = self._standard_error(attempt, metric)
         except FIT_ERRORS as problem:
-            return replace(failed, error=f"{type(problem).__name__}: {problem}")
+            return replace(start, error=f"{type(problem).__name__}: {problem}")
         return replace(
-            failed,
+            start,
             hyperparameters=attempt.hyperparameters,
             metrics={name: value for name, value in attempt.metrics.items() if math.isfinite(value)},
             standard_error=error,
@@ -200,9 +257,16 @@ class _Contest:
         return kept[0], trials
 
     def _attempt(self, algorithm: Algorithm, hyperparameters: Mapping[str, Any], metric: Metric) -> _Attempt:
+        model = algorithm.fit(self.train, self.validation, self._request(hyperparameters))
+        complete = algorithm.complete_hyperparameters(hyperparameters, self.spec.task)
+        return self._measure(model, complete, metric)
+
+    def _request(self, hyperparameters: Mapping[str, Any]) -> FitRequest:
+        spec = self.spec
+        return FitRequest(spec.task, hyperparameters, spec.seed, self.threads, spec.quantile)
+
+    def _measure(self, model: FittedModel, complete: Mapping[str, Any], metric: Metric) -> _Attempt:
         spec, held = self.spec, self.validation
-        request = FitRequest(spec.task, hyperparameters, spec.seed, self.threads, spec.quantile)
-        model = algorithm.fit(self.train, held, request)
         predictions = model.predict(held, self.threads)
         calibration = None
         if spec.calibrate and spec.task == "binary":
@@ -216,7 +280,6 @@ class _Contest:
                 where=f"{held.rows} rows, {len(set(held.y.tolist()))} distinct labels",
                 remedy="widen the validation part until it holds every class",
             )
-        complete = algorithm.complete_hyperparameters(hyperparameters, spec.task)
         return _Attempt(complete, model, calibration, predictions, metrics)
 
     def _standard_error(self, attempt: _Attempt, metric: Metric) -> float:

@@ -27,6 +27,7 @@ from mlops_assets.domain.learning.leaderboard import run_leaderboard
 from mlops_assets.domain.learning.promotion import add_features
 from mlops_assets.domain.learning.spec import ModelSpec
 from mlops_assets.domain.learning.training import slot_of
+from mlops_assets.domain.learning.warm_start import read_warm_start
 from mlops_assets.domain.ports import (
     Lake,
     LedgerEntry,
@@ -159,7 +160,8 @@ def reproduce_version(
         champion = load_version(workshop.registry, slot, before.version, before.bundle_sha256)
         full = add_features(full, champion, known)
     corpus, parts = _rebuild(full, wanted, judged, workshop)
-    board = run_leaderboard(wanted, parts["train"], parts["validation"], threads=threads)
+    warm = read_warm_start(original.stamps, slot, workshop.registry)
+    board = run_leaderboard(wanted, parts["train"], parts["validation"], threads=threads, warm=warm)
     again, holdout = board.challenger(original.exposure, {}), parts["holdout"]
     difference = float(np.abs(original.predict(holdout, threads) - again.predict(holdout, threads)).max())
     now = {

@@ -147,6 +147,23 @@ class RetrainingSpec(Record):
     max_attempts: int = Field(4, ge=1, le=20)
 
 
+class WarmStartSpec(Record):
+    """How a champion is continued when drift retrains it, instead of being fitted from nothing.
+
+    Attributes:
+        trees: most trees that are added.
+        recent_share: of the training rows, the newest, that they are fitted on.
+        cold_every: the algorithms are fitted from nothing at every so manieth retraining, beside the continued
+            champion; 1 for always. After any decision other than a promotion they are, too.
+        max_trees: a champion that would grow larger is not continued.
+    """
+
+    trees: int = Field(60, ge=1, le=2_000)
+    recent_share: float = Field(0.3, gt=0.0, le=1.0)
+    cold_every: int = Field(4, ge=1, le=100)
+    max_trees: int = Field(1_000, ge=2, le=20_000)
+
+
 class SearchDimension(Record):
     """One hyperparameter that Optuna may vary on the validation part."""
 
@@ -213,7 +230,11 @@ class GateSpec(Record):
 
 
 class ModelSpec(Record):
-    """One model of a use case: label, features, candidates, metric and gate."""
+    """One model of a use case: label, features, candidates, metric and gate.
+
+    With `warm_start`, drift continues a champion that can be continued, and of candidates within one standard error
+    one that can be is preferred.
+    """
 
     task: Task
     label: Annotated[EventLabel | ColumnLabel, Field(discriminator="kind")]
@@ -223,6 +244,7 @@ class ModelSpec(Record):
     quantile: float | None = Field(None, gt=0.0, lt=1.0)
     calibrate: bool = False
     seed: int = Field(0, ge=0)
+    warm_start: WarmStartSpec | None = None
     gate: GateSpec = GateSpec()
     business: BusinessSpec | None = None
 

@@ -21,11 +21,12 @@ from mlops_assets.domain.learning.bundle import save_bundle
 from mlops_assets.domain.learning.corpus import CorpusRequest
 from mlops_assets.domain.learning.corpus_reader import load_corpus
 from mlops_assets.domain.learning.dataset import Dataset
-from mlops_assets.domain.learning.exposure import Exposure, exposure_to_keys
+from mlops_assets.domain.learning.exposure import Exposure, exposure_to_keys, join_exposures
 from mlops_assets.domain.learning.lake_tables import challenger_table
 from mlops_assets.domain.learning.leaderboard import Entry, Leaderboard, run_leaderboard
 from mlops_assets.domain.learning.spec import EventLabel, ModelSpec
 from mlops_assets.domain.learning.training_ranges import measure_ranges
+from mlops_assets.domain.learning.warm_start import STAMP, WarmStart
 from mlops_assets.domain.ports import Lake, Manifest, ModelRegistry, ModelSlot, PartitionId
 
 BUNDLE_FOLDER = "bundle"
@@ -64,6 +65,7 @@ def train_challenger(
     registry: ModelRegistry,
     stamps: Mapping[str, Any],
     threads: int = 1,
+    warm: WarmStart | None = None,
 ) -> Challenger:
     """Fit the configured algorithms on the slot's corpus, register the best, note it in the lake.
 
@@ -73,6 +75,7 @@ def train_challenger(
         registry: tracks one run per algorithm under one parent, and keeps the bundle.
         stamps: where the code comes from (run id, commit, configuration and lock hashes), JSON values.
         threads: most threads a fit uses.
+        warm: the champion as one more candidate, continued; None for none.
 
     Raises:
         CorpusError: there is no corpus; build it first.
@@ -81,13 +84,13 @@ def train_challenger(
     slot, spec = slot_of(request), request.model
     corpus = require_corpus(lake, request)
     parts = load_corpus(request.partition, lake, request.corpus, spec)
-    stamps = {**stamps, **_corpus_stamps(slot, corpus)}
+    stamps = {**stamps, **_corpus_stamps(slot, corpus), **({STAMP: warm.to_stamp()} if warm else {})}
     tags = {name: str(value) for name, value in stamps.items()}
     with registry.run(slot.use_case, f"{slot.model} {slot.segment}", tags) as parent:
-        board = run_leaderboard(spec, parts["train"], parts["validation"], threads=threads)
+        board = run_leaderboard(spec, parts["train"], parts["validation"], threads=threads, warm=warm)
         for entry in board.entries:
             _track_entry(registry, slot, entry, tags, parent.run_id)
-        version, scorer_sha256 = _register(board, slot, parts, corpus, stamps, registry, parent)
+        version, scorer_sha256 = _register(board, slot, parts, corpus, stamps, registry, parent, warm)
     challenger = Challenger(
         slot=slot,
         version=version,
@@ -143,7 +146,7 @@ def _track_entry(
 ) -> None:
     state = {"state": "failed", "error": entry.error[:400]} if entry.error else {"state": "fitted"}
     with registry.run(
-        slot.use_case, f"{slot.model} {slot.segment} {entry.algorithm}", {**tags, **state}, parent_run_id
+        slot.use_case, f"{slot.model} {slot.segment} {entry.label}", {**tags, **state}, parent_run_id
     ) as run:
         run.params({"algorithm": entry.algorithm, **entry.hyperparameters})
         run.metrics(
@@ -160,8 +163,12 @@ def _register(  # noqa: PLR0917 - private, one caller
     stamps: Mapping[str, Any],
     registry: ModelRegistry,
     run: Any,
+    warm: WarmStart | None,
 ) -> tuple[str, str]:
-    challenger = board.challenger(_exposure(corpus, parts), stamps)
+    exposure = _exposure(corpus, parts)
+    if warm is not None and board.best.is_continued:
+        exposure = join_exposures(exposure, warm.base.exposure)
+    challenger = board.challenger(exposure, stamps)
     scorer = replace(challenger, ranges=measure_ranges(parts["train"]))
     with tempfile.TemporaryDirectory(prefix="mlops-bundle-") as folder:
         bundle = Path(folder) / BUNDLE_FOLDER
@@ -183,7 +190,7 @@ def _exposure(corpus: Manifest, parts: Mapping[str, Dataset]) -> Exposure:
 
 def _row(entry: Entry, board: Leaderboard) -> dict[str, Any]:
     return {
-        "algorithm": entry.algorithm,
+        "algorithm": entry.label,
         "chosen": entry is board.best,
         **{name: round(value, 6) for name, value in entry.metrics.items()},
         "standard_error": None if entry.error else round(entry.standard_error, 6),

@@ -82,6 +82,7 @@ def test_new_geography_is_a_first_champion(compare: Compare, edit: Edit) -> None
         ("segment_columns: [plan_family]", "segment_columns: []", ("corpus",), True, "another corpus"),
         ("contact_share: 0.05", "contact_share: 0.06", ("business",), False, "business figure"),
         ("cooldown_days: 7", "cooldown_days: 8", ("retraining",), False, "the new policy"),
+        ("cold_every: 4", "cold_every: 2", ("retraining",), False, "the new policy"),
         (
             "owner: team:cust",
             "approval: {mode: manual}\nowner: team:cust",

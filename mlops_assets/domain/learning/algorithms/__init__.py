@@ -12,6 +12,7 @@ from mlops_assets.domain.learning.algorithms.hist_gradient_boosting import HistG
 from mlops_assets.domain.learning.algorithms.linear import LinearAlgorithm
 from mlops_assets.domain.learning.algorithms.protocol import (
     Algorithm,
+    ContinuableAlgorithm,
     FitRequest,
     FittedModel,
     Signature,
@@ -19,7 +20,16 @@ from mlops_assets.domain.learning.algorithms.protocol import (
 )
 from mlops_assets.domain.learning.algorithms.random_forest import RandomForestAlgorithm
 
-__all__ = ["ALGORITHMS", "BASELINE", "Algorithm", "FitRequest", "FittedModel", "Signature", "find_algorithm"]
+__all__ = [
+    "ALGORITHMS",
+    "BASELINE",
+    "CONTINUABLE",
+    "Algorithm",
+    "FitRequest",
+    "FittedModel",
+    "Signature",
+    "find_algorithm",
+]
 
 BASELINE = "dummy"
 ALGORITHMS: dict[str, Algorithm] = {
@@ -29,3 +39,5 @@ ALGORITHMS: dict[str, Algorithm] = {
     "hist_gradient_boosting": HistGradientBoostingAlgorithm(),
     "catboost": CatBoostAlgorithm(),
 }
+# Those whose models can be continued after drift.
+CONTINUABLE: dict[str, ContinuableAlgorithm] = {"catboost": CatBoostAlgorithm()}

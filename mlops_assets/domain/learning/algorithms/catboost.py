@@ -13,6 +13,7 @@ from mlops_assets.domain.errors import LearningError, ModelIntegrityError
 from mlops_assets.domain.learning.algorithms.protocol import (
     Algorithm,
     FitRequest,
+    FittedModel,
     Hyperparameter,
     Signature,
     find_stopping_rows,
@@ -104,6 +105,28 @@ class CatBoostAlgorithm(Algorithm):
     @override
     def fit(self, train: Dataset, validation: Dataset | None, request: FitRequest) -> CatBoostModel:
         """Fit; with validation, growth stops when its loss no longer improves and the best length is kept."""
+        return self._fit(train, validation, request)
+
+    def continue_fit(
+        self, base: FittedModel, train: Dataset, validation: Dataset | None, request: FitRequest
+    ) -> CatBoostModel:
+        """Add up to `iterations` trees to a copy of the base; with validation, at least one, at most the best."""
+        booster, signature = _booster_of(base), make_signature(self, train, request)
+        if signature != base.signature:
+            raise LearningError(
+                f"a model of {base.signature} cannot be continued on rows of {signature}",
+                expected="rows with the features, categories and classes that the model was fitted on",
+                remedy="fit from nothing",
+            )
+        return self._fit(train, validation, request, booster)
+
+    def count_trees(self, model: FittedModel) -> int:
+        """Return the length of the booster."""
+        return int(_booster_of(model).tree_count_)
+
+    def _fit(
+        self, train: Dataset, validation: Dataset | None, request: FitRequest, base: Any = None
+    ) -> CatBoostModel:
         import catboost
 
         signature = make_signature(self, train, request)
@@ -119,6 +142,7 @@ class CatBoostAlgorithm(Algorithm):
                 early_stopping_rounds=None if held is None else patience,
                 use_best_model=held is not None,
                 verbose=False,
+                init_model=base,
             )
         except catboost.CatBoostError as error:
             raise LearningError(f"CatBoost refuses the data: {error}", where=f"{train.rows} rows") from error
@@ -134,6 +158,12 @@ class CatBoostAlgorithm(Algorithm):
         except catboost.CatBoostError as error:
             raise ModelIntegrityError(f"CatBoost cannot read the model: {error}", where=MODEL_FILE) from error
         return CatBoostModel(signature, booster)
+
+
+def _booster_of(model: FittedModel) -> Any:
+    if not isinstance(model, CatBoostModel):
+        raise LearningError(f"{type(model).__name__} is no CatBoost model", expected="a fitted CatBoostModel")
+    return model.booster
 
 
 def _fixed_settings(request: FitRequest) -> dict[str, Any]:

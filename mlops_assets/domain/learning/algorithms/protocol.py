@@ -227,6 +227,27 @@ class Algorithm(Protocol):
         ...
 
 
+class ContinuableAlgorithm(Protocol):
+    """An algorithm whose models can be continued on other rows."""
+
+    def continue_fit(
+        self, base: FittedModel, train: Dataset, validation: Dataset | None, request: FitRequest
+    ) -> FittedModel:
+        """Return a model of the base's trees and up to `iterations` more, fitted to what the base gets wrong.
+
+        The base itself is left as it is.
+
+        Raises:
+            ConfigError: unusable hyperparameters.
+            LearningError: the rows have other features or classes than the base, or cannot be learned from.
+        """
+        ...
+
+    def count_trees(self, model: FittedModel) -> int:
+        """Return how many trees a fitted model has."""
+        ...
+
+
 def find_algorithm(name: str, algorithms: Mapping[str, Algorithm]) -> Algorithm:
     """Return the plug-in of that name; ConfigError with the nearest name if there is none."""
     if name not in algorithms:
