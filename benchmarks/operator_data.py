@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from mlops_assets.config.loader import load_project
 from mlops_assets.config.models import ProjectConfig
 from mlops_assets.domain.feeds.contract import FeedContract
+from mlops_assets.sandbox.events import ScriptedEvent
 
 if TYPE_CHECKING:
     import duckdb
@@ -75,34 +76,50 @@ def one_geography() -> ProjectConfig:
     )
 
 
+def shifted_files(subscribers: int, days: int, shift_number: int) -> FeedFiles:
+    """Return the files of at most 100,000 subscribers whose behaviour moves for good on a day; made when absent."""
+    shift = ScriptedEvent(
+        kind="behaviour_shift", geography=GEOGRAPHY, first_day=day_number(shift_number), last_day=None
+    )
+    return _found_or_made(
+        f"shifted{shift_number}",
+        subscribers,
+        days,
+        lambda landing: _simulate(landing, subscribers, days, [shift]),
+    )
+
+
 def feed_files(subscribers: int, days: int) -> FeedFiles:
     """Return the files of so many subscribers (a multiple of 100,000, or fewer) and days; made when absent."""
     simulated = min(subscribers, _LARGEST_SIMULATION)
     if subscribers % simulated:
         raise ValueError(f"{subscribers} subscribers are not a multiple of {simulated}")
     if subscribers == simulated:
-        return _found_or_made(subscribers, days, lambda landing: _simulate(landing, subscribers, days))
+        return _found_or_made(
+            "files", subscribers, days, lambda landing: _simulate(landing, subscribers, days, [])
+        )
     return _found_or_made(
+        "files",
         subscribers,
         days,
         lambda landing: _multiply(feed_files(simulated, days), landing, days, subscribers // simulated),
     )
 
 
-def _found_or_made(subscribers: int, days: int, make: Callable[[Path], None]) -> FeedFiles:
+def _found_or_made(kind: str, subscribers: int, days: int, make: Callable[[Path], None]) -> FeedFiles:
     """Return complete files of so many subscribers; those of more days serve as well."""
-    for folder in sorted(work_folder().glob(f"files_{subscribers}_*")):
+    for folder in sorted(work_folder().glob(f"{kind}_{subscribers}_*")):
         found = int(folder.name.rsplit("_", 1)[1])
         if found >= days and (folder / _DONE).exists():
             return FeedFiles(folder, subscribers, days)
-    landing = work_folder() / f"files_{subscribers}_{days}"
+    landing = work_folder() / f"{kind}_{subscribers}_{days}"
     shutil.rmtree(landing, ignore_errors=True)
     make(landing)
     (landing / _DONE).touch()
     return FeedFiles(landing, subscribers, days)
 
 
-def _simulate(landing: Path, subscribers: int, days: int) -> None:
+def _simulate(landing: Path, subscribers: int, days: int, events: list[ScriptedEvent]) -> None:
     from mlops_assets.sandbox.simulation import init_sandbox
 
     config = load_project()
@@ -119,7 +136,7 @@ def _simulate(landing: Path, subscribers: int, days: int) -> None:
         subscribers=subscribers,
         seed=_SEED,
         devices=_DEVICES,
-        events=[],
+        events=events,
         threads=2,
     )
     shutil.rmtree(state)

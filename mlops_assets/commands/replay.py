@@ -213,10 +213,20 @@ class Replay:
         return TrainingOutcome(job_name, segment, succeeded, failures)
 
     def train(
-        self, use_case: str, segment: str, as_of_day: dt.date | None, reason: str = "by hand"
+        self, use_case: str, segment: str, as_of_day: dt.date | None, reason: str = "by hand", shift: str = ""
     ) -> TrainingOutcome:
-        """Train all models of one segment; `as_of_day` None means the newest day that is built."""
+        """Train all models of one segment.
+
+        Args:
+            use_case: its name.
+            segment: geography, or `all`.
+            as_of_day: last day whose data count; None for the newest day that is built.
+            reason: for people.
+            shift: `monitor/day` of the behaviour shift that is answered; champions may be continued for one only.
+        """
         tags = {names.TAG_REASON: reason}
+        if shift:
+            tags[names.TAG_SHIFT] = shift
         if as_of_day:
             tags[names.TAG_AS_OF_DAY] = as_of_day.isoformat()
         return self._train(use_case, segment, tags)
