@@ -1,0 +1,164 @@
+"""Small boosted trees, or a constant where there is nothing to learn from, with one interface for both.
+
+Belongs here: fitting CatBoost on plain matrices and predicting. Does not belong here: what is predicted, or files
+(tree_bundle.py). The plug-in models of use cases are elsewhere (domain.learning.algorithms): these have no signature
+of features, they belong to the policy or simulator that holds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from mlops_assets.domain.errors import LearningError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+Kind = Literal["chance", "mean", "means", "classes"]
+_LOSSES: dict[Kind, str] = {
+    "chance": "Logloss",
+    "mean": "RMSE",
+    "means": "MultiRMSE",
+    "classes": "MultiClass",
+}
+
+
+@dataclass(frozen=True)
+class TreeSettings:
+    """Size of a model; CatBoost's names.
+
+    `monotone` has a sign a column: 1 never falls, -1 never rises, 0 free; empty for all free.
+    """
+
+    iterations: int = 60
+    depth: int = 4
+    learning_rate: float = 0.15
+    l2_leaf_reg: float = 3.0
+    monotone: tuple[int, ...] = ()
+    seed: int = 0
+    threads: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class TreeModel:
+    """A fitted model.
+
+    Attributes:
+        kind: chance (probability), mean, means (of several targets) or classes (probabilities).
+        constant: float64 [outputs], the answer for everybody where there is no booster.
+        booster: CatBoost's model, or None.
+        scale: float64 [outputs], the booster's answers are multiplied by it and `shift` is added.
+        shift: float64 [outputs].
+    """
+
+    kind: Kind
+    constant: Floats
+    booster: Any = None
+    scale: Floats = field(default_factory=lambda: np.ones(1))
+    shift: Floats = field(default_factory=lambda: np.zeros(1))
+
+    def predict(self, design: NDArray[Any], threads: int = 1) -> Floats:
+        """Return float64 [rows] for a chance or mean, else [rows x outputs]; `design` is float32 [rows x columns]."""
+        rows, is_single = len(design), self.kind in ("chance", "mean")
+        if self.booster is None or rows == 0:
+            found = np.tile(self.constant, (rows, 1))
+            return found[:, 0] if is_single else found
+        asked = "Probability" if self.kind in ("chance", "classes") else "RawFormulaVal"
+        raw = np.asarray(
+            self.booster.predict(design, prediction_type=asked, thread_count=threads), dtype=np.float64
+        )
+        if self.kind == "chance":
+            return raw[:, 1]
+        return raw * self.scale + self.shift
+
+
+def constant_model(kind: Kind, values: Sequence[float] | Floats) -> TreeModel:
+    """Return a model that answers the same for everybody."""
+    return TreeModel(kind, np.asarray(values, dtype=np.float64))
+
+
+def fit_chance(design: NDArray[Any], hits: NDArray[Any], settings: TreeSettings) -> TreeModel:
+    """Learn P(hit); `hits` is bool [rows]. A constant where all or none are hits."""
+    share = float(hits.mean()) if len(hits) else 0.0
+    if share in (0.0, 1.0):
+        return constant_model("chance", [share])
+    return TreeModel("chance", np.array([share]), _fit("chance", design, hits.astype(np.float64), settings))
+
+
+def fit_mean(
+    design: NDArray[Any], target: NDArray[Any], settings: TreeSettings, weights: NDArray[Any] | None = None
+) -> TreeModel:
+    """Learn the mean of a target, float64 [rows]. A constant where it does not vary."""
+    if len(target) == 0 or np.ptp(target) == 0:
+        return constant_model("mean", [float(target[0]) if len(target) else 0.0])
+    shift, scale = float(target.mean()), float(target.std())
+    booster = _fit("mean", design, (target - shift) / scale, settings, weights)
+    return TreeModel("mean", np.array([shift]), booster, np.array([scale]), np.array([shift]))
+
+
+def fit_means(design: NDArray[Any], targets: NDArray[Any], settings: TreeSettings) -> TreeModel:
+    """Learn the means of several targets, float64 [rows x targets], in one model."""
+    shift = targets.mean(axis=0)
+    scale = targets.std(axis=0)
+    scale = np.where(scale > 0, scale, 1.0)
+    if len(targets) == 0 or (np.ptp(targets, axis=0) == 0).all():
+        return constant_model("means", shift)
+    booster = _fit("means", design, (targets - shift) / scale, settings)
+    return TreeModel("means", shift, booster, scale, shift)
+
+
+def fit_classes(
+    design: NDArray[Any], labels: NDArray[Any], classes: int, settings: TreeSettings
+) -> TreeModel:
+    """Learn probabilities of classes, int64 [rows] from 0; constants where fewer than two occur."""
+    shares = np.bincount(labels, minlength=classes) / max(len(labels), 1)
+    if (shares > 0).sum() < 2:
+        return constant_model("classes", shares if len(labels) else np.full(classes, 1.0 / classes))
+    return TreeModel("classes", shares, _fit("classes", design, labels, settings, classes=classes))
+
+
+def _fit(
+    kind: Kind,
+    design: NDArray[Any],
+    target: NDArray[Any],
+    settings: TreeSettings,
+    weights: NDArray[Any] | None = None,
+    classes: int | None = None,
+) -> Any:
+    import catboost
+
+    if np.isnan(target).any():
+        raise LearningError("the target has unknown values", where=f"{int(np.isnan(target).sum())} values")
+    asked = {
+        "loss_function": _LOSSES[kind],
+        "iterations": settings.iterations,
+        "depth": settings.depth,
+        "learning_rate": settings.learning_rate,
+        "l2_leaf_reg": settings.l2_leaf_reg,
+        "random_seed": settings.seed,
+        "thread_count": settings.threads,
+        "border_count": 64,
+        "boosting_type": "Plain",
+        "bootstrap_type": "No",
+        "random_strength": 0.0,
+        "allow_writing_files": False,
+        "logging_level": "Silent",
+    }
+    if kind == "chance":
+        asked["boost_from_average"] = True
+    if kind == "classes":
+        asked["classes_count"] = classes
+    if settings.monotone and any(settings.monotone):
+        asked["monotone_constraints"] = list(settings.monotone)
+    booster = catboost.CatBoost(asked)
+    try:
+        booster.fit(catboost.Pool(design, target, weight=weights, thread_count=settings.threads))
+    except catboost.CatBoostError as error:
+        raise LearningError(f"CatBoost refuses the data: {error}", where=f"{len(design)} rows") from error
+    return booster
