@@ -12,6 +12,7 @@ from pathlib import Path
 from mlops_assets.config.models import Environment, MailConfig
 from mlops_assets.domain.deployment_ports import DeploymentStore
 from mlops_assets.domain.mail_ports import MailTransport, Outbox
+from mlops_assets.domain.offers.delivery_ports import AgentsStore
 from mlops_assets.domain.ports import (
     CodeProvenance,
     Lake,
@@ -22,6 +23,7 @@ from mlops_assets.domain.ports import (
     TableEngine,
 )
 from mlops_assets.domain.quality.release_ports import FeedReleases
+from resources.agents_store import LocalAgentsStore
 from resources.deployment_store import LocalDeploymentStore
 from resources.duckdb_engine import DuckDbEngine
 from resources.feed_releases import SqliteFeedReleases
@@ -35,6 +37,7 @@ from resources.provenance import GitProvenance
 from resources.report_store import LocalReportStore
 from resources.smtp_transport import SmtpTransport
 
+OFFERS_FOLDER = "offers"  # in the deployment's folder: what the operator's systems read
 FEED_RELEASES_NAME = "feed_releases.db"  # beside the promotion ledger: both are decisions to be kept
 
 
@@ -50,6 +53,7 @@ class Platform:
     releases: FeedReleases
     reports: ReportStore
     deployments: DeploymentStore
+    agents: AgentsStore
     provenance: CodeProvenance
     outbox: Outbox
     mail: MailTransport
@@ -84,10 +88,16 @@ def open_platform(environment: Environment, home: Path) -> Platform:
         releases=SqliteFeedReleases((home / environment.ledger.database).with_name(FEED_RELEASES_NAME)),
         reports=LocalReportStore(home / storage.reports),
         deployments=LocalDeploymentStore(home / storage.deployment),
+        agents=LocalAgentsStore(offers_folder(environment, home)),
         provenance=GitProvenance(),
         outbox=SqliteOutbox(home / environment.mail.outbox, environment.mail.sender),
         mail=open_mail(environment.mail, home),
     )
+
+
+def offers_folder(environment: Environment, home: Path) -> Path:
+    """Return the folder of the agents' store, one folder a geography in it."""
+    return home / environment.storage.deployment / OFFERS_FOLDER
 
 
 def open_scratch(environment: Environment, home: Path, folder: Path) -> tuple[Lake, TableEngine]:

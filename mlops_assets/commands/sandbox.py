@@ -16,6 +16,7 @@ from mlops_assets.commands.workspace import Workspace, open_workspace
 from mlops_assets.sandbox.events import EVENT_PARAMETERS, ScriptedEvent, default_events
 from mlops_assets.sandbox.geography_world import DayOutcome
 from mlops_assets.sandbox.simulation import advance, init_sandbox, list_events, schedule_event
+from resources.environments import offers_folder
 
 FIRST_DAY = dt.datetime(2026, 8, 3)  # noqa: DTZ001 - a calendar day; eight weeks from it hold a change of the clocks
 
@@ -36,6 +37,7 @@ def sandbox_arguments(workspace: Workspace) -> dict[str, Any]:
         "geography_chains": {code: config.geography_chain(code) for code in config.geographies},
         "threads": config.environment.executor.cores,
         "memory_limit": config.environment.engine.memory_limit,
+        "offers": offers_folder(config.environment, workspace.home),
     }
 
 

@@ -15,7 +15,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mlops_assets.domain.feeds.contract import Geography
-from mlops_assets.sandbox.campaign import ANSWER_STAGE, OFFER_STAGE, campaign_values
+from mlops_assets.sandbox.campaign import (
+    ANSWER_STAGE,
+    OFFER_STAGE,
+    PROPOSED_ANSWER_STAGE,
+    PROPOSED_OFFER_STAGE,
+    campaign_values,
+)
 from mlops_assets.sandbox.catalogue import BASE_PLAN, Plan, topup_amount_sql
 from mlops_assets.sandbox.day_calendar import DayClock, DayMood
 from mlops_assets.sandbox.events import ScriptedEvent
@@ -251,7 +257,9 @@ SELECT $columns, $outcomes FROM (SELECT * REPLACE (
     n >= $new_from_n OR upgrades OR moves AS is_dna_news
 FROM closing)
 """
-_STAGES = f"{_PERSON_STAGE}{OFFER_STAGE}{ANSWER_STAGE}{_MONEY_STAGE}{_USAGE_STAGE}{_END_STAGE}"
+_LATER_STAGES = f"{_MONEY_STAGE}{_USAGE_STAGE}{_END_STAGE}"
+_STAGES = f"{_PERSON_STAGE}{OFFER_STAGE}{ANSWER_STAGE}{_LATER_STAGES}"
+_PROPOSED_STAGES = f"{_PERSON_STAGE}{PROPOSED_OFFER_STAGE}{PROPOSED_ANSWER_STAGE}{_LATER_STAGES}"
 
 # What the next day starts from, and what else the feeds and the truth need to know about today.
 STATE_COLUMNS = """
@@ -274,7 +282,8 @@ STATE_SQL = f"SELECT {STATE_COLUMNS} FROM today WHERE status IN ('active', 'pros
 class DayContext:
     """All that the statements of one geography-day need to know.
 
-    `new_from_n`: records numbered from here on appear for the first time today.
+    `new_from_n`: records numbered from here on appear for the first time today. `has_proposals`: table
+    `proposals` holds what the platform proposes for today.
     """
 
     geography: Geography
@@ -286,6 +295,7 @@ class DayContext:
     plans: Sequence[Plan]
     events: Sequence[ScriptedEvent]
     new_from_n: int
+    has_proposals: bool = False
 
 
 def _topup_wanted_sql(behaviour: BehaviourParameters) -> str:
@@ -302,7 +312,7 @@ def day_sql(context: DayContext) -> str:
     behaviour = context.behaviour
     boosters = sorted((p for p in context.plans if p.family == "booster"), key=lambda p: p.allowance_kb)
     body = fill(
-        _STAGES,
+        _PROPOSED_STAGES if context.has_proposals else _STAGES,
         {"columns": SqlText(STATE_COLUMNS), "outcomes": SqlText(_OUTCOME_COLUMNS)},
         behaviour.population.model_dump(),
         behaviour.usage.model_dump(),

@@ -7,6 +7,10 @@ Contact: persistent strata (control never, random at a low constant rate, rules 
 near the plan's expiry), with a cool-down. Arm: with probability epsilon uniform over everything sold, else
 the rules' arm. Propensity = P(contact) x P(arm) x P(discount), known exactly.
 
+With proposals of the platform for the day (table `proposals`), people named in them are out of the rules: a proposed
+offer is sent, dropped or replaced by a random one, at fixed shares; people whom it would leave alone are contacted by
+the rules at a small part of their rate. The propensity logged is then the proposal's.
+
 Acceptance: logit = intercept + receptivity + mismatch |log(need / allowance)| + price relative to the usual
 top-up (steeper for the price sensitive) + discount + fatigue + what the person has at the moment.
 """
@@ -19,15 +23,16 @@ from mlops_assets.sandbox.catalogue import BASE_PLAN, Plan
 from mlops_assets.sandbox.parameters import BehaviourParameters
 from mlops_assets.sandbox.sql_engine import SqlText, literal
 
-OFFER_STAGE = """
-reach AS (
-    SELECT *, CASE WHEN stratum = 'control' OR is_walk_in
+_CONTACT_PROBABILITY = """CASE WHEN stratum = 'control' OR is_walk_in
         OR last_contact_date >= $day - $cooldown_days THEN 0e0
             WHEN status = 'prospect' THEN $prospect_contact_per_day
             WHEN stratum = 'random' THEN $random_contact_per_day
             WHEN plan_expiry_date IS NOT NULL AND days_left BETWEEN -3 AND 3
                 THEN $rules_contact_per_day * $near_expiry_factor
-            ELSE $rules_contact_per_day END AS contact_probability
+            ELSE $rules_contact_per_day END"""
+OFFER_STAGE = f"""
+reach AS (
+    SELECT *, {_CONTACT_PROBABILITY} AS contact_probability
     FROM fate
 ),
 offer AS (
@@ -42,13 +47,19 @@ offer AS (
 ),
 """
 
-ANSWER_STAGE = """
+_OWN_PROPENSITY = """contact_probability * ($epsilon / $arm_count + CASE WHEN offered_plan = rule_arm
+            THEN 1e0 - $epsilon ELSE 0e0 END)
+            * $discount_share"""
+_PROPENSITY_WITH_PROPOSALS = f"""CASE handling WHEN 'as proposed' THEN proposed_propensity
+            WHEN 'different' THEN (1e0 - $proposed_sent_share - $proposed_dropped_share) / $arm_count
+                * $discount_share
+            ELSE {_OWN_PROPENSITY} END"""
+
+ANSWER_STAGE = f"""
 offered AS (
     SELECT o.*, CAST(round(k.price_usd_cents * (1e0 - discount)) AS INTEGER) AS offered_price,
         k.price_usd_cents - CAST(round(k.price_usd_cents * (1e0 - discount)) AS INTEGER) AS discount_cents,
-        contact_probability * ($epsilon / $arm_count + CASE WHEN offered_plan = rule_arm
-            THEN 1e0 - $epsilon ELSE 0e0 END)
-            * $discount_share AS propensity,
+        {_OWN_PROPENSITY} AS propensity,
         CASE WHEN is_contacted THEN sigmoid($accept_intercept + $accept_receptivity * receptivity_z
             + $accept_need_mismatch * CASE WHEN k.family = 'booster' THEN 5e-1 ELSE 1e0 END
                 * abs(ln((data_mb * 1024e0 * k.validity_days + 51200e0) / (k.allowance_kb + 51200e0)))
@@ -72,6 +83,34 @@ answer AS (
     FROM offered
 ),
 """
+
+PROPOSED_OFFER_STAGE = f"""
+reach AS (
+    SELECT *, {_CONTACT_PROBABILITY} * CASE WHEN proposed_to IS NULL THEN 1e0 ELSE $own_contact_share END
+            AS contact_probability
+    FROM fate LEFT JOIN proposals ON proposed_to = subscriber_id
+),
+offer AS (
+    SELECT *, CASE handling WHEN 'as proposed' THEN proposed_plan WHEN 'different' THEN $random_arm
+            WHEN 'own' THEN CASE WHEN uniform(d, 'explore') < $epsilon THEN $random_arm ELSE rule_arm END
+            END AS offered_plan,
+        CASE handling WHEN 'as proposed' THEN proposed_discount WHEN 'different' THEN $discount_draw
+            WHEN 'own' THEN $discount_draw ELSE 0e0 END AS discount
+    FROM (
+        SELECT *, coalesce(handling IN ('as proposed', 'different', 'own'), false) AS is_contacted,
+            CASE WHEN handling = 'own' THEN $rule_arm END AS rule_arm
+        FROM (
+            SELECT *, CASE WHEN proposed_plan IS NOT NULL THEN CASE
+                    WHEN uniform(d, 'handling') < $proposed_sent_share THEN 'as proposed'
+                    WHEN uniform(d, 'handling') < $proposed_sent_share + $proposed_dropped_share THEN 'dropped'
+                    ELSE 'different' END
+                WHEN uniform(d, 'contact') < contact_probability THEN 'own' END AS handling
+            FROM reach
+        )
+    )
+),
+"""
+PROPOSED_ANSWER_STAGE = ANSWER_STAGE.replace(_OWN_PROPENSITY, _PROPENSITY_WITH_PROPOSALS)
 
 # What marketing believes to be right, in order; the first rule whose plan is sold and whose condition holds.
 _RULES: tuple[tuple[str, str], ...] = (

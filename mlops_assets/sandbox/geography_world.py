@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from mlops_assets.sandbox.file_drop import Drop, drop_feeds, forget_held
 from mlops_assets.sandbox.fleet import groups_wanted, new_devices_sql, next_fleet_sql, telemetry_sql
 from mlops_assets.sandbox.parameters import BehaviourParameters
 from mlops_assets.sandbox.population import entrants_sql, start_sql
+from mlops_assets.sandbox.proposals import find_proposals, proposals_sql
 from mlops_assets.sandbox.sandbox_state import GeographyState, fleet_path, population_path, truth_path
 from mlops_assets.sandbox.sql_engine import literal, uniform_of
 from mlops_assets.sandbox.world_effects import devices_added, growth_factor
@@ -67,6 +68,7 @@ class GeographyWorld:
     behaviour: BehaviourParameters
     seed: int
     state: GeographyState
+    offers: Path | None = None
 
     def start(self, events: Sequence[ScriptedEvent]) -> None:
         """Create the population and the fleet, and let them live some days before the first delivered one."""
@@ -138,6 +140,9 @@ class GeographyWorld:
         self.connection.execute(catalogue_rows_sql(list(context.plans), self.seed, code, day))
         self._admit(context)
         self._grow_fleet(context)
+        if files := find_proposals(self.offers, code, day):
+            self.connection.execute(proposals_sql(files, self.geography))
+            context = replace(context, has_proposals=True)
         self.connection.execute(day_sql(context))
         self.connection.execute(
             telemetry_sql(

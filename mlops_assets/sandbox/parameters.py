@@ -150,6 +150,10 @@ class CampaignParameters(Record):
     Persistent strata: `control_share` is never contacted, `random_share` at a constant low rate, the rest by
     rules. The arm is random with probability `epsilon`, else the rules' arm; the discount is random. The
     logged propensity is the product contact x arm x discount.
+
+    Of the offers that the platform proposes, `proposed_sent_share` are sent as they are, `proposed_dropped_share` not
+    at all (no capacity, number not reached), the rest with another offer. Of its own contacts with people for whom the
+    platform proposes nothing, the campaign keeps `own_contact_share`.
     """
 
     control_share: float = 0.10
@@ -162,6 +166,9 @@ class CampaignParameters(Record):
     epsilon: float = 0.20
     discounts: tuple[float, ...] = (0.0, 0.10, 0.25)
     discount_shares: tuple[float, ...] = (0.5, 0.3, 0.2)
+    proposed_sent_share: float = 0.93
+    proposed_dropped_share: float = 0.05
+    own_contact_share: float = 0.02
     push_share: float = 0.45
     fatigue_decay_per_day: float = 0.93
     ignored_adds: float = 1.0

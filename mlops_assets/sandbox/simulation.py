@@ -61,6 +61,7 @@ class _Operator:
     behaviour: BehaviourParameters
     threads: int
     memory_limit: str
+    offers: Path | None
 
 
 def init_sandbox(  # noqa: PLR0913 - the public face; everything after `*` has a name
@@ -79,6 +80,7 @@ def init_sandbox(  # noqa: PLR0913 - the public face; everything after `*` has a
     threads: int = 1,
     memory_limit: str = "2GB",
     behaviour: BehaviourParameters | None = None,
+    offers: Path | None = None,
     on_day: OnDay | None = None,
 ) -> SandboxState:
     """Start a sandbox and deliver its first days. Repeating the same command continues a killed one.
@@ -98,6 +100,7 @@ def init_sandbox(  # noqa: PLR0913 - the public face; everything after `*` has a
         threads: worker threads of the engine.
         memory_limit: of the engine, all geographies together, such as `2GB`.
         behaviour: constants of the behavioural model.
+        offers: folder of the platform's deliveries, one sub-folder per geography; read day by day where there are any.
         on_day: called with the outcome of every delivered geography-day.
 
     Raises:
@@ -117,7 +120,7 @@ def init_sandbox(  # noqa: PLR0913 - the public face; everything after `*` has a
     else:
         save_state(root, fresh)
     operator = _Operator(
-        root, landing, contracts, geographies, geography_chains, behaviour, threads, memory_limit
+        root, landing, contracts, geographies, geography_chains, behaviour, threads, memory_limit, offers
     )
     return _advance_until(operator, first_day + days * _DAY, on_day)
 
@@ -133,6 +136,7 @@ def advance(  # noqa: PLR0913 - as above
     threads: int = 1,
     memory_limit: str = "2GB",
     behaviour: BehaviourParameters | None = None,
+    offers: Path | None = None,
     on_day: OnDay | None = None,
 ) -> SandboxState:
     """Let the next days pass in every geography; a geography that is new starts on the first of them.
@@ -142,7 +146,7 @@ def advance(  # noqa: PLR0913 - as above
     """
     behaviour = behaviour or BehaviourParameters()
     operator = _Operator(
-        root, landing, contracts, geographies, geography_chains, behaviour, threads, memory_limit
+        root, landing, contracts, geographies, geography_chains, behaviour, threads, memory_limit, offers
     )
     return _advance_until(operator, load_state(root).next_day + days * _DAY, on_day)
 
@@ -212,10 +216,11 @@ def _record(
 def _worlds(operator: _Operator, state: SandboxState) -> Iterator[list[GeographyWorld]]:
     operator.root.mkdir(parents=True, exist_ok=True)
     operator.landing.mkdir(parents=True, exist_ok=True)
+    offers = operator.offers if operator.offers is not None and operator.offers.is_dir() else None
     with TemporaryDirectory(prefix="spill_", dir=operator.root) as spill:
         engines = open_engines(
             [geography.code for geography in operator.geographies],
-            [operator.root, operator.landing],
+            [operator.root, operator.landing, *([offers] if offers else [])],
             threads=operator.threads,
             memory_limit=operator.memory_limit,
             spill=Path(spill),
@@ -242,6 +247,7 @@ def _world(
         contracts=[contract.for_geography(chain) for contract in operator.contracts],
         behaviour=operator.behaviour,
         seed=state.seed,
+        offers=operator.offers,
         state=known
         or first_geography_state(
             operator.behaviour, first_day=state.next_day, subscribers=state.subscribers, devices=devices

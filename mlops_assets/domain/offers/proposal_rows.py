@@ -1,0 +1,118 @@
+"""The rows of a day's proposals, and their documentation: one row per person of the population.
+
+`propensities` holds the chance of every choice of the catalogue, in the order that the manifest's fact `choices`
+names; `propensity` is that of the choice proposed, `no_offer_propensity` that of leaving the person alone.
+
+Belongs here: columns and their values. Does not belong here: decisions (daily_decisions.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlops_assets.domain.features.table import ColumnDoc
+from mlops_assets.domain.offers.decision_data import NO_ACTION, OfferAction
+from mlops_assets.domain.offers.exploration import STRATA
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+PROPOSAL_DOCS = {
+    "subscriber_id": ColumnDoc("integer", "subscriber number", role="key"),
+    "plan_code": ColumnDoc("text", "plan or booster proposed, or `no_offer`", role="info"),
+    "discount_share": ColumnDoc("decimal", "discount of the list price", "share", "info"),
+    "discount_usd_cents": ColumnDoc("integer", "the same at the day's price", "usd_cent", "info"),
+    "model_version": ColumnDoc("text", "version of the policy", role="info"),
+    "expected_acceptance": ColumnDoc("decimal", "chance of a sale; null without an offer", "share", "info"),
+    "expected_margin_usd_cents": ColumnDoc(
+        "decimal", "margin less discount times that chance", "usd_cent", "info"
+    ),
+    "advantage_usd": ColumnDoc(
+        "decimal", "worth over no offer by the policy; null if it does not know the offer", "usd", "info"
+    ),
+    "stratum": ColumnDoc("text", "control, random or policy", role="info"),
+    "propensity": ColumnDoc("decimal", "chance that this choice had", "share", "info"),
+    "no_offer_propensity": ColumnDoc("decimal", "chance of being left alone", "share", "info"),
+    "reasons": ColumnDoc("text", "reason codes, strongest first, as one text with blanks", role="info"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class ChunkOfProposals:
+    """Some people's decisions.
+
+    Attributes:
+        customers: int64 [people].
+        actions: int16 [people], positions in the choices.
+        chances: float64 [people x choices].
+        allowed: bool [people x choices].
+        scores: float32 [people x choices], -inf where not allowed or not known.
+        strata: int8 [people].
+        acceptances: float64 [people], NaN for none.
+        reasons: one list per person.
+    """
+
+    customers: NDArray[np.int64]
+    actions: NDArray[np.int16]
+    chances: Floats
+    allowed: NDArray[np.bool_]
+    scores: NDArray[np.float32]
+    strata: NDArray[np.int8]
+    acceptances: Floats
+    reasons: Sequence[Sequence[str]]
+
+
+def make_rows(chunk: ChunkOfProposals, choices: Sequence[OfferAction], version: str) -> pa.Table:
+    """Return the rows of a chunk as an Arrow table."""
+    import pyarrow as pa
+
+    rows, taken = np.arange(len(chunk.actions)), chunk.actions
+    cents = np.array([round(100 * one.discount_usd) for one in choices], dtype=np.int64)
+    margins = np.array([100 * one.net_margin_usd for one in choices])
+    advantage = chunk.scores[rows, taken].astype(np.float64)
+    columns: dict[str, Any] = {
+        "subscriber_id": pa.array(chunk.customers),
+        "plan_code": _texts([one.plan_code for one in choices], taken),
+        "discount_share": pa.array(np.array([one.discount_share for one in choices])[taken]),
+        "discount_usd_cents": pa.array(cents[taken]),
+        "model_version": _texts([version], np.zeros(len(taken), dtype=np.int16)),
+        "expected_acceptance": _nullable(chunk.acceptances),
+        "expected_margin_usd_cents": _nullable(chunk.acceptances * margins[taken]),
+        "advantage_usd": _nullable(np.where(np.isfinite(advantage), advantage, np.nan)),
+        "stratum": _texts(STRATA, chunk.strata),
+        "propensity": pa.array(chunk.chances[rows, taken]),
+        "no_offer_propensity": pa.array(chunk.chances[:, NO_ACTION]),
+        "propensities": _lists(chunk.chances.astype(np.float32)),
+        "eligible": _lists(chunk.allowed),
+        "reasons": pa.array([" ".join(codes) for codes in chunk.reasons], pa.string()),
+    }
+    return pa.table(columns)
+
+
+def _texts(values: Sequence[str], places: NDArray[Any]) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.DictionaryArray.from_arrays(
+        pa.array(places.astype(np.int16)), pa.array(list(values), pa.string())
+    )
+
+
+def _nullable(values: Floats) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.array(values, mask=np.isnan(values))
+
+
+def _lists(matrix: NDArray[Any]) -> pa.Array:
+    """Return one list a row."""
+    import pyarrow as pa
+
+    offsets = np.arange(len(matrix) + 1, dtype=np.int32) * matrix.shape[1]
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(matrix.ravel()))
