@@ -18,7 +18,7 @@ from mlops_assets.domain.ports import Lake, Manifest, PartitionId, TableEngine
 PREVIEW_ROWS = 5
 
 
-PUBLISHING = frozenset({"landed", "built", "scored", "reused"})
+PUBLISHING = frozenset({"landed", "built", "scored", "reused", "kept", "delivered"})
 
 
 class Outcome(Protocol):

@@ -6,6 +6,7 @@ Belongs here: every string that two packages must agree on. Does not belong here
 from __future__ import annotations
 
 from mlops_assets.domain.learning import lake_tables
+from mlops_assets.domain.offers import offer_tables
 
 SHARED_GROUP = "shared"
 # What rests on every use case: in a group of its own, so that the lineage reads from left to right.
@@ -55,6 +56,10 @@ CHECK_HEALTH = "feed_health"
 CHECK_FRESHNESS = "freshness"
 CHECK_SCHEMA = "published_schema"
 CHECK_INPUTS = "inputs_present"
+CHECK_ONE_OFFER = "one_offer_per_person"
+CHECK_ALLOWED = "only_allowed_offers"
+CHECK_FAIRNESS = "groups_alike"
+CHECK_SUMS = "sums_close"
 CHECK_GATE = "gate"
 CHECK_COVERAGE = "kernel_coverage"
 CHECK_ANOMALIES = "anomaly_share"
@@ -118,6 +123,21 @@ def follow_up_keys(use_case: str, model: str) -> list[list[str]]:
     Each has a run of its own: a page that cannot be made must not keep a withdrawn model serving.
     """
     return [deployment_key(use_case, model), model_card_key(use_case, model)]
+
+
+def proposals_key(use_case: str) -> list[str]:
+    """Asset key of the proposals that a day's data lead to; they are for the day after."""
+    return table_key(offer_tables.proposals_table(use_case))
+
+
+def delivery_key(use_case: str) -> list[str]:
+    """Asset key of the delivery of proposals to the agents' store."""
+    return table_key(offer_tables.delivery_table(use_case))
+
+
+def reconciliation_key(use_case: str) -> list[str]:
+    """Asset key of what was proposed beside what was sent."""
+    return table_key(offer_tables.reconciliation_table_name(use_case))
 
 
 def scores_table(use_case: str, model: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from mlops_assets.config.loader import EVERYWHERE
 from mlops_assets.config.models import ProjectConfig
+from mlops_assets.config.policy_slots import policy_slots
 from mlops_assets.domain.feeds.arrival import (
     DayDelivery,
     DayIdentities,
@@ -53,7 +54,8 @@ def day_identities(config: ProjectConfig, ledger: PromotionLedger, days: Iterabl
         for source in table.inputs
         if source.days == 0
     }
-    histories = {slot.registered_name: ledger.history(slot) for slot in daily_scored_slots(config)}
+    deciding = (*daily_scored_slots(config), *policy_slots(config))
+    histories = {slot.registered_name: ledger.history(slot) for slot in deciding}
     champions = {
         day: {name: entry.decision_id for name, h in histories.items() if (entry := newest_before(h, day))}
         for day in days

@@ -181,13 +181,14 @@ def stream_eligible(
     """
     sql = compile_sql(eligible(spec, unbound_views(spec)))
     sources = {name: view_source(view, lake) for name, view in plan.views.items()}
-    sources["actions"] = ViewSource(table=_actions(spec))
+    sources["actions"] = ViewSource(table=action_rows(spec))
     for chunk in range(chunks):
-        as_of = _as_of(spec, plan.offer_day, chunk, chunks)
+        as_of = as_of_row(spec, plan.offer_day, chunk, chunks)
         yield engine.fetch(sql, {**sources, "as_of": ViewSource(table=as_of)})
 
 
-def _actions(spec: OfferCatalogueSpec) -> pa.Table:
+def action_rows(spec: OfferCatalogueSpec) -> pa.Table:
+    """Return the view `actions`: `no_offer`, then each plan with each of its discounts."""
     import pyarrow as pa
 
     offers = [(plan.plan_code, discount) for plan in spec.plans for discount in plan.discounts]
@@ -195,7 +196,8 @@ def _actions(spec: OfferCatalogueSpec) -> pa.Table:
     return pa.table({"action_plan": pa.array(plans, pa.string()), "discount_share": list(discounts)})
 
 
-def _as_of(spec: OfferCatalogueSpec, offer_day: dt.date, chunk: int, chunks: int) -> pa.Table:
+def as_of_row(spec: OfferCatalogueSpec, offer_day: dt.date, chunk: int, chunks: int) -> pa.Table:
+    """Return the view `as_of`: the day of the offers and which part of the people is read."""
     import pyarrow as pa
 
     return pa.table(

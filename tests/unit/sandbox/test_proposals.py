@@ -28,7 +28,9 @@ def write_offers(
 ) -> Path:
     """Propose a plan to every n-th active customer of Chile, and nothing to the other ones."""
     snapshot = operator.landing / "cl" / f"subscribers_{DAY - dt.timedelta(days=1):%Y%m%d}.parquet"
-    found = fetch("SELECT DISTINCT MSISDN FROM '{snapshot}' WHERE STATUS = 'A' ORDER BY MSISDN", snapshot=snapshot)
+    found = fetch(
+        "SELECT DISTINCT MSISDN FROM '{snapshot}' WHERE STATUS = 'A' ORDER BY MSISDN", snapshot=snapshot
+    )
     lines = ["SUBSCRIBER,PLAN_ID,DISCOUNT,PROPENSITY,MODEL"]
     for number, (person,) in enumerate(found):
         is_offered = number % every == 0

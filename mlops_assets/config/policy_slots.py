@@ -1,0 +1,58 @@
+"""The slots for which policies compete: one a use case with offers, agent name and segment.
+
+Belongs here: which slots there are, what their offers are made of. Does not belong here: slots of models
+(run_plan.slots) or when a policy is due (domain.offers.policy_readiness).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mlops_assets.config.models import ProjectConfig, UseCase
+from mlops_assets.domain.offers.offers_spec import OffersSpec
+from mlops_assets.domain.offers.state_scores import OfferSetting, ScoreSource
+from mlops_assets.domain.ports import ModelSlot
+
+
+def has_policy(settings: UseCase) -> bool:
+    """Whether a segment decides about offers; states and offers are of days, so a snapshot has none."""
+    return settings.offers is not None and settings.segment_by == "geography"
+
+
+def require_offers(settings: UseCase) -> OffersSpec:
+    """Return what a segment says about its offers; ValueError if it has none, which `has_policy` tells before."""
+    if settings.offers is None:
+        raise ValueError(f"{settings.name} has no offers")
+    return settings.offers
+
+
+def segments_by_agent(config: ProjectConfig, use_case: str) -> dict[str, dict[str, UseCase]]:
+    """Return every agent of a use case with the segments that have it: an override may name another one."""
+    found: dict[str, dict[str, UseCase]] = {}
+    for segment, settings in sorted(config.use_cases[use_case].items()):
+        if has_policy(settings):
+            found.setdefault(require_offers(settings).agent.name, {})[segment] = settings
+    return found
+
+
+def find_offer_setting(config: ProjectConfig, settings: UseCase, segment: str) -> OfferSetting:
+    """Return a segment's offers with the input models that its states need.
+
+    Raises:
+        KeyError: an input model is not configured for the segment, which the check of the configuration refuses.
+    """
+    offers = require_offers(settings)
+    scores = []
+    for name in offers.state.scores:
+        use_case, _, model = name.rpartition("/")
+        source = settings if use_case in {"", settings.name} else config.use_cases[use_case][segment]
+        scores.append(ScoreSource(ModelSlot(source.name, model, segment), source.corpus))
+    return OfferSetting(settings.name, segment, settings.corpus, offers, tuple(scores))
+
+
+def policy_slots(config: ProjectConfig) -> Iterator[ModelSlot]:
+    """Yield every slot of a policy."""
+    for use_case in sorted(config.use_cases):
+        for agent, segments in segments_by_agent(config, use_case).items():
+            for segment in segments:
+                yield ModelSlot(use_case, agent, segment)
