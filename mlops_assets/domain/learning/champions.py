@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mlops_assets.domain.errors import RegistryError
 from mlops_assets.domain.learning.bundle import Scorer, find_kept, load_bundle
+from mlops_assets.domain.learning.verified_files import verify_folder
 from mlops_assets.domain.ports import LedgerEntry, ModelRegistry, ModelSlot, PromotionLedger
 
 
@@ -90,3 +91,15 @@ def load_version(registry: ModelRegistry, slot: ModelSlot, version: str, bundle_
     with tempfile.TemporaryDirectory(prefix="mlops-bundle-") as folder:
         fetched = registry.download(registry.version(slot.registered_name, version), Path(folder) / "bundle")
         return load_bundle(fetched, bundle_sha256)
+
+
+def verify_version(registry: ModelRegistry, slot: ModelSlot, version: str, bundle_sha256: str) -> None:
+    """Fetch a version of any kind, model or policy, and verify every byte of it; nothing is loaded.
+
+    Raises:
+        ModelIntegrityError: a file differs from its hash.
+        RegistryError: the registry does not have the version.
+    """
+    with tempfile.TemporaryDirectory(prefix="mlops-bundle-") as folder:
+        fetched = registry.download(registry.version(slot.registered_name, version), Path(folder) / "bundle")
+        verify_folder(fetched, bundle_sha256)

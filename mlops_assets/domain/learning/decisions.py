@@ -24,7 +24,7 @@ from mlops_assets.domain.learning.approval import (
     require_person,
     resolve_pending,
 )
-from mlops_assets.domain.learning.champions import find_predecessor, load_version
+from mlops_assets.domain.learning.champions import find_predecessor, verify_version
 from mlops_assets.domain.learning.lake_tables import scores_table
 from mlops_assets.domain.ports import Lake, LedgerEntry, ModelRegistry, ModelSlot, Person, PromotionLedger
 
@@ -89,7 +89,7 @@ def decide_pending(
     slot, entry = pending.entry.slot, pending.entry
     if verdict.is_approval:
         rule = check_second_person(pending, rules, verdict.by, author)
-        load_version(registry, slot, entry.version, entry.bundle_sha256)
+        verify_version(registry, slot, entry.version, entry.bundle_sha256)
         scored_days = lake.days(scores_table(slot.use_case, slot.model), slot.segment)
         through = max([*scored_days, entry.as_of_day]) if entry.as_of_day else None
         decided = resolve_pending(pending, "promoted", verdict, rule=rule, as_of_day=through)
@@ -194,7 +194,7 @@ def roll_back(
             where=slot.registered_name,
             remedy="look at `mlops champions` and decide again",
         )
-    load_version(registry, slot, target.version, target.bundle_sha256)
+    verify_version(registry, slot, target.version, target.bundle_sha256)
     recorded = ledger.record(_way_back(current, target, by.strip(), note.strip(), at_utc))
     _project(registry, ledger, recorded)
     return recorded

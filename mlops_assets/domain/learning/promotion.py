@@ -1,7 +1,7 @@
 """From a challenger to a recorded decision.
 
-Belongs here: gathering the gate's evidence for a slot, deciding and recording. Does not belong here: the rules
-(gate), what people decide (decisions) or the store (the ledger).
+Belongs here: gathering the gate's evidence for a slot and deciding. Does not belong here: the rules (gate), how a
+decision is recorded (recording), what people decide (decisions) or the store (the ledger).
 """
 
 from __future__ import annotations
@@ -10,19 +10,21 @@ import datetime as dt
 from collections.abc import Container
 from dataclasses import replace
 
-from mlops_assets.domain.hashing import stable_hash
-from mlops_assets.domain.learning.aliases import project_aliases
-from mlops_assets.domain.learning.approval import GATE, ApprovalSpec, find_resolution, note_terms
+from mlops_assets.domain.learning.approval import ApprovalSpec
 from mlops_assets.domain.learning.bundle import Scorer
-from mlops_assets.domain.learning.champions import find_withdrawal, load_version
+from mlops_assets.domain.learning.champions import load_version
 from mlops_assets.domain.learning.corpus import CorpusRequest
 from mlops_assets.domain.learning.corpus_reader import load_corpus
 from mlops_assets.domain.learning.evidence import gather_evidence, union_features
-from mlops_assets.domain.learning.gate import Check, GateDecision, GateEvidence, decide
+from mlops_assets.domain.learning.gate import decide
+from mlops_assets.domain.learning.recording import (
+    GATED_AUTOMATICALLY,
+    Judgement,
+    find_standing_champion,
+    record_judgement,
+)
 from mlops_assets.domain.learning.training import Challenger
 from mlops_assets.domain.ports import Lake, LedgerEntry, ModelRegistry, ModelSlot, PromotionLedger
-
-GATED_AUTOMATICALLY = ApprovalSpec()
 
 
 def judge_challenger(
@@ -57,25 +59,20 @@ def judge_challenger(
         ModelIntegrityError: a bundle is not what was registered.
     """
     slot, spec = challenger.slot, request.model
+    if standing := find_standing_champion(challenger, registry=registry, ledger=ledger):
+        return standing
     current = ledger.champion(slot)
-    if current is not None and current.bundle_sha256 == challenger.bundle_sha256:
-        project_aliases(registry, ledger, slot)
-        return current
     candidate = load_version(registry, slot, challenger.version, challenger.bundle_sha256)
     champion = load_version(registry, slot, current.version, current.bundle_sha256) if current else None
     reading = spec.model_copy(update={"features": list(union_features(candidate, champion))})
     holdout = load_corpus(request.partition, lake, request.corpus, reading)["holdout"]
     evidence = gather_evidence(candidate, champion, holdout, spec, threads=threads)
-    withdrawal = find_withdrawal(ledger.history(slot), challenger.version)
-    decision = _keep_withdrawn(decide(evidence, spec.gate), withdrawal)
-    entry = _entry(challenger, current, evidence, decision, decided_at_utc)
-    if withdrawal is not None:
-        entry = _identified(entry, "withdrawn", withdrawal.decision_id)
-    elif approval.mode == "manual" and entry.outcome == "promoted":
-        entry = _pending(entry, approval)
-    recorded = ledger.record(entry)
-    project_aliases(registry, ledger, slot)
-    return find_resolution(ledger.history(slot), recorded)
+    judgement = Judgement(
+        challenger, current, decide(evidence, spec.gate), evidence.to_dict(), evidence.evidence_sha256
+    )
+    return record_judgement(
+        judgement, registry=registry, ledger=ledger, decided_at_utc=decided_at_utc, approval=approval
+    )
 
 
 def with_champion_features(
@@ -97,68 +94,3 @@ def add_features(request: CorpusRequest, champion: Scorer, known: Container[str]
     """Return the request with a model's features added, those that the table has (`known`)."""
     features = dict.fromkeys([*request.model.features, *(f for f in champion.features if f in known)])
     return replace(request, model=request.model.model_copy(update={"features": list(features)}))
-
-
-def _keep_withdrawn(decision: GateDecision, withdrawal: LedgerEntry | None) -> GateDecision:
-    if withdrawal is None:
-        return decision
-    detail = f"the version was rolled back by {withdrawal.decided_by} at {withdrawal.decided_at_utc:%Y-%m-%d %H:%M} UTC"
-    check = Check("not_rolled_back", is_passed=False, value=None, threshold=None, detail=detail)
-    return GateDecision("rejected", (detail,), (*decision.checks, check))
-
-
-def _pending(entry: LedgerEntry, approval: ApprovalSpec) -> LedgerEntry:
-    terms = note_terms(approval, entry.decided_at_utc)
-    waits = f"passed the gate; waits for a person's approval until {terms['expires_at_utc'][:16]} UTC"
-    return replace(
-        _identified(entry, "pending"),
-        outcome="pending",
-        reasons=(*entry.reasons, waits),
-        evidence={**entry.evidence, "approval": terms},
-    )
-
-
-def _identified(entry: LedgerEntry, *more: str) -> LedgerEntry:
-    """Return the entry under an id of its own: the same evidence may lead to another decision by another rule."""
-    return replace(entry, decision_id=stable_hash([entry.decision_id, *more])[:32])
-
-
-def _entry(
-    challenger: Challenger,
-    current: LedgerEntry | None,
-    evidence: GateEvidence,
-    decision: GateDecision,
-    decided_at_utc: dt.datetime,
-) -> LedgerEntry:
-    previous = current.version if current else None
-    identity = [
-        challenger.slot,
-        challenger.version,
-        challenger.bundle_sha256,
-        previous,
-        evidence.evidence_sha256,
-    ]
-    checks = [
-        {
-            "name": c.name,
-            "is_passed": c.is_passed,
-            "value": c.value,
-            "threshold": c.threshold,
-            "detail": c.detail,
-        }
-        for c in decision.checks
-    ]
-    return LedgerEntry(
-        decision_id=stable_hash(identity)[:32],
-        slot=challenger.slot,
-        outcome=decision.outcome,
-        version=challenger.version,
-        bundle_sha256=challenger.bundle_sha256,
-        previous_version=previous,
-        decided_by=GATE,
-        decided_at_utc=decided_at_utc,
-        as_of_day=challenger.as_of_day,
-        evidence_sha256=evidence.evidence_sha256,
-        reasons=decision.reasons,
-        evidence={"algorithm": challenger.algorithm, "figures": evidence.to_dict(), "checks": checks},
-    )

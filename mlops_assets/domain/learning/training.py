@@ -104,7 +104,7 @@ def train_challenger(
         importances=board.best.model.feature_importances() if board.best.model else {},
         stamps=stamps,
     )
-    _note(lake, challenger)
+    note_challenger(lake, challenger)
     return challenger
 
 
@@ -199,7 +199,8 @@ def _row(entry: Entry, board: Leaderboard) -> dict[str, Any]:
     }
 
 
-def _note(lake: Lake, challenger: Challenger) -> None:
+def note_challenger(lake: Lake, challenger: Challenger) -> None:
+    """Note the newest challenger of its slot in the lake; `read_challenger` reads it back."""
     facts = {
         "version": challenger.version,
         "bundle_sha256": challenger.bundle_sha256,

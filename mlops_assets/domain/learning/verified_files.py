@@ -7,11 +7,15 @@ Belongs here: reading plain files of a folder and comparing hashes. Does not bel
 from __future__ import annotations
 
 import hmac
+import json
 from collections.abc import Collection, Mapping
 from hashlib import sha256
 from pathlib import Path
 
 from mlops_assets.domain.errors import ModelIntegrityError
+
+# What lists the other files of a stored version with their hashes: a model's bundle, a policy's.
+INDEX_FILES = ("bundle.json", "policy.json")
 
 
 def read_plain(folder: Path, name: str) -> bytes:
@@ -59,3 +63,22 @@ def read_listed(folder: Path, listed: Mapping[str, str], besides: Collection[str
     for name, content in files.items():
         require_sha256(content, listed[name], folder / name)
     return files
+
+
+def verify_folder(folder: Path, expected_sha256: str) -> None:
+    """Verify a stored version by its index, whose own SHA-256 is the version's identity.
+
+    Raises:
+        ModelIntegrityError: there is not one index, or a file is changed, missing, surplus or not a plain file.
+    """
+    indexes = [name for name in INDEX_FILES if (folder / name).exists()]
+    if len(indexes) != 1:
+        raise ModelIntegrityError(
+            f"the folder has {len(indexes)} indexes",
+            where=str(folder),
+            expected=f"one of {', '.join(INDEX_FILES)}",
+            remedy="fetch the version from the registry again",
+        )
+    content = read_plain(folder, indexes[0])
+    require_sha256(content, expected_sha256, folder / indexes[0])
+    read_listed(folder, json.loads(content)["files"], besides=indexes)
