@@ -105,7 +105,7 @@ class GateEvidence:
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values; a number that is not finite becomes None."""
-        cleaned: dict[str, Any] = _without_non_finite(asdict(self))
+        cleaned: dict[str, Any] = without_non_finite(asdict(self))
         return cleaned
 
     @property
@@ -178,15 +178,15 @@ def _check_scoring(evidence: GateEvidence) -> Iterator[Check]:
 def _check_holdout(evidence: GateEvidence, gate: GateSpec) -> Iterator[Check]:
     taken_out = evidence.rows_seen_by_champion
     seen = f" after {taken_out} rows that the champion has seen were taken out" if taken_out else ""
-    yield _at_most(
+    yield at_most(
         "unseen_by_challenger", evidence.rows_seen_by_challenger, 0, "holdout rows seen by the challenger"
     )
-    yield _at_least("holdout_rows", evidence.holdout_rows, gate.min_holdout_rows, f"holdout rows{seen}")
+    yield at_least("holdout_rows", evidence.holdout_rows, gate.min_holdout_rows, f"holdout rows{seen}")
     if evidence.task in ("binary", "multiclass"):
-        yield _at_least("holdout_classes", evidence.holdout_classes, 2, f"classes in the holdout{seen}")
+        yield at_least("holdout_classes", evidence.holdout_classes, 2, f"classes in the holdout{seen}")
     if evidence.task == "binary":
         wanted = gate.min_holdout_positives
-        yield _at_least(
+        yield at_least(
             "holdout_positives", evidence.holdout_positives, wanted, f"positives in the holdout{seen}"
         )
 
@@ -194,12 +194,16 @@ def _check_holdout(evidence: GateEvidence, gate: GateSpec) -> Iterator[Check]:
 def _check_metric(evidence: GateEvidence, gate: GateSpec) -> Iterator[Check]:
     value = evidence.challenger.metric if evidence.challenger else None
     name = f"{evidence.metric} of the challenger"
-    is_finite = _finite(value) is not None
+    is_finite = finite_or_none(value) is not None
     yield Check(
-        "metric", is_finite, _finite(value), None, name if is_finite else f"{name} is not a finite number"
+        "metric",
+        is_finite,
+        finite_or_none(value),
+        None,
+        name if is_finite else f"{name} is not a finite number",
     )
     if gate.floor is not None:
-        bound = _at_least if evidence.is_higher_better else _at_most
+        bound = at_least if evidence.is_higher_better else at_most
         yield bound("floor", value, gate.floor, name)
 
 
@@ -207,16 +211,13 @@ def _check_gain(evidence: GateEvidence, gate: GateSpec) -> Iterator[Check]:
     if evidence.has_champion:
         yield _check_gain_over_champion(evidence, gate)
         what = f"lower bound of the gain in {evidence.metric} over the champion"
-        yield _at_least("gain_lower_bound", evidence.gain_low, -gate.max_regret, what)
+        yield at_least("gain_lower_bound", evidence.gain_low, -gate.max_regret, what)
     else:
-        yield _at_least(
+        yield at_least(
             "gain", evidence.gain, gate.min_gain, f"gain in {evidence.metric} over a constant prediction"
         )
-        low = evidence.gain_low
-        is_passed = low is not None and math.isfinite(low) and low > 0
         what = f"lower bound of the gain in {evidence.metric} over a constant prediction"
-        detail = f"{what}: {_show(low)}, above 0 needed"
-        yield Check("beats_baseline", is_passed, _finite(low), 0.0, detail)
+        yield above("beats_baseline", evidence.gain_low, 0.0, what)
 
 
 def _check_gain_over_champion(evidence: GateEvidence, gate: GateSpec) -> Check:
@@ -224,7 +225,7 @@ def _check_gain_over_champion(evidence: GateEvidence, gate: GateSpec) -> Check:
     if gate.min_gain == 0 and evidence.gain == 0:
         # Whoever predicts the same brings nothing but the risk of the change.
         return Check("gain", is_passed=False, value=0.0, threshold=0.0, detail=f"{what}: 0, above 0 needed")
-    return _at_least("gain", evidence.gain, gate.min_gain, what)
+    return at_least("gain", evidence.gain, gate.min_gain, what)
 
 
 def _check_segments(evidence: GateEvidence, gate: GateSpec) -> Iterator[Check]:
@@ -234,64 +235,76 @@ def _check_segments(evidence: GateEvidence, gate: GateSpec) -> Iterator[Check]:
     for segment in evidence.segments:
         name = f"{segment.column}={segment.value}"
         what = f"gain in {evidence.metric} for {name} ({segment.rows} rows)"
-        yield _at_least(f"segment:{name}", segment.gain, -gate.segment_tolerance, what)
+        yield at_least(f"segment:{name}", segment.gain, -gate.segment_tolerance, what)
 
 
 def _check_other_figures(evidence: GateEvidence, gate: GateSpec) -> Iterator[Check]:
     figures = evidence.challenger or ModelFigures(math.nan)
     if evidence.has_business:
-        yield _at_least("business", evidence.business_gain, 0.0, "gain in the business figure")
+        yield at_least("business", evidence.business_gain, 0.0, "gain in the business figure")
     if gate.max_calibration_error is not None:
         limit = gate.max_calibration_error
-        yield _at_most("calibration", figures.calibration_error, limit, "expected calibration error")
+        yield at_most("calibration", figures.calibration_error, limit, "expected calibration error")
     if gate.max_latency_ms_per_1000_rows is not None:
         limit = gate.max_latency_ms_per_1000_rows
-        yield _at_most("latency", figures.latency_ms_per_1000_rows, limit, "milliseconds per 1,000 rows")
+        yield at_most("latency", figures.latency_ms_per_1000_rows, limit, "milliseconds per 1,000 rows")
 
 
-def _at_least(name: str, value: float | None, threshold: float, what: str) -> Check:
+def above(name: str, value: float | None, threshold: float, what: str) -> Check:
+    """Return the check that a figure is more than a threshold; one that is absent or not finite fails."""
+    is_passed = value is not None and math.isfinite(value) and value > threshold
+    detail = f"{what}: {show_figure(value)}, above {show_figure(threshold)} needed"
+    return Check(name, is_passed, finite_or_none(value), threshold, detail)
+
+
+def at_least(name: str, value: float | None, threshold: float, what: str) -> Check:
+    """Return the check that a figure reaches a threshold; one that is absent or not finite fails."""
     is_passed = value is not None and math.isfinite(value) and value >= threshold
     return Check(
         name,
         is_passed,
-        _finite(value),
+        finite_or_none(value),
         threshold,
-        f"{what}: {_show(value)}, at least {_show(threshold)} needed",
+        f"{what}: {show_figure(value)}, at least {show_figure(threshold)} needed",
     )
 
 
-def _at_most(name: str, value: float | None, threshold: float, what: str) -> Check:
+def at_most(name: str, value: float | None, threshold: float, what: str) -> Check:
+    """Return the check that a figure stays within a threshold; one that is absent or not finite fails."""
     is_passed = value is not None and math.isfinite(value) and value <= threshold
     return Check(
         name,
         is_passed,
-        _finite(value),
+        finite_or_none(value),
         threshold,
-        f"{what}: {_show(value)}, at most {_show(threshold)} allowed",
+        f"{what}: {show_figure(value)}, at most {show_figure(threshold)} allowed",
     )
 
 
-def _finite(value: float | None) -> float | None:
+def finite_or_none(value: float | None) -> float | None:
+    """Return the figure if it is a finite number."""
     return value if value is not None and math.isfinite(value) else None
 
 
-def _show(value: float | None) -> str:
+def show_figure(value: float | None) -> str:
+    """Return a figure as reasons and details name it."""
     return "no figure" if value is None else f"{value:.6g}"
 
 
 def _summarise(evidence: GateEvidence) -> str:
     against = "the champion" if evidence.has_champion else "a constant prediction"
     metric = evidence.challenger.metric if evidence.challenger else None
-    interval = f"interval {_show(evidence.gain_low)} to {_show(evidence.gain_high)}"
+    interval = f"interval {show_figure(evidence.gain_low)} to {show_figure(evidence.gain_high)}"
     return (
-        f"{evidence.metric} {_show(metric)} on {evidence.holdout_rows} unseen rows, "
-        f"gain {_show(evidence.gain)} over {against} ({interval})"
+        f"{evidence.metric} {show_figure(metric)} on {evidence.holdout_rows} unseen rows, "
+        f"gain {show_figure(evidence.gain)} over {against} ({interval})"
     )
 
 
-def _without_non_finite(value: Any) -> Any:
+def without_non_finite(value: Any) -> Any:
+    """Return JSON values with None for every number that is not finite."""
     if isinstance(value, dict):
-        return {name: _without_non_finite(item) for name, item in value.items()}
+        return {name: without_non_finite(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_without_non_finite(item) for item in value]
+        return [without_non_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
