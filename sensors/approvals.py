@@ -11,7 +11,8 @@ import dagster as dg
 
 from mlops_assets.config import names
 from mlops_assets.config.models import ProjectConfig
-from mlops_assets.config.run_plan import slots
+from mlops_assets.config.policy_slots import follow_up_keys
+from mlops_assets.config.run_plan import all_slots
 from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.learning.aliases import repair_aliases, wanted_aliases
 from mlops_assets.domain.learning.approval import GATE
@@ -25,7 +26,7 @@ def build_approval_sensors(config: ProjectConfig) -> list[dg.SensorDefinition]:
 
 
 def _build_sensor(config: ProjectConfig, use_case: str) -> dg.SensorDefinition:
-    own = [slot for slot in slots(config) if slot.use_case == use_case]
+    own = [slot for slot in all_slots(config) if slot.use_case == use_case]
 
     @dg.sensor(
         name=f"{names.APPROVALS_SENSOR}_{use_case}",
@@ -48,7 +49,7 @@ def _build_sensor(config: ProjectConfig, use_case: str) -> dg.SensorDefinition:
             context.update_cursor(state)
         for text in said:
             context.log.info(text)
-        requests = list(_requests(ledger, own))
+        requests = list(_requests(config, ledger, own))
         if requests:
             return dg.SensorResult(run_requests=requests)
         return dg.SkipReason("; ".join(said) or "no person has decided anything")
@@ -56,12 +57,14 @@ def _build_sensor(config: ProjectConfig, use_case: str) -> dg.SensorDefinition:
     return approvals
 
 
-def _requests(ledger: PromotionLedger, own: list[ModelSlot]) -> Iterator[dg.RunRequest]:
+def _requests(
+    config: ProjectConfig, ledger: PromotionLedger, own: list[ModelSlot]
+) -> Iterator[dg.RunRequest]:
     for slot in own:
         history = ledger.history(slot)
         # A later decision of the gate comes with a card of its own.
         if history and history[-1].decided_by != GATE:
-            for key in names.follow_up_keys(slot.use_case, slot.model):
+            for key in follow_up_keys(config, slot):
                 yield _request(history[-1], key)
 
 

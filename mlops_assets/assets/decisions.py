@@ -15,6 +15,7 @@ from pydantic import Field
 from mlops_assets.config import names
 from mlops_assets.config.approval_plan import decide
 from mlops_assets.config.models import ProjectConfig
+from mlops_assets.config.policy_slots import segments_by_agent
 from mlops_assets.domain.learning.approval import Verdict
 from mlops_assets.domain.ports import CodeProvenance, Lake, ModelRegistry, PromotionLedger
 
@@ -79,8 +80,10 @@ def build_follow_up_jobs(config: ProjectConfig) -> "Iterator[UnresolvedAssetJobD
     for use_case in sorted(config.use_cases):
         models = config.segments_by_model(use_case)
         keys = [dg.AssetKey(key) for model in models for key in names.follow_up_keys(use_case, model)]
+        agents = segments_by_agent(config, use_case)
+        keys += [dg.AssetKey(names.ladder_report_key(use_case, agent)) for agent in agents]
         yield dg.define_asset_job(
             names.follow_up_job(use_case),
             selection=dg.AssetSelection.assets(*keys),
-            description=f"Model cards and deployments of {use_case} after a person's decision, for one segment.",
+            description=f"Reports and deployments of {use_case} after a person's decision, for one segment.",
         )

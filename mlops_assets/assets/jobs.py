@@ -11,6 +11,7 @@ import dagster as dg
 from mlops_assets.assets.decisions import build_decision_job, build_follow_up_jobs
 from mlops_assets.config import names
 from mlops_assets.config.models import ProjectConfig
+from mlops_assets.config.policy_slots import segments_by_agent
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -73,7 +74,10 @@ def _training_jobs(config: ProjectConfig) -> "Iterator[UnresolvedAssetJobDefinit
         yield dg.define_asset_job(
             names.training_job(use_case),
             selection=selection,
-            description=f"Corpus, leaderboard, gate, model card and deployment of {use_case}, for one segment.",
+            description=(
+                f"Corpus, leaderboard, gate, model card and deployment of every model of {use_case}, then the policy "
+                "of its offers if it has any, for one segment."
+            ),
         )
 
 
@@ -84,3 +88,8 @@ def _training_keys(config: ProjectConfig, use_case: str) -> Iterator[dg.AssetKey
     for model in config.segments_by_model(use_case):
         for make_key in _MAKE_KEYS:
             yield dg.AssetKey(make_key(use_case, model))
+    yield from {
+        dg.AssetKey(key): None
+        for agent in segments_by_agent(config, use_case)
+        for key in names.policy_keys(use_case, agent)
+    }

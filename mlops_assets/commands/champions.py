@@ -11,7 +11,7 @@ import click
 
 from mlops_assets.commands.models import choose_slots, follow_up, now_utc, put_models_in_order, who_decides
 from mlops_assets.commands.workspace import open_workspace
-from mlops_assets.config.run_plan import slots
+from mlops_assets.config.run_plan import all_slots
 from mlops_assets.domain.learning.decisions import roll_back
 from mlops_assets.domain.learning.slot_overview import SlotOverview, describe_slots, entry_record, main_figure
 from mlops_assets.domain.ports import LedgerEntry
@@ -29,7 +29,7 @@ def champions(*, is_json: bool) -> None:
     """
     workspace = open_workspace()
     put_models_in_order(workspace)
-    overviews = describe_slots(workspace.platform.ledger, slots(workspace.config), now_utc())
+    overviews = describe_slots(workspace.platform.ledger, all_slots(workspace.config), now_utc())
     if is_json:
         for overview in overviews:
             click.echo(json.dumps(overview.to_record()))

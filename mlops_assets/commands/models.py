@@ -14,7 +14,7 @@ import click
 
 from mlops_assets.commands.replay import Replay
 from mlops_assets.commands.workspace import Workspace
-from mlops_assets.config.run_plan import slots
+from mlops_assets.config.run_plan import all_slots
 from mlops_assets.domain.errors import ApprovalError, RegistryError
 from mlops_assets.domain.learning.aliases import repair_aliases
 from mlops_assets.domain.learning.decisions import expire_overdue
@@ -43,7 +43,7 @@ def who_decides(workspace: Workspace, given: str) -> str:
 
 def choose_slots(workspace: Workspace, use_case: str, model: str, segment: str | None) -> list[ModelSlot]:
     """Return the slots of a model that are configured or have a history, one if a segment is given."""
-    known = {*slots(workspace.config), *workspace.platform.ledger.slots()}
+    known = {*all_slots(workspace.config), *workspace.platform.ledger.slots()}
     _require_known(use_case, {slot.use_case for slot in known}, "USE_CASE")
     of_use_case = [slot for slot in known if slot.use_case == use_case]
     _require_known(model, {slot.model for slot in of_use_case}, "MODEL")
@@ -77,9 +77,8 @@ def put_models_in_order(workspace: Workspace) -> None:
 
 def follow_up(workspace: Workspace, entry: LedgerEntry) -> None:
     """Renew what shows a decision; if that fails, say so and end with PARTLY_STATUS, for the decision stands."""
-    settings = workspace.config.use_cases.get(entry.slot.use_case, {}).get(entry.slot.segment)
-    if settings is None or entry.slot.model not in settings.models:
-        click.echo(f"{entry.slot.registered_name} is not configured any more: no model card", err=True)
+    if entry.slot not in set(all_slots(workspace.config)):
+        click.echo(f"{entry.slot.registered_name} is not configured any more: no report follows", err=True)
         return
     with workspace.open_instance() as instance:
         failures = Replay(workspace, instance).follow_up(entry)

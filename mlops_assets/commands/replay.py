@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, cast
 from mlops_assets.commands.mailbox import deliver_due_mails
 from mlops_assets.commands.sensor_ticks import learning_sensors, tick
 from mlops_assets.config import names
-from mlops_assets.config.run_plan import day_log_partition, plan_days
+from mlops_assets.config.policy_slots import follow_up_keys
+from mlops_assets.config.run_plan import all_slots, day_log_partition, plan_days
 from mlops_assets.domain.errors import StorageError
 from mlops_assets.domain.feeds.arrival import DueDay
-from mlops_assets.domain.ports import LedgerEntry, ModelSlot, PartitionId
+from mlops_assets.domain.ports import LedgerEntry, PartitionId
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -233,8 +234,11 @@ class Replay:
 
     def _train(self, use_case: str, segment: str, tags: dict[str, str]) -> TrainingOutcome:
         ledger = self.workspace.platform.ledger
-        models = self.workspace.config.use_cases[use_case][segment].models
-        slots = [ModelSlot(use_case, model, segment) for model in models]
+        slots = [
+            slot
+            for slot in all_slots(self.workspace.config)
+            if (slot.use_case, slot.segment) == (use_case, segment)
+        ]
         before = {slot: len(ledger.history(slot)) for slot in slots}
         succeeded, _, failures = self._execute(names.training_job(use_case), segment, tags)
         decisions = tuple(entry for slot in slots for entry in ledger.history(slot)[before[slot] :])
@@ -250,7 +254,7 @@ class Replay:
     def follow_up(self, entry: LedgerEntry) -> tuple[str, ...]:
         """Move what serves by a decision about a model, renew what shows it; return what failed."""
         tags = {names.TAG_REASON: f"version {entry.version} {entry.outcome} by {entry.decided_by}"}
-        keys = names.follow_up_keys(entry.slot.use_case, entry.slot.model)
+        keys = follow_up_keys(self.workspace.config, entry.slot)
         job_name = names.follow_up_job(entry.slot.use_case)
         return tuple(
             failure

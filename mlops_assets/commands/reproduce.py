@@ -13,12 +13,15 @@ import click
 
 from mlops_assets.commands.models import PARTLY_STATUS, choose_slots
 from mlops_assets.commands.workspace import Workspace, open_workspace
+from mlops_assets.config.policy_slots import is_policy_slot
 from mlops_assets.config.run_plan import column_notes
-from mlops_assets.domain.errors import ConfigError
+from mlops_assets.domain.errors import ConfigError, LearningError
 from mlops_assets.domain.learning.corpus import CorpusRequest
 from mlops_assets.domain.learning.reproduction import Reproduction, Workshop, reproduce_version
 from mlops_assets.domain.ports import ModelSlot
 from resources.environments import open_scratch
+
+_POLICY_STAMPS = ("git_commit", "config_sha256", "transitions_sha256", "simulator_sha256", "input_champions")
 
 
 @click.command()
@@ -32,7 +35,8 @@ def reproduce(use_case: str, model: str, version: str, segment: str, *, is_json:
 
     Code and configuration are the present ones; what of code, packages, configuration and feeds is not what the
     version was made with, is said. Nothing is registered or replaced. Exit status: 0 corpus and predictions agree,
-    3 they do not, 1 it could not be tried (an unknown version, days that are gone).
+    3 they do not, 1 it could not be tried (an unknown version, days that are gone, a policy of offers: it rests on
+    other models' scores, and its stamps are shown instead).
     """
     workspace = open_workspace()
     (slot,) = choose_slots(workspace, use_case, model, segment)
@@ -44,6 +48,7 @@ def reproduce(use_case: str, model: str, version: str, segment: str, *, is_json:
 
 def _reproduce(workspace: Workspace, slot: ModelSlot, version: str) -> Reproduction:
     config, platform = workspace.config, workspace.platform
+    _refuse_policy(workspace, slot, version)
     settings = config.use_cases.get(slot.use_case, {}).get(slot.segment)
     if settings is None or slot.model not in settings.models:
         raise ConfigError(
@@ -65,6 +70,19 @@ def _reproduce(workspace: Workspace, slot: ModelSlot, version: str) -> Reproduct
             known=column_notes(config, settings.corpus.table),
             code=platform.provenance.stamps(),
             threads=config.environment.executor.threads_per_step,
+        )
+
+
+def _refuse_policy(workspace: Workspace, slot: ModelSlot, version: str) -> None:
+    """A policy rests on scores of the champions of its time and on the decision log as it was then."""
+    if is_policy_slot(workspace.config, slot):
+        tags = workspace.platform.registry.version(slot.registered_name, version).tags
+        told = ", ".join(f"{name} {tags[name][:16]}" for name in _POLICY_STAMPS if name in tags)
+        raise LearningError(
+            "a policy is not trained again for a comparison",
+            where=f"{slot.registered_name} version {version}",
+            expected="a model; a policy needs the input champions and the decision log of its time",
+            remedy=f"compare its stamps with those of another version: {told or 'it has none'}",
         )
 
 

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from mlops_assets.commands.replay import DayResult
-from mlops_assets.config.run_plan import slots
-from mlops_assets.domain.ports import PartitionId
+from mlops_assets.config.models import UseCase
+from mlops_assets.config.run_plan import all_slots
+from mlops_assets.domain.offers.policy_gate import METRIC
+from mlops_assets.domain.ports import ModelSlot, PartitionId
 from mlops_assets.domain.reporting.report_index import INDEX_NAME, save_report_index
 from mlops_assets.domain.reporting.run_summary import (
     ChampionLine,
@@ -123,14 +125,14 @@ def _resolved(file: FaultyFile) -> FaultyFile:
 
 
 def _champions(workspace: Workspace) -> Iterator[ChampionLine]:
-    for slot in slots(workspace.config):
-        spec = workspace.config.use_cases[slot.use_case][slot.segment].models[slot.model]
+    for slot in all_slots(workspace.config):
+        metric = _metric(workspace.config.use_cases[slot.use_case][slot.segment], slot)
         history = workspace.platform.ledger.history(slot)
         champion = workspace.platform.ledger.champion(slot)
         if champion is None:
             note = "; ".join(history[-1].reasons) if history else "not enough history yet"
             yield ChampionLine(
-                use_case=slot.use_case, model=slot.model, segment=slot.segment, metric=spec.metric, note=note
+                use_case=slot.use_case, model=slot.model, segment=slot.segment, metric=metric, note=note
             )
             continue
         figures = champion.evidence["figures"]["challenger"]
@@ -139,10 +141,15 @@ def _champions(workspace: Workspace) -> Iterator[ChampionLine]:
             model=slot.model,
             segment=slot.segment,
             version=champion.version,
-            metric=spec.metric,
+            metric=metric,
             value=figures["metric"],
             algorithm=str(champion.evidence.get("algorithm", "")),
         )
+
+
+def _metric(settings: UseCase, slot: ModelSlot) -> str:
+    """Return the name of the metric that a slot is judged by."""
+    return settings.models[slot.model].metric if slot.model in settings.models else METRIC
 
 
 def _places(workspace: Workspace) -> Iterator[Place]:

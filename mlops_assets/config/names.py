@@ -64,6 +64,8 @@ CHECK_GATE = "gate"
 CHECK_COVERAGE = "kernel_coverage"
 CHECK_ANOMALIES = "anomaly_share"
 CHECK_DRIFT = "behaviour"
+CHECK_SIMULATOR = "simulator_holds"
+CHECK_PERFORMANCE = "as_expected"
 CHECK_SUBSCRIBERS = "subscribers_outside"
 
 
@@ -115,6 +117,37 @@ def offer_report_key(use_case: str) -> list[str]:
 def deployment_key(use_case: str, model: str) -> list[str]:
     """Asset key of the deployment of a champion."""
     return ["deployment", use_case, model]
+
+
+def transitions_key(use_case: str) -> list[str]:
+    """Asset key of the person-weeks that policies are learned from."""
+    return table_key(lake_tables.transitions_table(use_case))
+
+
+def simulator_key(use_case: str) -> list[str]:
+    """Asset key of the simulators that policies are learned and judged in."""
+    return table_key(lake_tables.simulator_table(use_case))
+
+
+def performance_key(use_case: str) -> list[str]:
+    """Asset key of the verdict on what the offers of a week brought."""
+    return table_key(lake_tables.performance_table(use_case))
+
+
+def ladder_report_key(use_case: str, agent: str) -> list[str]:
+    """Asset key of the report on a policy's newest decision."""
+    return ["reports", use_case, f"{agent}_ladder"]
+
+
+def policy_keys(use_case: str, agent: str) -> list[list[str]]:
+    """Asset keys by which the policy of a slot is trained, judged and reported, in order."""
+    return [
+        transitions_key(use_case),
+        simulator_key(use_case),
+        model_key(use_case, agent),
+        champion_key(use_case, agent),
+        ladder_report_key(use_case, agent),
+    ]
 
 
 def follow_up_keys(use_case: str, model: str) -> list[list[str]]:

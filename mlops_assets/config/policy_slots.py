@@ -1,6 +1,6 @@
 """The slots for which policies compete: one a use case with offers, agent name and segment.
 
-Belongs here: which slots there are, what their offers are made of. Does not belong here: slots of models
+Belongs here: which slots there are, what follows a decision about one. Does not belong here: slots of models
 (run_plan.slots) or when a policy is due (domain.offers.policy_readiness).
 """
 
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mlops_assets.config import names
 from mlops_assets.config.models import ProjectConfig, UseCase
 from mlops_assets.domain.offers.offers_spec import OffersSpec
-from mlops_assets.domain.offers.state_scores import OfferSetting, ScoreSource
 from mlops_assets.domain.ports import ModelSlot
 
 
@@ -35,24 +35,24 @@ def segments_by_agent(config: ProjectConfig, use_case: str) -> dict[str, dict[st
     return found
 
 
-def find_offer_setting(config: ProjectConfig, settings: UseCase, segment: str) -> OfferSetting:
-    """Return a segment's offers with the input models that its states need.
-
-    Raises:
-        KeyError: an input model is not configured for the segment, which the check of the configuration refuses.
-    """
-    offers = require_offers(settings)
-    scores = []
-    for name in offers.state.scores:
-        use_case, _, model = name.rpartition("/")
-        source = settings if use_case in {"", settings.name} else config.use_cases[use_case][segment]
-        scores.append(ScoreSource(ModelSlot(source.name, model, segment), source.corpus))
-    return OfferSetting(settings.name, segment, settings.corpus, offers, tuple(scores))
-
-
 def policy_slots(config: ProjectConfig) -> Iterator[ModelSlot]:
     """Yield every slot of a policy."""
     for use_case in sorted(config.use_cases):
         for agent, segments in segments_by_agent(config, use_case).items():
             for segment in segments:
                 yield ModelSlot(use_case, agent, segment)
+
+
+def is_policy_slot(config: ProjectConfig, slot: ModelSlot) -> bool:
+    """Whether policies compete for a slot, as the configuration is now."""
+    return slot in set(policy_slots(config))
+
+
+def follow_up_keys(config: ProjectConfig, slot: ModelSlot) -> list[list[str]]:
+    """Return the keys of the assets that follow a person's decision about a slot, each for a run of its own.
+
+    Daily offers read the ledger themselves, so a policy has no deployment, only its report.
+    """
+    if is_policy_slot(config, slot):
+        return [names.ladder_report_key(slot.use_case, slot.model)]
+    return names.follow_up_keys(slot.use_case, slot.model)

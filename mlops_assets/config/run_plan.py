@@ -135,11 +135,17 @@ def plan_days(
 
 
 def slots(config: ProjectConfig) -> Iterator[ModelSlot]:
-    """Yield every slot of the project: use case, model, segment."""
+    """Yield every slot of the project's models: use case, model, segment."""
     for use_case, segments in sorted(config.use_cases.items()):
         for segment, settings in sorted(segments.items()):
             for model in settings.models:
                 yield ModelSlot(use_case, model, segment)
+
+
+def all_slots(config: ProjectConfig) -> Iterator[ModelSlot]:
+    """Yield every slot that has a champion: of models, then of policies."""
+    yield from slots(config)
+    yield from policy_slots(config)
 
 
 def plan_training(

@@ -16,6 +16,21 @@ def challenger_table(use_case: str, model: str) -> str:
     return f"model/{use_case}/{model}"
 
 
+def transitions_table(use_case: str) -> str:
+    """Lake table of the person-weeks that policies are learned from."""
+    return f"offers/{use_case}/transitions"
+
+
+def simulator_table(use_case: str) -> str:
+    """Lake table of the learned simulators of offers."""
+    return f"offers/{use_case}/simulator"
+
+
+def performance_table(use_case: str) -> str:
+    """Lake table of the verdicts on what offers brought."""
+    return f"offers/{use_case}/performance"
+
+
 def scores_table(use_case: str, model: str) -> str:
     """Lake table of a champion's daily scores."""
     return f"scores/{use_case}/{model}"

@@ -13,7 +13,7 @@ and a live sensor decide alike.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -142,6 +142,23 @@ def plan_retraining(
         model: its label says how long outcomes take.
         history: days, verdicts and decisions of the slot's segment.
     """
+    return plan_attempts(slot, policy, history, lambda shift: first_attempt_day(shift, corpus, model))
+
+
+def plan_attempts(
+    slot: ModelSlot,
+    policy: RetrainingSpec,
+    history: SlotHistory,
+    find_first_day: Callable[[Shift], dt.date],
+) -> RetrainingPlan:
+    """Decide whether a slot of any kind is to be trained again because of the newest shift of its monitors.
+
+    Args:
+        slot: use case, model or agent, and segment.
+        policy: which monitors count, how often is tried.
+        history: days, verdicts and decisions of the slot's segment.
+        find_first_day: first day on which rows from after a shift can show that it is answered.
+    """
     decisions = history.decisions
     if not any(one.outcome == "promoted" for one in decisions):
         return RetrainingPlan(slot, False, "no champion yet")
@@ -154,7 +171,7 @@ def plan_retraining(
         reason = f"the shift of {last} is answered" if last else _describe_calm(policy.monitors, history)
         return RetrainingPlan(slot, False, reason)
     shift = max(unanswered, key=lambda one: one.detected_day)
-    return _plan_attempt(slot, shift, policy, first_attempt_day(shift, corpus, model), history)
+    return _plan_attempt(slot, shift, policy, find_first_day(shift), history)
 
 
 def _describe_calm(monitors: Sequence[str], history: SlotHistory) -> str:
