@@ -8,6 +8,7 @@ import dagster as dg
 
 from mlops_assets.config import names
 from mlops_assets.config.models import ProjectConfig
+from mlops_assets.config.policy_plan import plan_policies
 from mlops_assets.config.run_plan import plan_training
 from mlops_assets.domain.ports import Lake, LandingZone, PromotionLedger
 from sensors.training_requests import answer_plans
@@ -24,7 +25,10 @@ def _build_sensor(config: ProjectConfig, use_case: str) -> dg.SensorDefinition:
         job_name=names.training_job(use_case),
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Requests the first training of each segment of {use_case} once its labels are complete.",
+        description=(
+            f"Requests the first training of each segment of {use_case} once its labels are complete, and of its "
+            "policy of offers once the input models have champions and there are weeks enough."
+        ),
     )
     def first_champion(
         context: dg.SensorEvaluationContext,  # noqa: ARG001 - Dagster passes it
@@ -32,9 +36,8 @@ def _build_sensor(config: ProjectConfig, use_case: str) -> dg.SensorDefinition:
         lake: dg.ResourceParam[Lake],
         ledger: dg.ResourceParam[PromotionLedger],
     ) -> dg.SensorResult | dg.SkipReason:
-        plans = [
-            plan for plan in plan_training(config, landing, lake, ledger) if plan.slot.use_case == use_case
-        ]
-        return answer_plans(plans)
+        # Models first: a run for them trains the policy too, a run for the policy trains no model.
+        plans = [*plan_training(config, landing, lake, ledger), *plan_policies(config, lake, ledger)]
+        return answer_plans([plan for plan in plans if plan.slot.use_case == use_case])
 
     return first_champion

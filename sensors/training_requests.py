@@ -26,7 +26,19 @@ def _requests(plans: Sequence[TrainingPlan | RetrainingPlan]) -> Iterator[dg.Run
     for plan in plans:
         if plan.is_due and plan.slot.segment not in seen:
             seen.add(plan.slot.segment)
-            yield dg.RunRequest(run_key=plan.run_key, partition_key=plan.slot.segment, tags=_tags(plan))
+            yield dg.RunRequest(
+                run_key=plan.run_key,
+                partition_key=plan.slot.segment,
+                tags=_tags(plan),
+                asset_selection=_selection(plan),
+            )
+
+
+def _selection(plan: TrainingPlan | RetrainingPlan) -> list[dg.AssetKey] | None:
+    """Return what a run is limited to; None for the whole job."""
+    if isinstance(plan, TrainingPlan) and plan.is_policy:
+        return [dg.AssetKey(key) for key in names.policy_keys(plan.slot.use_case, plan.slot.model)]
+    return None
 
 
 def _tags(plan: TrainingPlan | RetrainingPlan) -> dict[str, str]:

@@ -204,12 +204,12 @@ class Replay:
 
     def _run_request(self, sensor: dg.SensorDefinition, request: dg.RunRequest) -> TrainingOutcome:
         job_name, segment = str(sensor.job_name), str(request.partition_key)
+        only = [list(key.path) for key in request.asset_selection or ()]
         tags = {**request.tags, "dagster/sensor_name": sensor.name}
         if request.run_key:
             tags["dagster/run_key"] = request.run_key
         if job_name.startswith(names.TRAINING_JOB):
-            return self._train(job_name.removeprefix(f"{names.TRAINING_JOB}_"), segment, tags)
-        only = [list(key.path) for key in request.asset_selection or ()]
+            return self._train(job_name.removeprefix(f"{names.TRAINING_JOB}_"), segment, tags, only)
         succeeded, _, failures = self._execute(job_name, segment, tags, only=only)
         return TrainingOutcome(job_name, segment, succeeded, failures)
 
@@ -232,7 +232,9 @@ class Replay:
             tags[names.TAG_AS_OF_DAY] = as_of_day.isoformat()
         return self._train(use_case, segment, tags)
 
-    def _train(self, use_case: str, segment: str, tags: dict[str, str]) -> TrainingOutcome:
+    def _train(
+        self, use_case: str, segment: str, tags: dict[str, str], only: Sequence[list[str]] = ()
+    ) -> TrainingOutcome:
         ledger = self.workspace.platform.ledger
         slots = [
             slot
@@ -240,7 +242,7 @@ class Replay:
             if (slot.use_case, slot.segment) == (use_case, segment)
         ]
         before = {slot: len(ledger.history(slot)) for slot in slots}
-        succeeded, _, failures = self._execute(names.training_job(use_case), segment, tags)
+        succeeded, _, failures = self._execute(names.training_job(use_case), segment, tags, only)
         decisions = tuple(entry for slot in slots for entry in ledger.history(slot)[before[slot] :])
         return TrainingOutcome(use_case, segment, succeeded, failures, decisions)
 

@@ -18,12 +18,16 @@ from mlops_assets.domain.ports import LedgerEntry, ModelSlot
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """Whether to train a slot now. `as_of_day` is None for snapshots and when waiting."""
+    """Whether to train a slot now. `as_of_day` is None for snapshots and when waiting.
+
+    `is_policy` says that a policy of offers is to be trained; the models that it rests on are not trained for it.
+    """
 
     slot: ModelSlot
     is_due: bool
     reason: str
     as_of_day: dt.date | None = None
+    is_policy: bool = False
 
     @property
     def run_key(self) -> str:
@@ -49,7 +53,7 @@ def plan_first_training(
         label_days: published days of the label's table for this segment; empty for snapshots.
         decisions: the slot's ledger history. A rejection is repeated when one more as-of day has come.
     """
-    if settled := _say_what_is_settled(decisions):
+    if settled := say_what_is_settled(decisions):
         return TrainingPlan(slot, False, settled)
     split = corpus.split
     if isinstance(split, HashSplit):
@@ -75,7 +79,7 @@ def plan_first_training(
     )
 
 
-def _say_what_is_settled(decisions: Sequence[LedgerEntry]) -> str:
+def say_what_is_settled(decisions: Sequence[LedgerEntry]) -> str:
     """Return why nothing is to be trained whatever days there are; empty if that does not hold."""
     if any(entry.makes_champion for entry in decisions):
         return "has a champion"

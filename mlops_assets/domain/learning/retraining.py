@@ -22,6 +22,7 @@ from mlops_assets.domain.ports import LedgerEntry, ModelSlot
 
 # A shift that is not recognised on every day is still one: its windows overlap.
 _SAME_SHIFT_DAYS = 14
+_WORDS = {"performance_fall": "fall of what offers bring"}
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,13 @@ class DayVerdict:
 
 @dataclass(frozen=True)
 class Shift:
-    """A lasting change of behaviour: since when, when it was recognised, by which monitor, why."""
+    """A lasting change: since when, when it was recognised, by which monitor, why; `what` names it to people."""
 
     monitor: str
     start_day: dt.date
     detected_day: dt.date
     reasons: tuple[str, ...] = ()
+    what: str = "behaviour shift"
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,8 @@ def find_last_shift(monitor: str, verdicts: Sequence[DayVerdict]) -> Shift | Non
         is_apart = (after.day - before.day).days > _SAME_SHIFT_DAYS
         if is_apart or after.since_day != before.since_day:
             first = after
-    return Shift(monitor, first.first_marked_day or first.day, first.day, first.reasons)
+    what = _WORDS.get(first.kind, "behaviour shift")
+    return Shift(monitor, first.first_marked_day or first.day, first.day, first.reasons, what)
 
 
 def is_answered(shift: Shift, decisions: Sequence[LedgerEntry]) -> bool:
@@ -191,7 +194,7 @@ def _plan_attempt(
     attempts = [
         one for one in history.decisions if one.as_of_day is not None and one.as_of_day >= shift.detected_day
     ]
-    about = f"behaviour shift since {shift.start_day}, recognised on {shift.detected_day} by {shift.monitor}"
+    about = f"{shift.what} since {shift.start_day}, recognised on {shift.detected_day} by {shift.monitor}"
     tried = len({one.version for one in attempts})  # a person's word is a second decision on the same version
     if any(one.outcome == "pending" for one in attempts[-1:]):
         return RetrainingPlan(slot, False, f"{about}: a challenger waits for approval", shift)

@@ -22,6 +22,7 @@ from mlops_assets.domain.learning.spec import ColumnName
 from mlops_assets.domain.model_base import Record
 from mlops_assets.domain.offers.catalogue_spec import OfferCatalogueSpec
 from mlops_assets.domain.offers.off_policy_spec import OffPolicySpec
+from mlops_assets.domain.offers.performance_spec import PerformanceSpec
 
 # `model` of the same use case, or `use_case/model`.
 ModelReference = Annotated[str, Field(pattern=r"^([a-z][a-z0-9_]{0,62}/)?[a-z][a-z0-9_]{0,62}$")]
@@ -141,3 +142,4 @@ class OffersSpec(Record):
     exploration: ExplorationSpec = ExplorationSpec()
     simulator_check: SimulatorCheckSpec = SimulatorCheckSpec()
     gate: PolicyGateSpec = PolicyGateSpec()
+    performance: PerformanceSpec = PerformanceSpec()

@@ -1,0 +1,73 @@
+"""When policies of offers are due, for a whole project: the one path that sensors and `mlops run` share.
+
+Belongs here: putting a project's configuration and the ports' state into the domain's decisions about policies. Does
+not belong here: models (run_plan) or launching anything.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from functools import partial
+
+from mlops_assets.config.models import ProjectConfig, UseCase
+from mlops_assets.config.policy_slots import policy_slots, require_offers
+from mlops_assets.domain.learning.readiness import TrainingPlan
+from mlops_assets.domain.learning.retraining import RetrainingPlan, Shift, SlotHistory, plan_attempts
+from mlops_assets.domain.offers.decision_data import STEP_DAYS
+from mlops_assets.domain.offers.performance import PERFORMANCE_MONITOR
+from mlops_assets.domain.offers.performance_record import read_performance_verdicts
+from mlops_assets.domain.offers.policy_readiness import plan_first_policy
+from mlops_assets.domain.ports import Lake, ModelSlot, PromotionLedger
+
+VERDICT_WEEKS = 13  # as long as other verdicts count
+
+
+def input_slots(settings: UseCase, segment: str) -> list[ModelSlot]:
+    """Return the slots of the models whose scores a policy's state needs."""
+    references = (name.rpartition("/") for name in require_offers(settings).state.scores)
+    return [ModelSlot(use_case or settings.name, model, segment) for use_case, _, model in references]
+
+
+def plan_policies(config: ProjectConfig, lake: Lake, ledger: PromotionLedger) -> list[TrainingPlan]:
+    """Return for every slot of a policy whether its first one is due, and why or why not."""
+    plans = []
+    for slot in policy_slots(config):
+        settings = config.use_cases[slot.use_case][slot.segment]
+        inputs = input_slots(settings, slot.segment)
+        plans.append(
+            plan_first_policy(
+                slot,
+                require_offers(settings).agent,
+                lake.days(settings.corpus.table, slot.segment),
+                min_history_days=settings.corpus.min_history_days,
+                lacking=[f"{one.use_case}/{one.model}" for one in inputs if ledger.champion(one) is None],
+                decisions=ledger.history(slot),
+            )
+        )
+    return plans
+
+
+def plan_policy_retrainings(
+    config: ProjectConfig, lake: Lake, ledger: PromotionLedger
+) -> Iterator[RetrainingPlan]:
+    """Yield for every slot of a policy whether what its offers brought makes it due, and why or why not.
+
+    A run trains all models of the segment and then the policy: what has become worse may be either.
+    """
+    for slot in policy_slots(config):
+        settings = config.use_cases[slot.use_case][slot.segment]
+        verdicts = read_performance_verdicts(lake, slot.use_case, slot.segment, VERDICT_WEEKS)
+        history = SlotHistory(
+            days=lake.days(settings.corpus.table, slot.segment),
+            verdicts={PERFORMANCE_MONITOR: verdicts},
+            decisions=ledger.history(slot),
+        )
+        rule = settings.retraining.model_copy(update={"monitors": [PERFORMANCE_MONITOR]})
+        holdout_days = STEP_DAYS * require_offers(settings).agent.holdout_weeks
+        yield plan_attempts(slot, rule, history, partial(first_attempt_day, holdout_days=holdout_days))
+
+
+def first_attempt_day(fall: Shift, *, holdout_days: int) -> dt.date:
+    """Return the first day on which the held-out weeks of the decision log lie after the start of a fall."""
+    return max(fall.detected_day, fall.start_day + dt.timedelta(days=holdout_days))
