@@ -125,6 +125,37 @@ def draw_shares_by_day(
         return _to_svg(_draw_columns(shares, _OF_PAGE), name, title, described)
 
 
+def draw_intervals(
+    figures: Sequence[tuple[str, float, float | None, float | None]], *, title: str, unit: str
+) -> str:
+    """Return points with their intervals as inline SVG, in the given order from the top.
+
+    Args:
+        figures: name, value, lower and upper end; None where there is no interval.
+        title: what a screen reader says first.
+        unit: of all values.
+    """
+    described = "; ".join(f"{name} {value:.4g} {unit}" for name, value, *_ in figures)
+    with _styled(_OF_PAGE):
+        return _to_svg(_draw_points(figures, unit, _OF_PAGE), "intervals", title, described)
+
+
+def _draw_points(
+    figures: Sequence[tuple[str, float, float | None, float | None]], unit: str, palette: _Palette
+) -> Figure:
+    figure, axes = _make_axes(0.6 + 0.3 * len(figures))
+    axes.axvline(0.0, color=palette.faint, linewidth=1.0)
+    for place, (_, value, low, high) in enumerate(figures):
+        if low is not None and high is not None:
+            axes.plot([low, high], [place, place], color=palette.soft, linewidth=2.0)
+        axes.scatter([value], [place], color=palette.accent, zorder=3)
+    axes.set_yticks(range(len(figures)), [name for name, *_ in figures])
+    axes.invert_yaxis()
+    axes.tick_params(axis="y", left=False)
+    axes.set_xlabel(unit)
+    return figure
+
+
 def _largest_first(shares: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
     return sorted(shares, key=lambda pair: (-pair[1], pair[0]))
 

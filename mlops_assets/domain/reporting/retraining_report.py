@@ -71,11 +71,12 @@ class MovedData(Record):
 
 
 class ShiftNote(Record):
-    """The behaviour shift that made the retraining due."""
+    """What made the retraining due: a behaviour shift, or a fall of what offers bring."""
 
     monitor: str
     detected_day: dt.date
     reasons: tuple[str, ...] = ()
+    what: str = "behaviour shift"
 
 
 class RetrainingReport(Record):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from mlops_assets.domain.reporting.charts import draw_importance_change
+from mlops_assets.domain.reporting.decision_words import describe_outcome, list_commands, make_check_table
 from mlops_assets.domain.reporting.formats import (
     ABSENT,
     format_count,
@@ -18,7 +19,6 @@ from mlops_assets.domain.reporting.formats import (
     format_share,
 )
 from mlops_assets.domain.reporting.mail import MailMessage
-from mlops_assets.domain.reporting.model_card import CheckResult
 from mlops_assets.domain.reporting.pages import render_page
 from mlops_assets.domain.reporting.report_mail import MailBody, render_mail_body
 from mlops_assets.domain.reporting.retraining_report import (
@@ -31,11 +31,6 @@ from mlops_assets.domain.reporting.retraining_report import (
 from mlops_assets.domain.reporting.tables import Mark, Table, escape_markdown, make_table, to_markdown
 
 _CHART_FEATURES = 12
-_OUTCOMES: dict[str, Mark] = {
-    "promoted": Mark("Promoted: the challenger is the champion now", "good"),
-    "rejected": Mark("Rejected: the champion stays", "neutral"),
-    "pending": Mark("Waits for approval: the champion stays until somebody decides", "neutral"),
-}
 
 
 def render_retraining_html(report: RetrainingReport) -> str:
@@ -71,7 +66,11 @@ def make_retraining_message(report: RetrainingReport, recipients: Sequence[str])
         lines=[report.reason, *report.decision.reasons],
         tables=[table for name, table in make_tables(report).items() if name != "features"],
         notes=[*describe_features(report), *(report.shift.reasons if report.shift else ())],
-        commands=list(_commands(report)),
+        commands=list(
+            list_commands(
+                report.use_case, report.model, report.segment, report.decision, report.champion_version
+            )
+        ),
     )
     data_day = report.data_day or report.decision.decided_at_utc.date()
     return MailMessage(
@@ -84,22 +83,9 @@ def make_retraining_message(report: RetrainingReport, recipients: Sequence[str])
     )
 
 
-def _commands(report: RetrainingReport) -> Iterator[tuple[str, str]]:
-    """Yield what a reader may do, each command as it is typed, and what it does."""
-    slot = f"{report.use_case} {report.model} --segment {report.segment}"
-    decision = report.decision.decision_id[:12]
-    if report.decision.outcome == "pending":
-        yield f'mlops approvals approve {decision} --note "why"', "makes the challenger the champion"
-        yield f'mlops approvals reject {decision} --note "why"', "leaves the champion as it is"
-    if report.decision.outcome == "promoted" and report.champion_version:
-        yield f'mlops rollback {slot} --note "why"', f"makes version {report.champion_version} champion again"
-    yield f"mlops history {slot}", "shows every decision about the model"
-
-
 def make_verdict(report: RetrainingReport) -> Mark:
     """Return the outcome in a few words."""
-    outcome = report.decision.outcome
-    return _OUTCOMES.get(outcome, Mark(format_name(outcome), "neutral"))
+    return describe_outcome(report.decision)
 
 
 def make_key_figures(report: RetrainingReport) -> list[tuple[str, str, str]]:
@@ -169,11 +155,7 @@ def make_tables(report: RetrainingReport) -> dict[str, Table]:
             ["Table", "Feature", "#Days", "#Largest distance", "#Threshold then"],
             [_moved_row(one) for one in report.moved],
         ),
-        "checks": make_table(
-            "Checks of the promotion gate",
-            ["Check", "Result", "Observed", "Required"],
-            [_check_row(one) for one in report.decision.checks],
-        ),
+        "checks": make_check_table(report.decision),
         "features": make_table(
             "Importance of every feature",
             ["Feature", "#Before", "#After", "What changed", "Meaning"],
@@ -205,11 +187,6 @@ def _moved_row(one: MovedData) -> tuple[str, ...]:
         format_number(one.distance),
         format_number(one.threshold),
     )
-
-
-def _check_row(check: CheckResult) -> tuple[str | Mark, ...]:
-    result = Mark("passed", "good") if check.has_passed else Mark("failed", "bad")
-    return format_name(check.name), result, check.observed, check.required
 
 
 def _feature_row(one: FeatureMove) -> tuple[str, ...]:
