@@ -16,7 +16,7 @@ from mlops_assets.assets.execution import build_executor
 from mlops_assets.assets.feeds import build_feed_assets
 from mlops_assets.assets.jobs import build_jobs
 from mlops_assets.assets.learning import build_learning_assets
-from mlops_assets.assets.offers import build_offer_assets
+from mlops_assets.assets.offer_performance import build_offer_performance_assets
 from mlops_assets.assets.partitions import daily_partitions
 from mlops_assets.assets.quality import build_quality_assets
 from mlops_assets.assets.reports import build_report_assets
@@ -55,10 +55,11 @@ def build_defs(
 
 def _build(config: ProjectConfig, resources: Mapping[str, object] | None) -> dg.Definitions:
     days = daily_partitions(config.environment.calendar)
+    performance = build_offer_performance_assets(config, days)
     feeds, tables = build_feed_assets(config, days), build_table_assets(config, days)
     scores, quality = build_score_assets(config, days), build_quality_assets(config, days)
     offers = build_offer_assets(config, days)
-    before_log = (*tables, *scores, *quality, *offers)
+    before_log = (*tables, *scores, *quality, *offers, *performance)
     day_log = build_day_log_asset(config, days, [key for asset in before_log for key in sorted(asset.keys)])
     utilisation = build_utilisation_asset(config, days, day_log.key)
     learning = build_learning_assets(config)
@@ -73,7 +74,7 @@ def _build(config: ProjectConfig, resources: Mapping[str, object] | None) -> dg.
             *learning,
             *scores,
             *quality,
-            *offers,
+            *performance,
             *snapshots,
             *reports,
             *deployments,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from mlops_assets.assets.execution import retry_if_worthwhile
-from mlops_assets.assets.learning_view import challenger_metadata, corpus_metadata, decision_metadata
+from mlops_assets.assets.learning_view import challenger_metadata, corpus_metadata, report_decision
 from mlops_assets.assets.partitions import segment_partitions
 from mlops_assets.assets.segments import Segments, entity_of, owners_of, require_settings
 from mlops_assets.config import names
@@ -36,7 +36,6 @@ from mlops_assets.domain.learning.warm_start import plan_warm_start
 from mlops_assets.domain.ports import (
     CodeProvenance,
     Lake,
-    LedgerEntry,
     ModelRegistry,
     PromotionLedger,
     TableEngine,
@@ -239,20 +238,6 @@ def _build_champion(
             approval=segments[request.segment].approval,
             threads=threads,
         )
-        return _report_decision(entry)
+        return report_decision(entry)
 
     return champion_asset
-
-
-def _report_decision(entry: LedgerEntry) -> dg.MaterializeResult:
-    """The check is about the gate alone: what passed it may wait for a person, or be rejected by one."""
-    check = dg.AssetCheckResult(
-        check_name=names.CHECK_GATE,
-        passed=all(check["is_passed"] for check in entry.evidence["checks"]),
-        severity=dg.AssetCheckSeverity.WARN,
-    )
-    return dg.MaterializeResult(
-        metadata=decision_metadata(entry),
-        data_version=dg.DataVersion(f"{entry.outcome}-{entry.bundle_sha256[:12]}"),
-        check_results=[check],
-    )

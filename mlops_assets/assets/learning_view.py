@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.assets.presentation import record_table
+from mlops_assets.config import names
 from mlops_assets.domain.learning.corpus import CorpusOutcome
 from mlops_assets.domain.learning.training import Challenger
 from mlops_assets.domain.ports import LedgerEntry
@@ -70,6 +71,23 @@ def decision_metadata(entry: LedgerEntry) -> Metadata:
         **_approval(entry),
         **_main_figures(figures),
     }
+
+
+def report_decision(entry: LedgerEntry) -> dg.MaterializeResult:
+    """Return a decision as its asset reports it.
+
+    The check is about the gate alone: what passed it may wait for a person, or be rejected by one.
+    """
+    check = dg.AssetCheckResult(
+        check_name=names.CHECK_GATE,
+        passed=all(check["is_passed"] for check in entry.evidence["checks"]),
+        severity=dg.AssetCheckSeverity.WARN,
+    )
+    return dg.MaterializeResult(
+        metadata=decision_metadata(entry),
+        data_version=dg.DataVersion(f"{entry.outcome}-{entry.bundle_sha256[:12]}"),
+        check_results=[check],
+    )
 
 
 def _approval(entry: LedgerEntry) -> Metadata:

@@ -10,23 +10,17 @@ import datetime as dt
 from collections.abc import Iterator
 from functools import partial
 
-from mlops_assets.config.models import ProjectConfig, UseCase
-from mlops_assets.config.policy_slots import policy_slots, require_offers
+from mlops_assets.config.models import ProjectConfig
+from mlops_assets.config.policy_slots import find_offer_setting, policy_slots, require_offers
 from mlops_assets.domain.learning.readiness import TrainingPlan
 from mlops_assets.domain.learning.retraining import RetrainingPlan, Shift, SlotHistory, plan_attempts
 from mlops_assets.domain.offers.decision_data import STEP_DAYS
 from mlops_assets.domain.offers.performance import PERFORMANCE_MONITOR
 from mlops_assets.domain.offers.performance_record import read_performance_verdicts
 from mlops_assets.domain.offers.policy_readiness import plan_first_policy
-from mlops_assets.domain.ports import Lake, ModelSlot, PromotionLedger
+from mlops_assets.domain.ports import Lake, PromotionLedger
 
 VERDICT_WEEKS = 13  # as long as other verdicts count
-
-
-def input_slots(settings: UseCase, segment: str) -> list[ModelSlot]:
-    """Return the slots of the models whose scores a policy's state needs."""
-    references = (name.rpartition("/") for name in require_offers(settings).state.scores)
-    return [ModelSlot(use_case or settings.name, model, segment) for use_case, _, model in references]
 
 
 def plan_policies(config: ProjectConfig, lake: Lake, ledger: PromotionLedger) -> list[TrainingPlan]:
@@ -34,7 +28,7 @@ def plan_policies(config: ProjectConfig, lake: Lake, ledger: PromotionLedger) ->
     plans = []
     for slot in policy_slots(config):
         settings = config.use_cases[slot.use_case][slot.segment]
-        inputs = input_slots(settings, slot.segment)
+        inputs = [one.slot for one in find_offer_setting(config, settings, slot.segment).scores]
         plans.append(
             plan_first_policy(
                 slot,

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from mlops_assets.config import names
 from mlops_assets.config.models import ProjectConfig, UseCase
 from mlops_assets.domain.offers.offers_spec import OffersSpec
+from mlops_assets.domain.offers.state_scores import OfferSetting, ScoreSource
 from mlops_assets.domain.ports import ModelSlot
 
 
@@ -33,6 +34,21 @@ def segments_by_agent(config: ProjectConfig, use_case: str) -> dict[str, dict[st
         if has_policy(settings):
             found.setdefault(require_offers(settings).agent.name, {})[segment] = settings
     return found
+
+
+def find_offer_setting(config: ProjectConfig, settings: UseCase, segment: str) -> OfferSetting:
+    """Return a segment's offers with the input models that its states need.
+
+    Raises:
+        KeyError: an input model is not configured for the segment, which the check of the configuration refuses.
+    """
+    offers = require_offers(settings)
+    scores = []
+    for name in offers.state.scores:
+        use_case, _, model = name.rpartition("/")
+        source = settings if use_case in {"", settings.name} else config.use_cases[use_case][segment]
+        scores.append(ScoreSource(ModelSlot(source.name, model, segment), source.corpus))
+    return OfferSetting(settings.name, segment, settings.corpus, offers, tuple(scores))
 
 
 def policy_slots(config: ProjectConfig) -> Iterator[ModelSlot]:

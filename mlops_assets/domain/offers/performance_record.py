@@ -57,10 +57,18 @@ def read_week(
 def find_policy_since(decisions: Sequence[LedgerEntry], day: dt.date) -> dt.date | None:
     """Return the first day on which the policy that is champion on `day` decided; None if none was."""
     serving = [one for one in decisions if one.makes_champion and one.as_of_day and one.as_of_day < day]
-    if not serving or serving[-1].as_of_day is None:
-        return None
-    # The end of the day after its data is the first on which it proposes; these offers are sent a day later.
-    return serving[-1].as_of_day + dt.timedelta(days=2)
+    return _first_sent_day(serving[-1]) if serving else None
+
+
+def find_first_policy_day(decisions: Sequence[LedgerEntry]) -> dt.date | None:
+    """Return the first day on which any policy of ours decided what was sent; None if none ever was champion."""
+    champions = [one for one in decisions if one.makes_champion]
+    return _first_sent_day(champions[0]) if champions else None
+
+
+def _first_sent_day(entry: LedgerEntry) -> dt.date | None:
+    """The end of the day after its data is the first on which a policy proposes; its offers are sent a day later."""
+    return entry.as_of_day + dt.timedelta(days=2) if entry.as_of_day else None
 
 
 def judge_week(
