@@ -15,7 +15,9 @@ from mlops_assets.assets.deployment import build_deployment_assets
 from mlops_assets.assets.execution import build_executor
 from mlops_assets.assets.feeds import build_feed_assets
 from mlops_assets.assets.jobs import build_jobs
+from mlops_assets.assets.ladder_reports import build_ladder_reports
 from mlops_assets.assets.learning import build_learning_assets
+from mlops_assets.assets.offer_learning import build_offer_learning_assets
 from mlops_assets.assets.offer_performance import build_offer_performance_assets
 from mlops_assets.assets.partitions import daily_partitions
 from mlops_assets.assets.quality import build_quality_assets
@@ -62,8 +64,12 @@ def _build(config: ProjectConfig, resources: Mapping[str, object] | None) -> dg.
     before_log = (*tables, *scores, *quality, *offers, *performance)
     day_log = build_day_log_asset(config, days, [key for asset in before_log for key in sorted(asset.keys)])
     utilisation = build_utilisation_asset(config, days, day_log.key)
-    learning = build_learning_assets(config)
-    reports = [*build_report_assets(config), *build_retraining_reports(config)]
+    learning = [*build_learning_assets(config), *build_offer_learning_assets(config)]
+    reports = [
+        *build_report_assets(config),
+        *build_retraining_reports(config),
+        *build_ladder_reports(config),
+    ]
     deployments, snapshots = build_deployment_assets(config), build_snapshot_quality_assets(config)
     of_the_day = (*feeds, *before_log, day_log, utilisation)
     daily = [key for asset in of_the_day if asset.partitions_def is days for key in sorted(asset.keys)]

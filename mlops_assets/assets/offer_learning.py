@@ -70,8 +70,12 @@ def build_offer_learning_assets(config: ProjectConfig) -> list[dg.AssetsDefiniti
 
 
 def _log_sources(config: ProjectConfig, segments: Segments) -> Iterator[dg.AssetDep]:
-    """Yield what the log is made of: days of tables, and the champions of the input models."""
-    tables = {"feeds/offers_sent", "feeds/plan_purchases", "feeds/plans", "etl/churn_events"}
+    """Yield what the log is made of: days of tables, and the champions of the input models.
+
+    Proposals are read too, through the lake: they are made by the policy that comes of this, later and for other days.
+    """
+    tables = {"feeds/offers_sent", "feeds/plan_purchases", "feeds/plans"}
+    tables |= {"etl/purchases_daily", "etl/churn_events"}
     tables |= {settings.corpus.table for settings in segments.values()}
     # Segments and days are different dimensions: which days are read is in the log's facts and version.
     for table in sorted(tables):

@@ -14,12 +14,14 @@ from mlops_assets.assets.partitions import segment_partitions
 from mlops_assets.assets.segments import Segments, owners_of, require_settings
 from mlops_assets.config import names
 from mlops_assets.config.models import ProjectConfig, UseCase
+from mlops_assets.config.policy_plan import VERDICT_WEEKS
 from mlops_assets.config.run_plan import VERDICT_DAYS, column_notes
 from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.learning.champions import decision_on, load_version
 from mlops_assets.domain.learning.corpus import CorpusRequest
 from mlops_assets.domain.learning.corpus_reader import load_corpus
 from mlops_assets.domain.learning.evidence import union_features
+from mlops_assets.domain.learning.retraining import find_last_shift
 from mlops_assets.domain.learning.retraining_review import (
     REVIEW_VERSION,
     ReviewSources,
@@ -28,6 +30,8 @@ from mlops_assets.domain.learning.retraining_review import (
 )
 from mlops_assets.domain.learning.training import read_challenger
 from mlops_assets.domain.mail_ports import Outbox
+from mlops_assets.domain.offers.performance import PERFORMANCE_MONITOR
+from mlops_assets.domain.offers.performance_record import read_performance_verdicts
 from mlops_assets.domain.ports import Lake, ModelRegistry, ModelSlot, PromotionLedger, ReportStore
 from mlops_assets.domain.quality.drift_record import read_verdicts
 from mlops_assets.domain.reporting.report_index import save_report_index
@@ -84,7 +88,7 @@ def _build_report(
         tags = context.run.tags
         sources = _review_sources(
             slot, settings, column_notes(config, settings.corpus.table), lake, registry, ledger,
-            reason=tags.get(names.TAG_REASON, "by hand"), shift=_read_shift(lake, slot.segment, tags),
+            reason=tags.get(names.TAG_REASON, "by hand"), shift=read_shift(lake, slot, tags),
         )  # fmt: skip
         report = review_retraining(sources)
         path = reports.save(
@@ -102,14 +106,20 @@ def _build_report(
     return retraining_report
 
 
-def _read_shift(lake: Lake, segment: str, tags: Mapping[str, str]) -> ShiftNote | None:
+def read_shift(lake: Lake, slot: ModelSlot, tags: Mapping[str, str]) -> ShiftNote | None:
+    """Return what made a run due, as its tags name it; None if nothing of the kind did."""
     monitor, _, day = tags.get(names.TAG_SHIFT, "").partition("/")
     if not day:
         return None
     detected = dt.date.fromisoformat(day)
-    verdicts = read_verdicts(lake, monitor, segment, VERDICT_DAYS)
+    if monitor == PERFORMANCE_MONITOR:
+        verdicts = read_performance_verdicts(lake, slot.use_case, slot.segment, VERDICT_WEEKS)
+    else:
+        verdicts = read_verdicts(lake, monitor, slot.segment, VERDICT_DAYS)
+    shift = find_last_shift(monitor, [one for one in verdicts if one.day <= detected])
+    what = shift.what if shift else "behaviour shift"
     reasons = next((one.reasons for one in verdicts if one.day == detected), ())
-    return ShiftNote(monitor=monitor, detected_day=detected, reasons=reasons)
+    return ShiftNote(monitor=monitor, detected_day=detected, reasons=reasons, what=what)
 
 
 def _review_sources(
