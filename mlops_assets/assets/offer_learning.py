@@ -128,7 +128,7 @@ def _build_log(
         setting = find_offer_setting(config, segments[segment], segment)
         asked = context.run.tags.get(names.TAG_AS_OF_DAY)
         days = lake.days(setting.corpus.table, segment)
-        last_day = dt.date.fromisoformat(asked) if asked else max(days, default=dt.date.min)
+        last_day = dt.date.fromisoformat(asked) if asked else max(days, default=None)
         found = freeze_log(
             setting, last_day, lake=lake, engine=engine, registry=registry, ledger=ledger, threads=threads
         )

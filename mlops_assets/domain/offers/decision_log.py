@@ -100,7 +100,7 @@ def log_partition(slot: ModelSlot) -> PartitionId:
 
 def freeze_log(
     setting: OfferSetting,
-    last_day: dt.date,
+    last_day: dt.date | None,
     *,
     lake: Lake,
     engine: TableEngine,
@@ -112,7 +112,7 @@ def freeze_log(
 
     Args:
         setting: use case and segment.
-        last_day: newest day that may be read.
+        last_day: newest day that may be read; None if there is no day yet.
         lake: holds feeds and tables, receives the log.
         engine: runs the statements.
         registry: holds the champions of the input models.
@@ -126,6 +126,8 @@ def freeze_log(
         EngineError: an input cannot be read.
         LearningError: the features of a day do not fit a champion.
     """
+    if last_day is None:
+        return NotReady("no_history", f"{setting.segment}: {setting.corpus.table} has no day yet")
     plan = plan_transitions(setting, last_day, lake=lake, registry=registry, ledger=ledger)
     if isinstance(plan, NotReady):
         return plan

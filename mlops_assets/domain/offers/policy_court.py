@@ -16,7 +16,7 @@ from mlops_assets.domain.offers.offers_spec import OffersSpec
 from mlops_assets.domain.offers.performance_record import find_first_policy_day
 from mlops_assets.domain.offers.policy_evidence import Court
 from mlops_assets.domain.offers.simulator_fit import split_customers
-from mlops_assets.domain.offers.simulator_support import find_refusal, measure_support
+from mlops_assets.domain.offers.simulator_support import find_support, find_support_problems
 from mlops_assets.domain.offers.worlds import JUDGING, WorldsOutcome, load_world, read_worlds
 from mlops_assets.domain.ports import Lake, LedgerEntry, ModelSlot
 
@@ -35,12 +35,14 @@ def open_court(slot: ModelSlot, spec: OffersSpec, history: Sequence[LedgerEntry]
         ModelIntegrityError: a file of the judging world is not what was learned.
     """
     log, worlds = read_log(slot, lake), read_worlds(slot, lake)
-    support = measure_support(log.learned)
+    support = find_support(log.learned)
     return Court(
         simulator=load_world(slot, JUDGING, lake),
         simulator_sha256=worlds.sha256[JUDGING],
         failures=_find_failures(log, worlds),
-        find_refusal=partial(find_refusal, support, tolerance=spec.gate.contact_rate_tolerance),
+        find_refusals=partial(
+            find_support_problems, support=support, tolerance=spec.gate.contact_rate_tolerance
+        ),
         start=choose_people(log, spec),
         log=log.transitions,
         own_since_week=log.first_week_from(find_first_policy_day(history)),

@@ -8,27 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from statistics import NormalDist
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from mlops_assets.domain.learning.algorithms.protocol import FIT_ERRORS
 from mlops_assets.domain.offers.decision_data import OfferStates, Transitions
+from mlops_assets.domain.offers.ladder import compare_values, make_horizon
 from mlops_assets.domain.offers.offers_spec import OffersSpec
 from mlops_assets.domain.offers.policies import DistilledPolicy, PolicyKind, build_constant_policy
 from mlops_assets.domain.offers.policy_alignment import align_policy
 from mlops_assets.domain.offers.policy_gate import PolicyEvidence, PolicyFigures
 from mlops_assets.domain.offers.policy_log_evidence import LogQuestion, ask_log
-from mlops_assets.domain.offers.policy_value import Horizon, SimulatedValue, simulate_policy
+from mlops_assets.domain.offers.policy_value import SimulatedValue, simulate_policy
 from mlops_assets.domain.offers.simulator import Simulator
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
-
 NO_OFFER_KIND: PolicyKind = "no_offer"
+_ANOTHER_CHANCE = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +40,7 @@ class Court:
         simulator: has learned from customers that policies are not learned with.
         simulator_sha256: its identity.
         failures: what the checks of the simulators found wrong; None if they were not checked.
-        find_refusal: says why the simulators cannot judge what a policy does; empty if they can.
+        find_refusals: says why the simulators cannot judge what a policy does; nothing if they can.
         start: customers to follow.
         log: person-weeks.
         own_since_week: first week of the log that a policy of ours decided; None if none did.
@@ -57,30 +50,12 @@ class Court:
     simulator: Simulator
     simulator_sha256: str
     failures: tuple[str, ...] | None
-    find_refusal: Callable[[SimulatedValue], str]
+    find_refusals: Callable[[SimulatedValue], tuple[str, ...]]
     start: OfferStates
     log: Transitions
     own_since_week: int | None
     holdout_first_day: str
     holdout_last_day: str
-
-
-@dataclass(frozen=True)
-class PairedGain:
-    """Mean difference of two policies over the same customers, with its interval."""
-
-    mean: float
-    low: float
-    high: float
-
-
-def pair_gain(ours: Floats, theirs: Floats, confidence: float) -> PairedGain:
-    """Return the mean of differences float64 [people] with the normal interval of paired samples."""
-    differences = ours - theirs
-    mean = float(differences.mean())
-    spread = float(differences.std(ddof=1)) if len(differences) > 1 else float("nan")
-    margin = NormalDist().inv_cdf((1 + confidence) / 2) * spread / float(np.sqrt(len(differences)))
-    return PairedGain(mean, mean - margin, mean + margin)
 
 
 def gather_policy_evidence(
@@ -128,29 +103,32 @@ def _compare(
     idle = follow_policy(_no_offers(court.simulator), court.simulator, court.start, spec)
     theirs = follow_policy(champion.policy, court.simulator, court.start, spec) if champion else idle
     confidence = spec.gate.confidence
-    gain = pair_gain(ours.totals_usd, theirs.totals_usd, confidence)
-    over_idle = pair_gain(ours.totals_usd, idle.totals_usd, confidence)
-    refusal = court.find_refusal(ours)
+    gain = compare_values(ours, theirs, confidence)
+    over_idle = compare_values(ours, idle, confidence)
+    # Making no offers is a world that every log has seen.
+    is_idle = challenger.policy.kind == NO_OFFER_KIND
     return replace(
         evidence,
         challenger=_figures(challenger.policy.kind, ours),
         baseline=_figures(champion.policy.kind if champion else NO_OFFER_KIND, theirs),
-        gain=gain.mean,
-        gain_low=gain.low,
-        gain_high=gain.high,
-        no_offer_gain=over_idle.mean,
-        no_offer_gain_low=over_idle.low,
-        support_refusals=(refusal,) if refusal else (),
+        gain=gain.mean_usd,
+        gain_low=gain.low_usd,
+        gain_high=gain.high_usd,
+        no_offer_gain=over_idle.mean_usd,
+        no_offer_gain_low=over_idle.low_usd,
+        support_refusals=() if is_idle else court.find_refusals(ours),
     )
 
 
 def follow_policy(
     policy: DistilledPolicy, simulator: Simulator, start: OfferStates, spec: OffersSpec
 ) -> SimulatedValue:
-    """Follow a policy in a simulator as the settings say, with the chance that every policy meets."""
-    agent = spec.agent
-    horizon = Horizon(agent.horizon_weeks, agent.weekly_discount, agent.contact_cost_usd, agent.seed)
+    """Follow a policy in a simulator as the settings say, with the chance that every policy meets.
+
+    It is another chance than the one by which the ladder chose: what was lucky there need not be so here.
+    """
     aligned = align_policy(policy, simulator.choices)
+    horizon = make_horizon(spec.agent, spec.agent.seed + _ANOTHER_CHANCE)
     return simulate_policy(simulator, aligned, start, spec.catalogue.contact_policy, horizon)
 
 

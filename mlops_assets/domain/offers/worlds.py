@@ -17,6 +17,7 @@ from typing import Any
 
 from mlops_assets.domain.errors import TableInputError
 from mlops_assets.domain.hashing import stable_hash
+from mlops_assets.domain.learning.gate import finite_or_none
 from mlops_assets.domain.learning.lake_tables import simulator_table
 from mlops_assets.domain.offers.decision_log import FrozenLog, log_partition
 from mlops_assets.domain.offers.folder_archive import pack_folder, unpack_folder
@@ -115,10 +116,10 @@ def _rows(name: str, check: SimulatorCheck) -> Iterator[dict[str, Any]]:
         yield {
             "simulator": name,
             "name": one.name,
-            "predicted": one.predicted,
-            "observed": one.observed,
-            "allowed_error": one.allowed_error,
-            "holds": one.holds,
+            "predicted": finite_or_none(float(one.predicted)),
+            "observed": finite_or_none(float(one.observed)),
+            "allowed_error": finite_or_none(float(one.allowed_error)),
+            "holds": bool(one.holds),
         }
 
 

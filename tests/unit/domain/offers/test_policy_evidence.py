@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mlops_assets.domain.offers.decision_data import NO_OFFER_CHOICE, OfferAction, OfferStates, StateLayout
+from mlops_assets.domain.offers.ladder import compare_values
 from mlops_assets.domain.offers.policies import DistilledPolicy, build_constant_policy
 from mlops_assets.domain.offers.policy_alignment import align_policy
 from mlops_assets.domain.offers.policy_evidence import (
@@ -16,7 +17,6 @@ from mlops_assets.domain.offers.policy_evidence import (
     Court,
     follow_policy,
     gather_policy_evidence,
-    pair_gain,
 )
 from mlops_assets.domain.offers.policy_gate import PolicyEvidence, decide_policy
 from mlops_assets.domain.offers.policy_log_evidence import LogQuestion, ask_log
@@ -49,7 +49,7 @@ def court(simulator: Simulator) -> Court:
         simulator=simulator,
         simulator_sha256="5" * 64,
         failures=(),
-        find_refusal=lambda value: "too many contacts" if value.contact_rate > 0.9 else "",
+        find_refusals=lambda value: ("too many contacts",) if value.contact_rate > 0.9 else (),
         start=log.take(log.weeks == 0).states.take(np.arange(400)),
         log=log,
         own_since_week=0,
@@ -83,12 +83,12 @@ def test_first_policy_is_compared_with_making_no_offers(court: Court) -> None:
 
 def test_policies_meet_the_same_chance_so_the_interval_is_of_their_difference(court: Court) -> None:
     assert court.simulator is not None
-    values = [follow_policy(one, court.simulator, court.start, SPEC).totals_usd for one in (GOOD, BAD)]
-    paired = pair_gain(values[0], values[1], 0.95)
-    apart = np.sqrt(sum(one.var(ddof=1) for one in values) / len(values[0])) * 1.96
-    assert (paired.high - paired.low) / 2 < apart
-    again = follow_policy(GOOD, court.simulator, court.start, SPEC).totals_usd
-    np.testing.assert_array_equal(values[0], again)
+    good, bad = (follow_policy(one, court.simulator, court.start, SPEC) for one in (GOOD, BAD))
+    paired = compare_values(good, bad, 0.95)
+    apart = np.sqrt((good.totals_usd.var(ddof=1) + bad.totals_usd.var(ddof=1)) / len(good.totals_usd)) * 1.96
+    assert (paired.high_usd - paired.low_usd) / 2 < apart
+    again = follow_policy(GOOD, court.simulator, court.start, SPEC)
+    np.testing.assert_array_equal(good.totals_usd, again.totals_usd)
 
 
 def test_champion_is_judged_beside_the_challenger(court: Court) -> None:
@@ -119,9 +119,15 @@ def test_without_a_log_of_our_own_a_champion_stays(court: Court) -> None:
     assert "no week of the log was decided by a policy of ours" in decision.reasons
 
 
+def test_making_no_offers_is_never_outside_the_support(court: Court) -> None:
+    strict = replace(court, find_refusals=lambda _: ("too few contacts",))
+    assert gather(strict, GOOD).support_refusals == ("too few contacts",)
+    assert gather(strict, IDLE).support_refusals == ()
+
+
 def test_failures_and_refusals_reach_the_decision(court: Court) -> None:
     wrong = replace(
-        court, failures=("judging simulator: churn",), find_refusal=lambda _: "0.9 contacts a week"
+        court, failures=("judging simulator: churn",), find_refusals=lambda _: ("0.9 contacts a week",)
     )
     decision = decide_policy(gather(wrong, GOOD), SPEC.gate)
     assert decision.reasons == ("judging simulator: churn", "0.9 contacts a week")
