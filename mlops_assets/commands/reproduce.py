@@ -48,7 +48,7 @@ def reproduce(use_case: str, model: str, version: str, segment: str, *, is_json:
 
 def _reproduce(workspace: Workspace, slot: ModelSlot, version: str) -> Reproduction:
     config, platform = workspace.config, workspace.platform
-    _refuse_policy(workspace, slot, version)
+    refuse_policy(workspace, slot, version)
     settings = config.use_cases.get(slot.use_case, {}).get(slot.segment)
     if settings is None or slot.model not in settings.models:
         raise ConfigError(
@@ -73,7 +73,7 @@ def _reproduce(workspace: Workspace, slot: ModelSlot, version: str) -> Reproduct
         )
 
 
-def _refuse_policy(workspace: Workspace, slot: ModelSlot, version: str) -> None:
+def refuse_policy(workspace: Workspace, slot: ModelSlot, version: str) -> None:
     """A policy rests on scores of the champions of its time and on the decision log as it was then."""
     if is_policy_slot(workspace.config, slot):
         tags = workspace.platform.registry.version(slot.registered_name, version).tags

@@ -24,12 +24,25 @@ from mlops_assets.domain.offers.ladder import (
 from mlops_assets.domain.offers.offers_spec import OffersSpec
 from mlops_assets.domain.offers.policy_bundle import save_policy
 from mlops_assets.domain.offers.policy_court import choose_people
+from mlops_assets.domain.offers.policy_versions import (
+    WORLD_SHA256_STAMP,
+    WORLD_VERSION_STAMP,
+    world_name,
+)
 from mlops_assets.domain.offers.simulator_fit import split_customers
 from mlops_assets.domain.offers.simulator_support import find_support
-from mlops_assets.domain.offers.worlds import JUDGING, TRAINING, WorldsOutcome, load_world, read_worlds
+from mlops_assets.domain.offers.worlds import (
+    JUDGING,
+    TRAINING,
+    WorldsOutcome,
+    fetch_world,
+    load_world,
+    read_worlds,
+)
 from mlops_assets.domain.ports import Lake, ModelRegistry, ModelSlot, RegisteredVersion, RunLogger
 
 POLICY_TRAINING_VERSION = "1"
+WORLD_FOLDER = "world"
 
 
 def train_policy(
@@ -64,7 +77,7 @@ def train_policy(
         ladder = _climb(slot, spec, log, lake, threads)
         for rung in ladder.rungs:
             _track(registry, slot, rung, tags, parent.run_id)
-        registered, sha256 = _register(slot, ladder, stamps, registry, parent)
+        registered, sha256 = _register(slot, ladder, stamps, lake, registry, parent)
     challenger = Challenger(
         slot=slot,
         version=registered.version,
@@ -104,7 +117,7 @@ def _log_stamps(slot: ModelSlot, log: FrozenLog, worlds: WorldsOutcome) -> dict[
         "segment": slot.segment,
         "transitions_sha256": log.sha256,
         "simulator_sha256": worlds.sha256[TRAINING],
-        "judging_simulator_sha256": worlds.sha256[JUDGING],
+        WORLD_SHA256_STAMP: worlds.sha256[JUDGING],
         "input_champions": ", ".join(f"{name} {version}" for name, version in sorted(inputs.items())),
     }
 
@@ -154,18 +167,31 @@ def _register(
     slot: ModelSlot,
     ladder: JudgedLadder,
     stamps: Mapping[str, Any],
+    lake: Lake,
     registry: ModelRegistry,
     run: RunLogger,
 ) -> tuple[RegisteredVersion, str]:
-    chosen = ladder.find(ladder.chosen)
+    chosen, tags = ladder.find(ladder.chosen), {name: str(value) for name, value in stamps.items()}
+    world = _register_world(slot, lake, registry, run, tags)
+    stamps = {**stamps, WORLD_VERSION_STAMP: world.version}
     with tempfile.TemporaryDirectory(prefix="mlops-policy-") as folder:
         bundle = Path(folder) / BUNDLE_FOLDER
         sha256 = save_policy(bundle, chosen.policy, stamps)
         run.folder(bundle, BUNDLE_FOLDER)
     run.params({"policy": ladder.chosen, "reason": ladder.reason})
     run.metrics(_figures(chosen))
-    tags = {name: str(value) for name, value in stamps.items()} | {"algorithm": ladder.chosen}
+    tags |= {"algorithm": ladder.chosen, WORLD_VERSION_STAMP: world.version}
     return registry.register(slot.registered_name, run.run_id, BUNDLE_FOLDER, sha256, tags), sha256
+
+
+def _register_world(
+    slot: ModelSlot, lake: Lake, registry: ModelRegistry, run: RunLogger, tags: Mapping[str, str]
+) -> RegisteredVersion:
+    """Register the judging world beside the policy: the lake keeps that of the newest training only."""
+    with tempfile.TemporaryDirectory(prefix="mlops-policy-") as folder:
+        world, sha256 = fetch_world(slot, JUDGING, lake, Path(folder) / WORLD_FOLDER)
+        run.folder(world, WORLD_FOLDER)
+    return registry.register(world_name(slot), run.run_id, WORLD_FOLDER, sha256, tags)
 
 
 def _row(rung: JudgedPolicy, ladder: JudgedLadder) -> dict[str, Any]:

@@ -158,7 +158,16 @@ def load_world(slot: ModelSlot, name: str, lake: Lake) -> Simulator:
         TableInputError: none have been built.
         ModelIntegrityError: a file differs from its hash; nothing was loaded.
     """
-    expected = read_worlds(slot, lake).sha256[name]
     with tempfile.TemporaryDirectory(prefix="mlops-worlds-") as folder:
-        unpacked = unpack_folder(lake.path(worlds_partition(slot), name), Path(folder) / name)
-        return load_simulator(unpacked, expected)
+        return load_simulator(*fetch_world(slot, name, lake, Path(folder) / name))
+
+
+def fetch_world(slot: ModelSlot, name: str, lake: Lake, folder: Path) -> tuple[Path, str]:
+    """Unpack one of a slot's worlds into a new folder; return the folder and the hash that it has to have.
+
+    Raises:
+        TableInputError: none have been built.
+        StorageError: the archive cannot be unpacked.
+    """
+    expected = read_worlds(slot, lake).sha256[name]
+    return unpack_folder(lake.path(worlds_partition(slot), name), folder), expected

@@ -22,7 +22,7 @@ from mlops_assets.domain.offers.ladder_review import LadderSources, review_ladde
 from mlops_assets.domain.offers.performance_record import find_first_policy_day
 from mlops_assets.domain.offers.policy_court import choose_people, open_court
 from mlops_assets.domain.offers.policy_promotion import judge_policy
-from mlops_assets.domain.offers.policy_versions import load_policy_version
+from mlops_assets.domain.offers.policy_versions import load_policy_version, load_serving_policy
 from mlops_assets.domain.offers.simulator_fit import split_customers
 from mlops_assets.domain.offers.worlds import JUDGING, TRAINING, load_world, read_worlds, worlds_partition
 from mlops_assets.domain.ports import LedgerEntry
@@ -103,19 +103,18 @@ def test_people_who_are_followed_were_not_learned_with(fresh: PolicyLake) -> Non
     assert few.rows == 200
 
 
-def damage(world: PolicyLake, lake: LocalLake, role: str) -> None:
+def damage(lake: LocalLake, role: str) -> None:
+    """Change a byte of the first file of an archive, which begins after its header of 512 bytes."""
     path = lake.path(worlds_partition(SLOT), role)
     content = bytearray(path.read_bytes())
-    at = content.rindex(b"\x00\x00\x00\x00", 0, len(content) // 3)
-    content[at] ^= 1
+    content[600] ^= 1
     path.write_bytes(bytes(content))
-    assert world.lake is lake
 
 
 def test_damaged_world_is_not_loaded(fresh: PolicyLake) -> None:
     fresh.freeze()
     fresh.build_worlds()
-    damage(fresh, fresh.lake, JUDGING)
+    damage(fresh.lake, JUDGING)
     with pytest.raises(ModelIntegrityError):
         load_world(SLOT, JUDGING, fresh.lake)
     assert load_world(SLOT, TRAINING, fresh.lake)
@@ -265,6 +264,30 @@ def test_rolled_back_policy_stays_out(trained: PolicyLake, fresh: PolicyLake) ->
     again = replace(fresh, registry=trained.registry, ledger=trained.ledger).judge(challenger)
     assert again.outcome == "rejected"
     assert "rolled back by Ana" in again.reasons[0]
+
+
+def test_champion_serves_with_the_world_that_judged_it(trained: PolicyLake) -> None:
+    entry = trained.judge(challenger_of(trained))
+    served = load_serving_policy(trained.registry, entry)
+    states = make_log(people=9).states.take(np.arange(9))
+    assert served.acceptance is not None
+    expected = served.acceptance.acceptance(states, np.full(9, 1))
+    judge = load_world(SLOT, JUDGING, trained.lake)
+    np.testing.assert_array_equal(expected, judge.acceptance(states, np.full(9, 1)))
+    assert 0.2 < expected.mean() < 0.5
+    assert served.policy.advantages(states).shape == (9, 3)
+
+
+def test_another_world_than_that_of_the_policy_is_refused(fresh: PolicyLake) -> None:
+    fresh.freeze(make_log(seed=33))
+    fresh.build_worlds()
+    challenger = fresh.train()
+    entry = fresh.judge(challenger)
+    files = fresh.registry.runs[challenger.run_id].files
+    for name in [name for name in files if name.startswith("world/")]:
+        files[name] += b" "
+    with pytest.raises(ModelIntegrityError):
+        load_serving_policy(fresh.registry, entry)
 
 
 def test_damaged_policy_is_neither_loaded_nor_promoted(fresh: PolicyLake) -> None:
