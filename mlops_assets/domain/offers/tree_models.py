@@ -104,12 +104,14 @@ def fit_mean(
 
 def fit_means(design: NDArray[Any], targets: NDArray[Any], settings: TreeSettings) -> TreeModel:
     """Learn the means of several targets, float64 [rows x targets], in one model."""
-    shift = targets.mean(axis=0)
-    scale = targets.std(axis=0)
-    scale = np.where(scale > 0, scale, 1.0)
-    if len(targets) == 0 or (np.ptp(targets, axis=0) == 0).all():
+    shift, varies = targets.mean(axis=0), np.ptp(targets, axis=0) > 0
+    if not varies.any():
         return constant_model("means", shift)
-    booster = _fit("means", design, (targets - shift) / scale, settings)
+    scale = np.where(varies, targets.std(axis=0), 0.0)
+    # CatBoost refuses a target without variation: another one stands in for it, with scale 0.
+    asked = (targets[:, varies] - shift[varies]) / scale[varies]
+    position = np.where(varies, np.cumsum(varies) - 1, 0)
+    booster = _fit("means", design, asked[:, position], settings)
     return TreeModel("means", shift, booster, scale, shift)
 
 
