@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlops_assets.domain.offers.contact_effect import Effect
 from mlops_assets.domain.offers.decision_data import (
     CLOCK_BOUNDS,
     NO_ACTION,
@@ -25,8 +26,13 @@ from mlops_assets.domain.offers.decision_data import (
     StateLayout,
     advance_clocks,
 )
-from mlops_assets.domain.offers.state_design import build_design, describe_actions
-from mlops_assets.domain.offers.tree_models import TreeModel
+from mlops_assets.domain.offers.state_design import (
+    build_design,
+    describe_actions,
+    remember_contacts,
+    without_contacts,
+)
+from mlops_assets.domain.offers.tree_models import TreeModel, shift_odds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +42,8 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
 
 DRAWS = 4  # uniforms a person and week: answer, purchase, which plan, surprise
-_TOP_SHARE = 1 - 1e-9
+RISKIEST_SHARE = 0.1
+_TOP_SHARE, _MOST_TILTED = 1 - 1e-9, 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +72,9 @@ class LevelMoves:
     Attributes:
         mean: expected change of each target, `targets` = levels and then the expiry's slip in days.
         place: one tree; who sits in the same leaf meets the same surprises.
-        surprises: float32 [leaves x kept x targets], residuals met in each leaf.
+        surprises: float32 [leaves x kept x targets], residuals met in each leaf by people without
+            remembered contacts, those before the riskiest states first.
+        risk_gap: float64 [leaves], mean risk of leaving soon after the riskiest tenth of them, less that after all.
         scales: float64 [levels].
         lowest, highest: float64 [levels], bounds of what was seen.
     """
@@ -73,6 +82,7 @@ class LevelMoves:
     mean: TreeModel
     place: TreeModel
     surprises: NDArray[np.float32]
+    risk_gap: Floats
     scales: Floats
     lowest: Floats
     highest: Floats
@@ -89,6 +99,8 @@ class Simulator:
         models: `acceptance`, `organic`, `organic_beside` (an accepted offer), `plan`, `churn`.
         eligibility: model of P(eligible) by plan code; plans that are missing are for everybody.
         moves: of levels.
+        contacts: effects of a remembered contact: `acceptance` and `leaving` on log-odds, `risk` on the mean risk of
+            leaving soon, as the state a week later has it.
         extra_margin_usd: float64 [2 x 2], margin beyond the known purchases: accepted (no, yes) x organic (no, yes).
     """
 
@@ -98,11 +110,15 @@ class Simulator:
     models: Mapping[str, TreeModel]
     eligibility: Mapping[str, TreeModel]
     moves: LevelMoves
+    contacts: Mapping[str, Effect]
     extra_margin_usd: Floats
 
     def find_eligible(self, states: OfferStates) -> Mask:
         """Return bool [people x choices] as the catalogue's rules would say."""
-        design, found = build_design(states), np.ones((states.rows, len(self.choices)), dtype=bool)
+        found = np.ones((states.rows, len(self.choices)), dtype=bool)
+        if not self.eligibility:
+            return found
+        design = self._rest(build_design(states))
         of_plan = {code: model.predict(design) > 0.5 for code, model in self.eligibility.items()}
         for position, choice in enumerate(self.choices):
             if choice.plan_code in of_plan:
@@ -113,16 +129,20 @@ class Simulator:
         """Return float64 [people], P(accepted) of each person's action; 0 without an offer."""
         chances, asked = np.zeros(states.rows), np.flatnonzero(actions != NO_ACTION)
         if len(asked):
-            design = np.hstack([build_design(states.take(asked)), self._described[actions[asked]]])
-            chances[asked] = self.models["acceptance"].predict(design)
+            people = states.take(asked)
+            known = np.hstack([self._rest(build_design(people)), self._described[actions[asked]]])
+            fatigue = self.contacts["acceptance"].value * remember_contacts(people)
+            chances[asked] = shift_odds(self.models["acceptance"].predict(known), fatigue)
         return chances
 
     def acceptance_of_all(self, states: OfferStates) -> Floats:
         """Return float64 [people x choices], P(accepted) of every offer; 0 for no offer."""
-        design, chances = build_design(states), np.zeros((states.rows, len(self.choices)))
+        design, chances = self._rest(build_design(states)), np.zeros((states.rows, len(self.choices)))
+        fatigue = self.contacts["acceptance"].value * remember_contacts(states)
         for position in range(1, len(self.choices)):
             known = np.broadcast_to(self._described[position], (states.rows, self._described.shape[1]))
-            chances[:, position] = self.models["acceptance"].predict(np.hstack([design, known]))
+            fresh = self.models["acceptance"].predict(np.hstack([design, known]))
+            chances[:, position] = shift_odds(fresh, fatigue)
         return chances
 
     def step(self, states: OfferStates, actions: Ints, chance: Floats) -> SimulatedWeek:
@@ -139,18 +159,21 @@ class Simulator:
             accepted: bool [people]; must be false where there is no offer.
             chance: uniforms, float64 [people x DRAWS].
         """
-        design = build_design(states)
+        design = self._rest(build_design(states))
         organic = self._draw_organic(design, actions, accepted, chance)
         moved = advance_week(states, self.choices, self.plans, actions, accepted, organic)
-        advanced = build_design(moved)
-        leave = self.models["churn"].predict(advanced)
+        advanced, memory = self._rest(build_design(moved)), remember_contacts(moved)
+        leave = shift_odds(self.models["churn"].predict(advanced), self.contacts["leaving"].value * memory)
         net = np.array([choice.net_margin_usd for choice in self.choices])
         margins = np.array([0.0, *(plan.margin_usd for plan in self.plans)])
         extra = self.extra_margin_usd[accepted.astype(int), (organic > 0).astype(int)]
-        later = moved.with_values(self._move_levels(states, moved, advanced, chance[:, 3]))
+        later = moved.with_values(self._move_levels(states, moved, advanced, memory, chance[:, 3]))
         return SimulatedWeek(
             later, accepted, organic, accepted * net[actions] + margins[organic] + extra, leave
         )
+
+    def _rest(self, design: NDArray[np.float32]) -> NDArray[np.float32]:
+        return without_contacts(design, self.layout)
 
     @cached_property
     def _described(self) -> NDArray[np.float32]:
@@ -171,10 +194,16 @@ class Simulator:
         return organic
 
     def _move_levels(
-        self, before: OfferStates, moved: OfferStates, advanced: NDArray[np.float32], uniform: Floats
+        self,
+        before: OfferStates,
+        moved: OfferStates,
+        advanced: NDArray[np.float32],
+        memory: Floats,
+        uniform: Floats,
     ) -> NDArray[np.float32]:
         moves, count = self.moves, len(self.layout.levels)
-        change = moves.mean.predict(advanced) + draw_surprises(moves, advanced, uniform)
+        added = self.contacts["risk"].value * memory
+        change = moves.mean.predict(advanced) + draw_surprises(moves, advanced, added, uniform)
         values = moved.values.copy()
         levels = np.arcsinh(before.values[:, :count] / moves.scales) + change[:, :count]
         # An unknown level stays unknown: its NaN goes through.
@@ -185,11 +214,21 @@ class Simulator:
         return np.asarray(values)
 
 
-def draw_surprises(moves: LevelMoves, advanced: NDArray[np.float32], uniform: Floats) -> Floats:
-    """Return float64 [people x targets], what somebody in the same leaf once met."""
+def draw_surprises(
+    moves: LevelMoves, advanced: NDArray[np.float32], added_risk: Floats, uniform: Floats
+) -> Floats:
+    """Return float64 [people x targets], what somebody in the same leaf once met.
+
+    With added risk, the riskiest tenth is drawn from so much more often that the mean risk rises by it.
+    """
     leaves, kept = find_leaves(moves.place, advanced), moves.surprises.shape[1]
-    drawn = moves.surprises[leaves, (np.minimum(uniform, _TOP_SHARE) * kept).astype(int)]
-    return np.asarray(drawn, dtype=np.float64)
+    gap = moves.risk_gap[leaves]
+    share = np.clip(np.divide(added_risk, gap, out=np.zeros(len(gap)), where=gap > 0), 0, _MOST_TILTED)
+    drawn = np.minimum(uniform, _TOP_SHARE)
+    is_bad = drawn < share
+    inside_bad = np.divide(drawn, share, out=np.zeros(len(share)), where=share > 0) * RISKIEST_SHARE
+    place = np.where(is_bad, inside_bad, (drawn - share) / (1 - share))
+    return np.asarray(moves.surprises[leaves, (place * kept).astype(int)], dtype=np.float64)
 
 
 def find_leaves(place: TreeModel, design: NDArray[np.float32]) -> Ints:

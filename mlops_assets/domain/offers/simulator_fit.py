@@ -3,31 +3,34 @@
 Belongs here: which model learns what from which rows. Does not belong here: the week itself (simulator.py), or how the
 rows come about (transitions.py).
 
-Contacts can only lower acceptance and raise the hazard of leaving, discounts can only raise acceptance: the signs are
-imposed on the trees. That a contact by itself makes nobody buy something else is assumed: purchases without an offer
+What contacts do is estimated by itself (contact_effect.py) and given to the trees as known; they read the state without
+its contacts. Discounts can only raise acceptance: the sign is imposed. That a contact by itself makes nobody buy
+something else is assumed: purchases without an offer
 depend on a contact only where it was accepted.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlops_assets.domain.offers.decision_data import (
-    NO_ACTION,
-    DecisionDataError,
-    OfferStates,
-    StateLayout,
-    Transitions,
+from mlops_assets.domain.offers.contact_effect import Effect, estimate_on_mean, estimate_on_odds
+from mlops_assets.domain.offers.decision_data import NO_ACTION, DecisionDataError, OfferStates, Transitions
+from mlops_assets.domain.offers.simulator import (
+    RISKIEST_SHARE,
+    LevelMoves,
+    Simulator,
+    advance_week,
+    find_leaves,
 )
-from mlops_assets.domain.offers.simulator import LevelMoves, Simulator, advance_week, find_leaves
 from mlops_assets.domain.offers.state_design import (
-    FATIGUE_COLUMNS,
     action_columns,
     build_design,
     describe_actions,
-    design_columns,
+    remember_contacts,
+    without_contacts,
 )
 from mlops_assets.domain.offers.tree_models import (
     TreeModel,
@@ -42,7 +45,8 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_KEPT_SURPRISES, _MIN_ROWS, _MIN_CONTACTS = 256, 200, 50
+_KEPT_SURPRISES, _LEAVES, _OUTLOOK_WEEKS = 512, 64, 4
+_MIN_ROWS, _MIN_CONTACTS = 200, 50
 
 
 def split_customers(data: Transitions, seed: int) -> tuple[Transitions, Transitions]:
@@ -71,113 +75,200 @@ def fit_simulator(data: Transitions, *, seed: int = 0, threads: int = 1) -> Simu
             expected=f"{_MIN_CONTACTS} contacts and {_MIN_ROWS} such person-weeks at least",
             remedy="let the campaign run longer, or take more people into the log",
         )
-    design = build_design(data.states)
-    moved = advance_week(
-        data.states, data.choices, data.plans, data.actions, data.is_accepted, data.organic_plan
-    )
-    advanced = build_design(moved)
-    base = TreeSettings(seed=seed, threads=threads)
+    fitting = _Fitting.of(data, TreeSettings(seed=seed, threads=threads))
+    acceptance, accepting = _fit_acceptance(fitting)
+    churn, leaving = _fit_churn(fitting)
+    moves, risk = _fit_moves(fitting)
     return Simulator(
         layout=data.states.layout,
         choices=data.choices,
         plans=data.plans,
-        models={
-            "acceptance": _fit_acceptance(data, design, base),
-            "churn": _fit_churn(data, advanced, base),
-            **_fit_organic(data, design, base),
-        },
-        eligibility=_fit_eligibility(data, design, base),
-        moves=_fit_moves(data, moved, advanced, base),
+        models={"acceptance": acceptance, "churn": churn, **_fit_organic(fitting)},
+        eligibility=_fit_eligibility(fitting),
+        moves=moves,
+        contacts={"acceptance": accepting, "leaving": leaving, "risk": risk},
         extra_margin_usd=_find_extra_margin(data),
     )
 
 
-def _sized(
-    base: TreeSettings, iterations: int, depth: int, rate: float, monotone: tuple[int, ...] = ()
-) -> TreeSettings:
-    return TreeSettings(iterations, depth, rate, base.l2_leaf_reg, monotone, base.seed, base.threads)
+@dataclass(frozen=True, eq=False)
+class _Fitting:
+    """The rows, and what models read of them.
+
+    Attributes:
+        data: rows.
+        design: at the start of the week, without contacts.
+        moved: states with the week's events, levels as they were.
+        advanced: the design of these, without contacts.
+        base: seed and threads.
+    """
+
+    data: Transitions
+    design: NDArray[np.float32]
+    moved: OfferStates
+    advanced: NDArray[np.float32]
+    base: TreeSettings
+
+    @classmethod
+    def of(cls, data: Transitions, base: TreeSettings) -> _Fitting:
+        layout = data.states.layout
+        moved = advance_week(
+            data.states, data.choices, data.plans, data.actions, data.is_accepted, data.organic_plan
+        )
+        design, advanced = (without_contacts(build_design(one), layout) for one in (data.states, moved))
+        return cls(data, design, moved, advanced, base)
+
+    def describe(self, rows: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Return the design of some rows beside what was offered there."""
+        described = describe_actions(self.data.choices)[self.data.actions[rows]]
+        return np.hstack([self.design[rows], described])
+
+    def sized(self, iterations: int, depth: int, rate: float, monotone: tuple[int, ...] = ()) -> TreeSettings:
+        """Return settings of a size."""
+        return replace(self.base, iterations=iterations, depth=depth, learning_rate=rate, monotone=monotone)
 
 
-def _fatigue_signs(layout: StateLayout, sign: int) -> tuple[int, ...]:
-    return tuple(sign if name in FATIGUE_COLUMNS else 0 for name in design_columns(layout))
-
-
-def _fit_acceptance(data: Transitions, design: NDArray[np.float32], base: TreeSettings) -> TreeModel:
-    rows = data.actions != NO_ACTION
-    described = describe_actions(data.choices)[data.actions[rows]]
+def _fit_acceptance(fitting: _Fitting) -> tuple[TreeModel, Effect]:
+    rows = fitting.data.actions != NO_ACTION
+    known, hits = fitting.describe(rows), fitting.data.is_accepted[rows]
+    memory = remember_contacts(fitting.data.states)[rows]
+    effect = estimate_on_odds(
+        known, memory, hits, sign=-1, seed=fitting.base.seed, threads=fitting.base.threads
+    )
     of_action = tuple(1 if name == "discount_share" else 0 for name in action_columns())
-    signs = (*_fatigue_signs(data.states.layout, -1), *of_action)
-    settings = _sized(base, 120, 4, 0.08, signs)
-    return fit_chance(np.hstack([design[rows], described]), data.is_accepted[rows], settings)
+    signs = (0,) * fitting.design.shape[1] + of_action
+    return fit_chance(known, hits, fitting.sized(120, 4, 0.08, signs), effect.value * memory), effect
 
 
-def _fit_churn(data: Transitions, advanced: NDArray[np.float32], base: TreeSettings) -> TreeModel:
-    signs = _fatigue_signs(data.states.layout, 1)
-    return fit_chance(advanced, data.is_churned, _sized(base, 120, 4, 0.08, signs))
+def _fit_churn(fitting: _Fitting) -> tuple[TreeModel, Effect]:
+    hits, memory = fitting.data.is_churned, remember_contacts(fitting.moved)
+    effect = estimate_on_odds(
+        fitting.advanced, memory, hits, sign=1, seed=fitting.base.seed, threads=fitting.base.threads
+    )
+    return fit_chance(fitting.advanced, hits, fitting.sized(120, 4, 0.08), effect.value * memory), effect
 
 
-def _fit_organic(data: Transitions, design: NDArray[np.float32], base: TreeSettings) -> dict[str, TreeModel]:
+def _fit_organic(fitting: _Fitting) -> dict[str, TreeModel]:
     """Whether something is bought without an offer (beside an accepted one: a model of its own), and what."""
+    data, design = fitting.data, fitting.design
     bought, beside = data.organic_plan > 0, data.is_accepted
-    described = describe_actions(data.choices)[data.actions[beside]]
     return {
-        "organic": fit_chance(design[~beside], bought[~beside], _sized(base, 80, 5, 0.15)),
-        "organic_beside": fit_chance(
-            np.hstack([design[beside], described]), bought[beside], _sized(base, 30, 3, 0.15)
-        ),
+        "organic": fit_chance(design[~beside], bought[~beside], fitting.sized(80, 5, 0.15)),
+        "organic_beside": fit_chance(fitting.describe(beside), bought[beside], fitting.sized(30, 3, 0.15)),
         "plan": fit_classes(
-            design[bought], data.organic_plan[bought] - 1, len(data.plans), _sized(base, 40, 4, 0.25)
+            design[bought], data.organic_plan[bought] - 1, len(data.plans), fitting.sized(40, 4, 0.25)
         ),
     }
 
 
-def _fit_eligibility(
-    data: Transitions, design: NDArray[np.float32], base: TreeSettings
-) -> dict[str, TreeModel]:
+def _fit_eligibility(fitting: _Fitting) -> dict[str, TreeModel]:
     """Rules are functions of what is known of a person; where they are, trees find them again."""
-    models: dict[str, TreeModel] = {}
+    data, models = fitting.data, dict[str, TreeModel]()
     for position, choice in enumerate(data.choices):
         if position != NO_ACTION and choice.plan_code not in models and not data.eligible[:, position].all():
             hits = data.eligible[:, position]
-            models[choice.plan_code] = fit_chance(design, hits, _sized(base, 25, 4, 0.4))
+            models[choice.plan_code] = fit_chance(fitting.design, hits, fitting.sized(25, 4, 0.4))
     return models
 
 
-def _fit_moves(
-    data: Transitions, moved: OfferStates, advanced: NDArray[np.float32], base: TreeSettings
-) -> LevelMoves:
-    stayed, count = ~data.is_churned, len(data.states.layout.levels)
-    known = data.states.values[:, :count]
-    scales = np.nanmedian(np.abs(np.where(known == 0, np.nan, known)), axis=0, keepdims=False)
-    scales = np.where(np.isfinite(scales) & (scales > 0), scales, 1.0).astype(np.float64)
-    before, after = known[stayed], data.next_values[stayed, :count]
+def _fit_outlook(fitting: _Fitting) -> TreeModel:
+    """Learn P(left within some weeks) from the rows whose people were seen for so long."""
+    data, weeks = fitting.data, fitting.data.weeks
+    numbers = np.unique(data.states.customers, return_inverse=True)[1].reshape(-1)
+    left_in = np.full(int(numbers.max()) + 1, np.iinfo(np.int64).max)
+    left_in[numbers[data.is_churned]] = weeks[data.is_churned]
+    ahead = min(_OUTLOOK_WEEKS, int(np.ptp(weeks)) // 2 + 1)
+    is_seen = weeks + ahead <= weeks.max() + 1
+    hits = left_in[numbers] < weeks + ahead
+    return fit_chance(fitting.design[is_seen], hits[is_seen], fitting.sized(100, 4, 0.1))
+
+
+def _fit_moves(fitting: _Fitting) -> tuple[LevelMoves, Effect]:
+    """Learn how levels move, and how much a remembered contact adds to the risk of the state that follows."""
+    data, stayed = fitting.data, ~fitting.data.is_churned
+    advanced, scales = fitting.advanced[stayed], _find_scales(data)
+    targets = _find_moves(fitting, stayed, scales)
+    mean = fit_means(advanced, targets, fitting.sized(60, 5, 0.2))
+    residuals = targets - mean.predict(advanced)
+    place = fit_means(advanced, np.abs(residuals), fitting.sized(1, 6, 1.0))
+    later = data.states.with_values(data.next_values)
+    risk = _fit_outlook(fitting).predict(without_contacts(build_design(later), data.states.layout)[stayed])
+    memory = remember_contacts(fitting.moved)[stayed]
+    effect = estimate_on_mean(
+        advanced,
+        memory,
+        risk,
+        sign=1,
+        seed=fitting.base.seed,
+        threads=fitting.base.threads,
+    )
+    met = _Surprises(find_leaves(place, advanced), residuals, risk, effect.value * memory)
+    surprises, gap = _keep_surprises(met, fitting.base.seed)
+    known = data.states.values[:, : len(scales)]
+    lowest, highest = (
+        np.nan_to_num(bound.reduce(known, axis=0)).astype(np.float64) for bound in (np.fmin, np.fmax)
+    )
+    return LevelMoves(mean, place, surprises, gap, scales, lowest, highest), effect
+
+
+def _find_scales(data: Transitions) -> Floats:
+    """Return float64 [levels], the median size of each where it is not 0."""
+    known = np.abs(data.states.values[:, : len(data.states.layout.levels)])
+    columns = [column[np.isfinite(column) & (column > 0)] for column in known.T]
+    return np.array([np.median(column) if len(column) else 1.0 for column in columns], dtype=np.float64)
+
+
+def _find_moves(fitting: _Fitting, rows: NDArray[np.bool_], scales: Floats) -> Floats:
+    """Return float64 [rows x targets]: changes of levels, 0 where unknown, and the expiry beside its clock."""
+    data, count = fitting.data, len(scales)
+    before, after = data.states.values[rows, :count], data.next_values[rows, :count]
     change = np.arcsinh(after / scales) - np.arcsinh(before / scales)
     expiry = data.states.layout.index("days_to_expiry")
-    slip = data.next_values[stayed, expiry] - moved.values[stayed, expiry]
-    targets = np.column_stack([np.nan_to_num(change, nan=0.0), slip]).astype(np.float64)
-    mean = fit_means(advanced[stayed], targets, _sized(base, 60, 5, 0.2))
-    residuals = targets - mean.predict(advanced[stayed])
-    place = fit_means(advanced[stayed], np.abs(residuals), _sized(base, 1, 6, 1.0))
-    return LevelMoves(
-        mean=mean,
-        place=place,
-        surprises=_keep_surprises(find_leaves(place, advanced[stayed]), residuals, base.seed),
-        scales=scales,
-        lowest=np.nan_to_num(np.fmin.reduce(known, axis=0)).astype(np.float64),
-        highest=np.nan_to_num(np.fmax.reduce(known, axis=0)).astype(np.float64),
-    )
+    slip = data.next_values[rows, expiry] - fitting.moved.values[rows, expiry]
+    return np.column_stack([np.nan_to_num(change, nan=0.0), slip]).astype(np.float64)
 
 
-def _keep_surprises(leaves: NDArray[np.int64], residuals: Floats, seed: int) -> NDArray[np.float32]:
-    """Return float32 [leaves x kept x targets]; a leaf nobody is in has those of everybody."""
-    random, count = np.random.default_rng(seed), int(leaves.max()) + 1 if len(leaves) else 1
-    pools = np.empty((max(count, 64), _KEPT_SURPRISES, residuals.shape[1]), dtype=np.float32)
-    for leaf in range(len(pools)):
-        inside = np.flatnonzero(leaves == leaf)
-        pool = inside if len(inside) else np.arange(len(residuals))
-        pools[leaf] = residuals[random.choice(pool, _KEPT_SURPRISES, replace=len(pool) < _KEPT_SURPRISES)]
-        pools[leaf] += (residuals[pool].mean(axis=0) - pools[leaf].mean(axis=0)).astype(np.float32)
-    return pools
+@dataclass(frozen=True, eq=False)
+class _Surprises:
+    """What was met: leaf int64 [rows], residuals [rows x targets], risk after it, and what contacts added to that."""
+
+    leaves: NDArray[np.int64]
+    residuals: Floats
+    risk: Floats
+    added_risk: Floats
+
+
+def _keep_surprises(met: _Surprises, seed: int) -> tuple[NDArray[np.float32], Floats]:
+    """Return float32 [leaves x kept x targets], riskiest first, and the riskiest tenth's excess risk [leaves].
+
+    What contacts added to the risk of those people is taken out: of the riskiest tenth so many fewer are kept. A leaf
+    that nobody is in has the surprises of everybody.
+    """
+    random, count = np.random.default_rng(seed), max(int(met.leaves.max()) + 1, _LEAVES)
+    pools = np.empty((count, _KEPT_SURPRISES, met.residuals.shape[1]), dtype=np.float32)
+    gaps, top = np.zeros(count), round(_KEPT_SURPRISES * RISKIEST_SHARE)
+    for leaf in range(count):
+        inside = np.flatnonzero(met.leaves == leaf)
+        pool = inside if len(inside) else np.arange(len(met.residuals))
+        kept = _choose_without_contacts(met, pool, random)
+        gaps[leaf] = met.risk[kept[:top]].mean() - met.risk[kept].mean()
+        pools[leaf] = met.residuals[kept]
+    return pools, gaps
+
+
+def _choose_without_contacts(
+    met: _Surprises, pool: NDArray[np.int64], random: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return kept rows of a pool, riskiest first."""
+    ordered = pool[np.argsort(-met.risk[pool], kind="stable")]
+    top = max(1, round(len(pool) * RISKIEST_SHARE))
+    gap = met.risk[ordered[:top]].mean() - met.risk[ordered].mean()
+    fewer = min(met.added_risk[pool].mean() / gap, 1.0) if gap > 0 else 0.0
+    weights = np.ones(len(pool))
+    weights[:top] -= fewer * (1 - RISKIEST_SHARE) / RISKIEST_SHARE
+    weights = np.clip(weights, 0.1, None)
+    chosen = random.choice(len(pool), _KEPT_SURPRISES, p=weights / weights.sum())
+    return np.asarray(ordered[np.sort(chosen)])
 
 
 def _find_extra_margin(data: Transitions) -> Floats:

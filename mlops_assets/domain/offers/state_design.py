@@ -73,6 +73,17 @@ def build_design(states: OfferStates) -> Floats:
     return np.column_stack([states.values[:, :kept], *summaries]).astype(np.float32)
 
 
+def without_contacts(design: Floats, layout: StateLayout) -> Floats:
+    """Return the design's columns that say nothing of contacts, float32 [people x fewer columns]."""
+    kept = [name not in {*FATIGUE_COLUMNS, "days_since_offer"} for name in design_columns(layout)]
+    return np.ascontiguousarray(design[:, kept])
+
+
+def remember_contacts(states: OfferStates) -> NDArray[np.float64]:
+    """Return float64 [people]: contacts ignored, each week at half of the week after it; an accepted one counts 0."""
+    return np.asarray(states.weeks_of("ignored") @ _MEMORY, dtype=np.float64)
+
+
 def action_columns() -> tuple[str, ...]:
     """Return the names of what is known of an offer."""
     return _ACTION_COLUMNS

@@ -69,13 +69,12 @@ class TreeModel:
         if self.booster is None or rows == 0:
             found = np.tile(self.constant, (rows, 1))
             return found[:, 0] if is_single else found
-        asked = "Probability" if self.kind in ("chance", "classes") else "RawFormulaVal"
+        asked = "Probability" if self.kind == "classes" else "RawFormulaVal"
         raw = np.asarray(
             self.booster.predict(design, prediction_type=asked, thread_count=threads), dtype=np.float64
         )
-        if self.kind == "chance":
-            return raw[:, 1]
-        return raw * self.scale + self.shift
+        found = raw * self.scale + self.shift
+        return 1 / (1 + np.exp(-found)) if self.kind == "chance" else found
 
 
 def constant_model(kind: Kind, values: Sequence[float] | Floats) -> TreeModel:
@@ -83,22 +82,38 @@ def constant_model(kind: Kind, values: Sequence[float] | Floats) -> TreeModel:
     return TreeModel(kind, np.asarray(values, dtype=np.float64))
 
 
-def fit_chance(design: NDArray[Any], hits: NDArray[Any], settings: TreeSettings) -> TreeModel:
-    """Learn P(hit); `hits` is bool [rows]. A constant where all or none are hits."""
+def shift_odds(chances: Floats, log_odds: Floats | float) -> Floats:
+    """Return probabilities whose log-odds are moved by so much; 0 and 1 stay."""
+    factor = np.exp(log_odds)
+    return np.asarray(chances * factor / (1 - chances + chances * factor))
+
+
+def fit_chance(
+    design: NDArray[Any], hits: NDArray[Any], settings: TreeSettings, offset: NDArray[Any] | None = None
+) -> TreeModel:
+    """Learn P(hit). A constant where all or none are hits.
+
+    Args:
+        design: float32 [rows x columns].
+        hits: bool [rows].
+        settings: size.
+        offset: float64 [rows], log-odds that are known already; predictions are those of a person with offset 0.
+    """
     share = float(hits.mean()) if len(hits) else 0.0
     if share in (0.0, 1.0):
         return constant_model("chance", [share])
-    return TreeModel("chance", np.array([share]), _fit("chance", design, hits.astype(np.float64), settings))
+    start = np.full(len(hits), np.log(share / (1 - share)))
+    known = start if offset is None else start + offset
+    booster = _fit("chance", design, hits.astype(np.float64), settings, baseline=known)
+    return TreeModel("chance", np.array([share]), booster, shift=start[:1])
 
 
-def fit_mean(
-    design: NDArray[Any], target: NDArray[Any], settings: TreeSettings, weights: NDArray[Any] | None = None
-) -> TreeModel:
+def fit_mean(design: NDArray[Any], target: NDArray[Any], settings: TreeSettings) -> TreeModel:
     """Learn the mean of a target, float64 [rows]. A constant where it does not vary."""
     if len(target) == 0 or np.ptp(target) == 0:
         return constant_model("mean", [float(target[0]) if len(target) else 0.0])
     shift, scale = float(target.mean()), float(target.std())
-    booster = _fit("mean", design, (target - shift) / scale, settings, weights)
+    booster = _fit("mean", design, (target - shift) / scale, settings)
     return TreeModel("mean", np.array([shift]), booster, np.array([scale]), np.array([shift]))
 
 
@@ -130,7 +145,7 @@ def _fit(
     design: NDArray[Any],
     target: NDArray[Any],
     settings: TreeSettings,
-    weights: NDArray[Any] | None = None,
+    baseline: NDArray[Any] | None = None,
     classes: int | None = None,
 ) -> Any:
     import catboost
@@ -152,15 +167,15 @@ def _fit(
         "allow_writing_files": False,
         "logging_level": "Silent",
     }
-    if kind == "chance":
-        asked["boost_from_average"] = True
+    if baseline is not None:
+        asked["model_shrink_rate"] = 0.0  # the library cannot shrink beside a baseline
     if kind == "classes":
         asked["classes_count"] = classes
     if settings.monotone and any(settings.monotone):
         asked["monotone_constraints"] = list(settings.monotone)
     booster = catboost.CatBoost(asked)
     try:
-        booster.fit(catboost.Pool(design, target, weight=weights, thread_count=settings.threads))
+        booster.fit(catboost.Pool(design, target, baseline=baseline, thread_count=settings.threads))
     except catboost.CatBoostError as error:
         raise LearningError(f"CatBoost refuses the data: {error}", where=f"{len(design)} rows") from error
     return booster
