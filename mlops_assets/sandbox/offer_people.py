@@ -44,10 +44,11 @@ LEVELS = (
     "price_response",
     "purchase_propensity",
     "churn_score",
-    "plan_price_usd",
+    "usual_plan_price_usd",
 )
 LAYOUT = StateLayout(LEVELS)
 _PRICE_ERROR, _LIKING_ERROR, _TOPUP_ERROR, _UNKNOWN_TOPUP = 0.7, 1.0, 0.2, 0.03
+_USUAL_PURCHASES = 5.0  # of the preferred plan, remembered at the start
 _RISK_ERROR, _RISK_IN_DECLINE = 0.6, 0.55
 
 
@@ -108,6 +109,7 @@ class OfferPeople:
         tenure_days: as a customer.
         days_left: to the plan's expiry, negative after it.
         plan: position of the last plan bought, NO_PLAN for none.
+        bought_counts: float64 [people x plans], purchases of main plans, fading with each of them.
         allowance_mb: left.
         balance_usd: on the account.
         fatigue: remembered contacts.
@@ -135,6 +137,7 @@ class OfferPeople:
     tenure_days: Floats
     days_left: Floats
     plan: NDArray[np.int64]
+    bought_counts: Floats
     allowance_mb: Floats
     balance_usd: Floats
     fatigue: Floats
@@ -191,6 +194,7 @@ def draw_people(world: OfferWorld, count: int, seed: int) -> OfferPeople:
         tenure_days=1.0 + np.floor(chance.exponential(it.population.tenure_mean_days, count)),
         days_left=days_left,
         plan=wanted.copy(),
+        bought_counts=_USUAL_PURCHASES * (wanted[:, None] == np.arange(len(world.plans))).astype(np.float64),
         allowance_mb=allowance * np.clip(days_left / np.maximum(validity, 1), 0, 1),
         balance_usd=0.8 * topup_usd * chance.random(count) ** 2,
         fatigue=np.zeros(count),
@@ -238,7 +242,7 @@ def observe(world: OfferWorld, people: OfferPeople) -> OfferStates:
         people.price_z + people.price_error,
         people.receptivity_z + people.liking_error + 0.2 * people.observed[:, 0],
         _score_risk(world, people),
-        np.where(has_plan, prices[people.plan], 0.0),
+        np.where(people.bought_counts.any(axis=1), prices[people.bought_counts.argmax(axis=1)], 0.0),
     )
     clocks = {
         "days_to_expiry": people.days_left,

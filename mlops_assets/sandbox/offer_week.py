@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Mask = NDArray[np.bool_]
 
-_UNIFORMS, _NORMALS, _CONTACT_DAY = 10, 4, 3
+_UNIFORMS, _NORMALS, _CONTACT_DAY, _COUNTS_FADE = 10, 4, 3, 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,6 +228,12 @@ class _Use:
     allowance_mb: Floats
     days_left: Floats
     plan: Ints
+    bought: Ints  # main plan of this week, numbered from 1
+
+
+def _count_purchase(counts: Floats, bought: Ints) -> Floats:
+    is_it = bought[:, None] == np.arange(1, counts.shape[1] + 1)
+    return np.asarray(np.where((bought > 0)[:, None], _COUNTS_FADE * counts, counts) + is_it)
 
 
 def _use_data(world: OfferWorld, people: OfferPeople, bought: _Purchases, chance: WeekChance) -> _Use:
@@ -251,6 +257,7 @@ def _use_data(world: OfferWorld, people: OfferPeople, bought: _Purchases, chance
         allowance_mb=np.maximum(available - used, 0) * (until > STEP_DAYS),
         days_left=np.clip(until - STEP_DAYS, *CLOCK_BOUNDS["days_to_expiry"]),
         plan=np.where(main > 0, main - 1, people.plan),
+        bought=main,
     )
 
 
@@ -279,6 +286,7 @@ def _move_on(  # noqa: PLR0917 - everything that happened in the week
         tenure_days=people.tenure_days + STEP_DAYS,
         days_left=used.days_left,
         plan=used.plan,
+        bought_counts=_count_purchase(people.bought_counts, used.bought),
         allowance_mb=used.allowance_mb,
         balance_usd=_settle(world, people, bought, chance),
         fatigue=people.fatigue * it.fatigue_decay_per_day**STEP_DAYS
