@@ -109,7 +109,7 @@ class OfferPeople:
         tenure_days: as a customer.
         days_left: to the plan's expiry, negative after it.
         plan: position of the last plan bought, NO_PLAN for none.
-        bought_counts: float64 [people x plans], purchases of main plans, fading with each of them.
+        bought_counts: float64 [people x plans], main plans bought without an offer, fading with each of them.
         allowance_mb: left.
         balance_usd: on the account.
         fatigue: remembered contacts.

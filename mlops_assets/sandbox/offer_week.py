@@ -228,7 +228,7 @@ class _Use:
     allowance_mb: Floats
     days_left: Floats
     plan: Ints
-    bought: Ints  # main plan of this week, numbered from 1
+    bought: Ints  # main plan bought without an offer, numbered from 1
 
 
 def _count_purchase(counts: Floats, bought: Ints) -> Floats:
@@ -257,7 +257,7 @@ def _use_data(world: OfferWorld, people: OfferPeople, bought: _Purchases, chance
         allowance_mb=np.maximum(available - used, 0) * (until > STEP_DAYS),
         days_left=np.clip(until - STEP_DAYS, *CLOCK_BOUNDS["days_to_expiry"]),
         plan=np.where(main > 0, main - 1, people.plan),
-        bought=main,
+        bought=bought.renewal,
     )
 
 

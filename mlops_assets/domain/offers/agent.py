@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     Design = NDArray[np.float32]
     Mask = NDArray[np.bool_]
 
+_ROUNDS_A_HISTORY = 3
 _CONTACT_AGES = (
     0,
     1,
@@ -137,10 +138,10 @@ class ValueModel:
 
 
 def imagine_histories(states: OfferStates) -> OfferStates:
-    """Return the people with their own history, with one ignored contact some weeks ago, and with a clean one."""
+    """Return the people with one ignored contact, so many weeks ago, and with a clean history, one after the other."""
     offers, ignored = states.layout.history_slice("offers"), states.layout.history_slice("ignored")
     since = states.layout.index("days_since_offer")
-    parts = [states.values]
+    parts = []
     for age in _CONTACT_AGES:
         values = states.values.copy()
         values[:, offers] = values[:, ignored] = np.arange(HISTORY_WEEKS) == (-1 if age is None else age)
@@ -219,12 +220,15 @@ def iterate_values(table: SuccessorTable, settings: IterationSettings) -> ValueM
     of_people = TreeSettings(80, 4, 0.2, seed=horizon.seed, threads=settings.threads)
     of_history = TreeSettings(40, 3, 0.3, monotone=signs, seed=horizon.seed, threads=settings.threads)
     values = _start_values(table, settings)
-    for _ in range(settings.iterations):
+    for iteration in range(settings.iterations):
         found = table.action_values(values, horizon.weekly_discount)
         best = np.where(table.allowed, found, -np.inf).max(axis=1)
         of_clean = best[-table.people :]
         change = (best.reshape(-1, table.people) - of_clean).ravel()
-        values = ValueModel(fit_mean(clean, of_clean, of_people), fit_mean(full, change, of_history))
+        history = values.history
+        if iteration % _ROUNDS_A_HISTORY == 0:  # it settles much sooner than the value of people
+            history = fit_mean(full, change, of_history)
+        values = ValueModel(fit_mean(clean, of_clean, of_people), history)
     return values
 
 
@@ -249,7 +253,7 @@ def distil_advantages(
         threads: at most so many.
     """
     design = build_design(table.states)
-    settings = TreeSettings(120, 4, 0.1, seed=seed, threads=threads)
+    settings = TreeSettings(70, 4, 0.2, seed=seed, threads=threads)
     models = [constant_model("mean", [0.0])]
     for position in range(1, advantages.shape[1]):
         rows = table.is_eligible[:, position]

@@ -31,10 +31,11 @@ _SUMMARIES = (
     "ignored_four_weeks",
     "contact_memory",
     "ignored_memory",
-    "plans_four_weeks",
-    "boosters_four_weeks",
-    "plan_last_week",
-    "booster_last_week",
+    "own_plans_four_weeks",
+    "own_boosters_four_weeks",
+    "own_plan_last_week",
+    "own_booster_last_week",
+    "accepted_last_week",
 )
 # More of these never makes a person more willing, nor more loyal.
 FATIGUE_COLUMNS = ("contacts_four_weeks", "ignored_four_weeks", "contact_memory", "ignored_memory")
@@ -59,7 +60,7 @@ def build_design(states: OfferStates) -> Floats:
     """Return float32 [people x design columns]; unknown levels stay NaN."""
     kept = len(states.layout.levels) + len(CLOCKS)
     offers, ignored = states.weeks_of("offers"), states.weeks_of("ignored")
-    plans, boosters = states.weeks_of("plans_bought"), states.weeks_of("boosters_bought")
+    plans, boosters = _find_own_purchases(states)
     summaries = (
         offers.sum(axis=1),
         ignored.sum(axis=1),
@@ -69,8 +70,20 @@ def build_design(states: OfferStates) -> Floats:
         boosters.sum(axis=1),
         plans[:, 0],
         boosters[:, 0],
+        offers[:, 0] - ignored[:, 0],
     )
     return np.column_stack([states.values[:, :kept], *summaries]).astype(np.float32)
+
+
+def _find_own_purchases(states: OfferStates) -> tuple[Floats, Floats]:
+    """Return plans and boosters bought without an offer, float32 [people x weeks] each.
+
+    Purchases by offer say nothing of habits; a model that mixes them takes an accepted offer for a new habit.
+    """
+    plans, boosters = states.weeks_of("plans_bought"), states.weeks_of("boosters_bought")
+    accepted = states.weeks_of("offers") - states.weeks_of("ignored")
+    by_offer = np.minimum(accepted, plans)
+    return plans - by_offer, np.maximum(boosters - (accepted - by_offer), 0)
 
 
 def without_contacts(design: Floats, layout: StateLayout) -> Floats:
