@@ -19,6 +19,7 @@ from mlops_assets.assets.ladder_reports import build_ladder_reports
 from mlops_assets.assets.learning import build_learning_assets
 from mlops_assets.assets.offer_learning import build_offer_learning_assets
 from mlops_assets.assets.offer_performance import build_offer_performance_assets
+from mlops_assets.assets.offers import build_offer_assets
 from mlops_assets.assets.partitions import daily_partitions
 from mlops_assets.assets.quality import build_quality_assets
 from mlops_assets.assets.reports import build_report_assets
@@ -80,6 +81,7 @@ def _build(config: ProjectConfig, resources: Mapping[str, object] | None) -> dg.
             *learning,
             *scores,
             *quality,
+            *offers,
             *performance,
             *snapshots,
             *reports,

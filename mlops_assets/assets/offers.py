@@ -122,7 +122,7 @@ def _build_proposals(
                 find_offer_setting(config, settings, segment),
                 day,
                 ports,
-                build_policy_loader(lake=lake, registry=registry),
+                build_policy_loader(registry),
                 is_used=has_campaign_reported(config, landing, lake, segment, day + _DAY),
                 threads=threads,
             )

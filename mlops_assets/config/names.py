@@ -129,11 +129,6 @@ def simulator_key(use_case: str) -> list[str]:
     return table_key(lake_tables.simulator_table(use_case))
 
 
-def reconciliation_key(use_case: str) -> list[str]:
-    """Asset key of what was proposed beside what was sent."""
-    return ["offers", use_case, "reconciliation"]
-
-
 def performance_key(use_case: str) -> list[str]:
     """Asset key of the verdict on what the offers of a week brought."""
     return table_key(lake_tables.performance_table(use_case))

@@ -5,21 +5,19 @@ Belongs here: loading it. Does not belong here: who is champion (the ledger), wh
 
 from __future__ import annotations
 
-from mlops_assets.domain.offers.policy_versions import load_policy_version
+from mlops_assets.domain.offers.policy_versions import load_serving_policy
 from mlops_assets.domain.offers.serving_policy import LoadedPolicy, PolicyLoader
-from mlops_assets.domain.ports import Lake, LedgerEntry, ModelRegistry
+from mlops_assets.domain.ports import LedgerEntry, ModelRegistry
 
 
-def build_policy_loader(*, lake: Lake, registry: ModelRegistry) -> PolicyLoader:
-    """Return what loads a champion, verified.
+def build_policy_loader(registry: ModelRegistry) -> PolicyLoader:
+    """Return what loads a champion, verified, with the world that expects answers to its offers.
 
     Args:
-        lake: holds the simulators, one of which expects the answers.
-        registry: holds the policies.
+        registry: holds the policies and the worlds that judged them.
     """
 
     def load(entry: LedgerEntry) -> LoadedPolicy:
-        policy = load_policy_version(registry, entry.slot, entry.version, entry.bundle_sha256)
-        return LoadedPolicy(policy)
+        return load_serving_policy(registry, entry)
 
     return load

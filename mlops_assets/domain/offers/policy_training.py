@@ -133,9 +133,9 @@ def _climb(slot: ModelSlot, spec: OffersSpec, log: FrozenLog, lake: Lake, thread
         policies,
         choose_people(log, spec),
         cap,
-        find_support(log.learned),
-        make_horizon(spec.agent),
-        spec.gate,
+        support=find_support(log.learned),
+        horizon=make_horizon(spec.agent),
+        gate=spec.gate,
     )
 
 

@@ -103,7 +103,7 @@ def _facts(log: FrozenLog, sha256: Mapping[str, str], checks: Mapping[str, Simul
         "sha256": dict(sha256),
         "figures": [row for name, check in checks.items() for row in _rows(name, check)],
         "failures": [
-            f"{name} simulator: {words}" for name, check in checks.items() for words in check.failures
+            f"{name} simulator: {check.explain()}" for name, check in checks.items() if not check.is_passed
         ],
         "log_sha256": log.sha256,
         "holdout_first_day": log.holdout_first_day.isoformat(),
@@ -118,8 +118,8 @@ def _rows(name: str, check: SimulatorCheck) -> Iterator[dict[str, Any]]:
             "name": one.name,
             "predicted": finite_or_none(float(one.predicted)),
             "observed": finite_or_none(float(one.observed)),
-            "allowed_error": finite_or_none(float(one.allowed_error)),
-            "holds": bool(one.holds),
+            "allowed_error": finite_or_none(float(one.limit)),
+            "holds": bool(one.is_passed),
         }
 
 

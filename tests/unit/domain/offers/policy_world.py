@@ -38,7 +38,7 @@ def make_spec(**blocks: Any) -> OffersSpec:
             "contact_policy": {"contacts_max": 1, "window_days": 14},
         },
         "agent": {"horizon_weeks": 6, "history_weeks": 4, "holdout_weeks": 1, "contact_cost_usd": 0.05},
-        "simulator_check": {"min_contacts": 20, "min_acceptances": 5},
+        "simulator_check": {"min_contacts": 20, "min_acceptances": 5, "max_error_share": 0.4},
         "gate": {
             "judged_people": 400,
             "off_policy": {"min_effective_rows": 50, "min_positives": 20, "bootstrap_rounds": 100},
