@@ -18,6 +18,7 @@ from mlops_assets.domain.learning.algorithms import ALGORITHMS, FitRequest
 from mlops_assets.domain.learning.bundle import INDEX_FILE, Scorer, find_kept, load_bundle, save_bundle
 from mlops_assets.domain.learning.calibration import Calibration
 from mlops_assets.domain.learning.exposure import Exposure, exposure_to_keys
+from mlops_assets.domain.learning.verified_files import verify_folder
 from tests.unit.domain.learning.samples import FEATURES, ScriptedModel, make_dataset, make_holdout
 
 THROUGH = Exposure(trained_through_day=dt.date(2026, 2, 1))
@@ -143,3 +144,24 @@ def test_other_features_and_non_finite_predictions_are_refused() -> None:
     broken = Scorer("dummy", ScriptedModel(np.array([0.1, np.nan])), None, THROUGH)  # type: ignore[arg-type]
     with pytest.raises(LearningError, match="1 predictions are not finite"):
         broken.predict(make_holdout([0, 1]))
+
+
+def test_a_stored_version_is_verified_whatever_its_kind(tmp_path: Path) -> None:
+    (tmp_path / "model.cbm").write_bytes(b"trees")
+    index = json.dumps({"files": {"model.cbm": sha256(b"trees").hexdigest()}}).encode()
+    for name in ("bundle.json", "policy.json"):
+        (tmp_path / name).write_bytes(index)
+        verify_folder(tmp_path, sha256(index).hexdigest())
+        with pytest.raises(ModelIntegrityError, match="SHA-256"):
+            verify_folder(tmp_path, "0" * 64)
+        (tmp_path / "model.cbm").write_bytes(b"trees, changed")
+        with pytest.raises(ModelIntegrityError, match="SHA-256"):
+            verify_folder(tmp_path, sha256(index).hexdigest())
+        (tmp_path / "model.cbm").write_bytes(b"trees")
+        (tmp_path / name).unlink()
+    with pytest.raises(ModelIntegrityError, match="0 indexes"):
+        verify_folder(tmp_path, sha256(index).hexdigest())
+    for name in ("bundle.json", "policy.json"):
+        (tmp_path / name).write_bytes(index)
+    with pytest.raises(ModelIntegrityError, match="2 indexes"):
+        verify_folder(tmp_path, sha256(index).hexdigest())
