@@ -27,12 +27,15 @@ from benchmarks import (
     kernel_winkler,
     load_ratio,
     loop_replay,
+    offer_ladder,
     offer_scale,
+    ope_coverage,
     ope_digits,
     ope_obd,
     promotion_race,
     retrain_cost,
     serving_latency,
+    simulator_support,
     subscriber_validation_speed,
 )
 from benchmarks.measuring import BenchmarkFailedError, BenchmarkSkippedError, Line
@@ -62,6 +65,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "drift_verdicts": drift_verdicts.run,
     "loop_replay": loop_replay.run,
     "offer_scale": offer_scale.run,
+    "offer_ladder": offer_ladder.run,
+    "simulator_support": simulator_support.run,
     "retrain_cost": retrain_cost.run,
     "promotion_race": promotion_race.run,
     "subscriber_validation_speed": subscriber_validation_speed.run,
@@ -69,6 +74,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "hot_swap": hot_swap.run,
     "ope_digits": ope_digits.run,
     "ope_obd": ope_obd.run,
+    "ope_coverage": ope_coverage.run,
 }
 
 

@@ -143,7 +143,7 @@ def _advantages(action_values: Floats) -> Floats:
 
 def _acceptance_margin(table: SuccessorTable) -> Floats:
     net = np.array([choice.net_margin_usd for choice in table.simulator.choices])
-    found = table.acceptance * net - table.contact_cost_usd
+    found = np.asarray(table.acceptance * net - table.contact_cost_usd)
     found[:, NO_ACTION] = 0.0
     return found
 
