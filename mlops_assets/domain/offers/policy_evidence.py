@@ -72,6 +72,8 @@ def gather_policy_evidence(
         spec: contact policy, horizon, thresholds.
         threads: most threads for scoring.
     """
+    unfit = _find_unfitness(champion, court)
+    champion = None if unfit else champion
     evidence = PolicyEvidence(
         challenger_sha256=challenger.bundle_sha256,
         champion_sha256=champion.bundle_sha256 if champion else None,
@@ -81,6 +83,7 @@ def gather_policy_evidence(
         holdout_first_day=court.holdout_first_day,
         holdout_last_day=court.holdout_last_day,
         simulator_failures=court.failures,
+        unfit_champion=unfit,
     )
     if court.start.rows == 0:
         return replace(evidence, problems=("there is nobody to follow in the simulator",))
@@ -90,6 +93,17 @@ def gather_policy_evidence(
         return replace(evidence, off_policy=ask_log(court.log, question, spec, threads))
     except FIT_ERRORS as error:
         return replace(evidence, problems=(f"{type(error).__name__}: {error}",))
+
+
+def _find_unfitness(champion: Contender | None, court: Court) -> str:
+    """Say why a champion cannot read the states of today; daily offers could not use it either."""
+    columns = court.start.layout.columns
+    if champion is None or champion.policy.columns == columns:
+        return ""
+    named = ", ".join(sorted({*columns} ^ {*champion.policy.columns})) or "their order"
+    return (
+        f"the champion was learned on other states ({named}) and cannot serve; judged beside making no offers"
+    )
 
 
 def _compare(

@@ -91,6 +91,7 @@ class PolicyEvidence:
         gain, gain_low, gain_high: value over the baseline, paired by customer, USD.
         no_offer_gain, no_offer_gain_low: value over making no offers.
         simulator_failures: what the check of either simulator found wrong; None if there was no check.
+        unfit_champion: why the champion is no baseline; empty if it is one, or if there is none.
         support_refusals: why the simulators cannot judge the challenger.
         off_policy: what the log says; None if it was not asked.
         problems: what went wrong while gathering; any of them means rejection.
@@ -111,6 +112,7 @@ class PolicyEvidence:
     no_offer_gain: float | None = None
     no_offer_gain_low: float | None = None
     simulator_failures: tuple[str, ...] | None = None
+    unfit_champion: str = ""
     support_refusals: tuple[str, ...] = ()
     off_policy: OffPolicyFigures | None = None
     problems: tuple[str, ...] = ()
@@ -143,6 +145,9 @@ def decide_policy(evidence: PolicyEvidence, gate: PolicyGateSpec) -> GateDecisio
 
 def _run_checks(evidence: PolicyEvidence, gate: PolicyGateSpec) -> Iterator[Check]:
     yield _in_words("judged", evidence.problems, "both policies were judged")
+    if evidence.unfit_champion:
+        # Who cannot serve is no baseline: what the challenger would replace is making no offers.
+        yield Check("champion_cannot_serve", True, None, None, evidence.unfit_champion)
     yield _check_simulator(evidence)
     yield _in_words(
         "support", evidence.support_refusals, "the simulators have seen such contacts as the policy makes"

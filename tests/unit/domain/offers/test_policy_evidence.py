@@ -76,8 +76,8 @@ def test_first_policy_is_compared_with_making_no_offers(court: Court) -> None:
     assert found.gain_high is not None
     assert 0 < found.gain_low < found.gain < found.gain_high
     assert (found.no_offer_gain, found.no_offer_gain_low) == (found.gain, found.gain_low)
-    # Three contacts in six weeks, each worth 0.3 x 4 - 0.05 USD.
-    assert found.gain == pytest.approx(3 * (0.3 * 4 - 0.05), rel=0.15)
+    # Three contacts in six weeks, each worth 0.3 x 4 - 0.05 USD; the world has learned that of a few hundred contacts.
+    assert found.gain == pytest.approx(3 * (0.3 * 4 - 0.05), rel=0.3)
     assert decide_policy(found, SPEC.gate).outcome == "promoted", decide_policy(found, SPEC.gate).reasons
 
 
@@ -133,11 +133,23 @@ def test_failures_and_refusals_reach_the_decision(court: Court) -> None:
     assert decision.reasons == ("judging simulator: churn", "0.9 contacts a week")
 
 
-@pytest.mark.parametrize("who", ["challenger", "champion"])
-def test_policy_of_other_states_is_a_problem_not_an_exception(court: Court, who: str) -> None:
-    other = StateLayout(("balance", "churn_risk"))
-    foreign = build_constant_policy("agent", CHOICES, other.columns, (0.0, 1.0, 0.0))
-    found = gather(court, *((foreign, GOOD) if who == "challenger" else (GOOD, foreign)))
+OTHER_STATES = StateLayout(("balance", "churn_risk"))
+FOREIGN = build_constant_policy("agent", CHOICES, OTHER_STATES.columns, (0.0, 1.0, 0.0))
+
+
+def test_champion_of_other_states_is_no_baseline(court: Court) -> None:
+    found = gather(court, GOOD, FOREIGN)
+    assert (found.champion_sha256, found.problems) == (None, ())
+    assert found.baseline is not None
+    assert found.baseline.kind == "no_offer"
+    decision = decide_policy(found, SPEC.gate)
+    assert decision.outcome == "promoted"
+    (check,) = (one for one in decision.checks if one.name == "champion_cannot_serve")
+    assert "other states (churn_risk) and cannot serve" in check.detail
+
+
+def test_challenger_of_other_states_is_a_problem_not_an_exception(court: Court) -> None:
+    found = gather(court, FOREIGN, GOOD)
     assert len(found.problems) == 1
     assert "churn_risk" in found.problems[0]
     assert decide_policy(found, SPEC.gate).outcome == "rejected"
