@@ -74,6 +74,10 @@ def _proposal_sources(config: ProjectConfig, use_case: str, segments: Segments) 
         for segment, settings in segments.items()
         for one in find_offer_setting(config, settings, segment).scores
     }
+    for owner, model in sorted(inputs):
+        # Scores of the day are read where they are of the same champion.
+        if any(one.score_daily for one in config.use_cases[owner].values()):
+            yield dg.AssetDep(dg.AssetKey(names.scores_key(owner, model)))
     agents = {(use_case, agent) for agent in segments_by_agent(config, use_case)}
     for owner, model in sorted(inputs | agents):
         yield dg.AssetDep(

@@ -7,12 +7,12 @@ scores come from (daily_offers.py), rows (proposal_rows.py).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlops_assets.domain.offers.budget import Capacity, allocate_budget
+from mlops_assets.domain.offers.budget import Allocation, Capacity, allocate_budget
 from mlops_assets.domain.offers.decision_data import NO_ACTION
 from mlops_assets.domain.offers.exploration import (
     POLICY,
@@ -91,7 +91,7 @@ def decide_day(
             Capacity(one.name, max(one.limit - kept, 0.0), one.usage)
             for one, kept in zip(capacities, reserve, strict=True)
         ]
-        found = allocate_budget(scores, left)
+        found = _allocate(scores, left)
         actions = day.draw(found.actions)
         over = usage_of(actions, capacities) - np.array([one.limit for one in capacities])
         if (over <= 0).all():
@@ -109,6 +109,15 @@ def decide_day(
         taken_back=taken_back,
         gap=found.gap,
     )
+
+
+def _allocate(scores: NDArray[np.float32], capacities: Sequence[Capacity]) -> Allocation:
+    """Divide the limits among those for whom some offer is worth more than none: with a contact cap, a part of all."""
+    asked = np.flatnonzero((scores[:, NO_ACTION + 1 :] > 0).any(axis=1))
+    found = allocate_budget(scores[asked], capacities)
+    actions = np.zeros(len(scores), dtype=np.int16)
+    actions[asked] = found.actions
+    return replace(found, actions=actions)
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,13 +27,11 @@ import numpy as np
 from mlops_assets.domain.features.build import view_source
 from mlops_assets.domain.features.subscriber_features import SUBSCRIBER_FEATURES
 from mlops_assets.domain.features.table import ViewPlan, unbound
-from mlops_assets.domain.feeds.contract import ColumnType
 from mlops_assets.domain.learning.population import population_of
-from mlops_assets.domain.offers.catalogue_spec import ContactPolicy, OfferCatalogueSpec
+from mlops_assets.domain.offers.catalogue_spec import OfferCatalogueSpec
 from mlops_assets.domain.offers.decision_data import (
     CLOCK_BOUNDS,
     CLOCKS,
-    HISTORIES,
     HISTORY_WEEKS,
     STEP_DAYS,
     DecisionDataError,
@@ -41,6 +39,15 @@ from mlops_assets.domain.offers.decision_data import (
 )
 from mlops_assets.domain.offers.eligibility import feature_columns, to_expression
 from mlops_assets.domain.offers.eligibility_check import check_rule
+from mlops_assets.domain.offers.state_history import (
+    AS_OF_COLUMNS,
+    CONTACT_COLUMNS,
+    PURCHASE_COLUMNS,
+    clock_of,
+    contact_history,
+    history_columns,
+    purchase_history,
+)
 from mlops_assets.domain.offers.state_scores import NotReady, OfferSetting, StateScorers
 from mlops_assets.domain.ports import Lake, PartitionId, TableEngine, ViewSource
 from mlops_assets.domain.table_sql import compile_sql
@@ -55,11 +62,6 @@ HISTORY_DAYS = STEP_DAYS * HISTORY_WEEKS
 CONTACT_DAYS = int(CLOCK_BOUNDS["days_since_offer"][1])
 ROWS_PER_CHUNK = 131_072
 _KEY = "subscriber_id"
-_CONTACT_COLUMNS: dict[str, ColumnType] = {_KEY: "integer", "is_accepted": "boolean"}
-_PURCHASE_COLUMNS: dict[str, ColumnType] = {_KEY: "integer", "n_plans": "integer", "n_boosters": "integer"}
-_AS_OF_COLUMNS: dict[str, ColumnType] = {"as_of_day": "date", "chunk": "integer", "chunks": "integer"}
-# What a clock says where nothing is known: expired long ago, not a customer yet, never contacted.
-_UNKNOWN_CLOCKS = {"days_to_expiry": -60.0, "tenure_days": 0.0, "days_since_offer": 60.0}
 
 
 @dataclass(frozen=True)
@@ -123,8 +125,8 @@ def plan_states(setting: OfferSetting, day: dt.date, *, lake: Lake) -> StatesPla
     views: dict[str, ViewPlan] = {}
     inputs, missing = {str(features): manifest.build_key}, {}
     windows = {
-        CONTACTS: ("contacts", _CONTACT_COLUMNS, CONTACT_DAYS),
-        PURCHASES: ("purchases", _PURCHASE_COLUMNS, HISTORY_DAYS),
+        CONTACTS: ("contacts", CONTACT_COLUMNS, CONTACT_DAYS),
+        PURCHASES: ("purchases", PURCHASE_COLUMNS, HISTORY_DAYS),
     }
     for table, (view, columns, days) in windows.items():
         found = _published(lake, table, setting.segment, day, days)
@@ -171,11 +173,15 @@ def stream_people(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    source = lake.path(PartitionId(setting.corpus.table, setting.segment, plan.day))
-    query = _StateQuery(setting, scorers, pq.read_schema(source), is_sampled=people is not None)
+    features = PartitionId(setting.corpus.table, setting.segment, plan.day)
+    source, stored = lake.path(features), scorers.find_stored(features, lake)
+    query = _StateQuery(setting, scorers, pq.read_schema(source), stored, is_sampled=people is not None)
     sql = compile_sql(query.expression())
     views = {name: view_source(view, lake) for name, view in plan.views.items()}
     views["population"] = ViewSource(files=[source])
+    views |= {
+        f"score_{n}": ViewSource(files=[lake.path(one)]) for n, one in enumerate(stored) if one is not None
+    }
     if people is not None:
         views["people"] = ViewSource(table=pa.table({"person": pa.array(people, pa.int64())}))
     count = chunks or max(1, -(-plan.rows // ROWS_PER_CHUNK))
@@ -230,9 +236,16 @@ class _StateQuery:
     """
 
     def __init__(
-        self, setting: OfferSetting, scorers: StateScorers, stored: pa.Schema, *, is_sampled: bool
+        self,
+        setting: OfferSetting,
+        scorers: StateScorers,
+        schema: pa.Schema,
+        stored: Sequence[PartitionId | None],
+        *,
+        is_sampled: bool,
     ) -> None:
-        self.setting, self.scorers, self.stored, self.is_sampled = setting, scorers, stored, is_sampled
+        self.setting, self.scorers, self.schema, self.is_sampled = setting, scorers, schema, is_sampled
+        self.is_stored = [one is not None for one in stored]
         self.catalogue: OfferCatalogueSpec = setting.spec.catalogue
         self.filters = [
             None
@@ -255,12 +268,16 @@ class _StateQuery:
 
     def expression(self) -> ir.Table:
         """Return people with features, known flags, rules, contact policy, clocks and histories, ordered."""
-        as_of = unbound("as_of", _AS_OF_COLUMNS)
+        as_of = unbound("as_of", AS_OF_COLUMNS)
         rows = self._population(as_of)
-        contacts = _contact_history(as_of, self.catalogue.contact_policy)
-        purchases = _purchase_history(as_of)
+        contacts = contact_history(as_of, self.catalogue.contact_policy)
+        purchases = purchase_history(as_of)
         joined = rows.left_join(contacts, rows[_KEY] == contacts.contacted)
         joined = joined.left_join(purchases, rows[_KEY] == purchases.buyer)
+        places = [place for place, is_stored in enumerate(self.is_stored) if is_stored]
+        for place in places:
+            scores = _stored_scores(place)
+            joined = joined.left_join(scores, rows[_KEY] == scores[f"scored_{place}"])
         return joined.select(
             _KEY,
             *self._read_columns(),
@@ -268,8 +285,9 @@ class _StateQuery:
             **{f"_rule_{n}": self._rule(joined, n) for n in range(len(self.catalogue.plans))},
             _may_contact=(joined.in_window.fill_null(0) < self.catalogue.contact_policy.contacts_max)
             & (joined.last_age_days >= self.catalogue.contact_policy.cool_down_days).fill_null(True),
-            **{f"_{name}": _clock(joined, name) for name in CLOCKS},
-            **{f"_{name}": joined[name].fill_null(0).cast("float32") for name in _history_columns()},
+            **{f"_score_{place}": joined[f"score_{place}"] for place in places},
+            **{f"_{name}": clock_of(joined, name) for name in CLOCKS},
+            **{f"_{name}": joined[name].fill_null(0).cast("float32") for name in history_columns()},
         ).order_by(_KEY)
 
     def _population(self, as_of: ir.Table) -> ir.Table:
@@ -278,7 +296,7 @@ class _StateQuery:
         filtered = {name for one in self.filters if one is not None for name in one}
         rules = [name for name in feature_columns(self.catalogue) if name != _KEY]
         columns = [*self._read_columns(), *rules, *sorted(filtered), "days_to_expiry", "tenure_days"]
-        rows = population_of(self.setting.corpus, self.stored, columns, "population")
+        rows = population_of(self.setting.corpus, self.schema, columns, "population")
         if self.is_sampled:
             sampled = ibis.table({"person": "int64"}, name="people")
             rows = rows.semi_join(sampled, rows[_KEY] == sampled.person)
@@ -286,7 +304,13 @@ class _StateQuery:
         return rows.filter(rows[_KEY] % rows.chunks == rows.chunk)
 
     def _read_columns(self) -> list[str]:
-        return list(dict.fromkeys((*self.scorers.columns, *self.setting.spec.state.features)))
+        scored = (
+            name
+            for scorer, is_stored in zip(self.scorers.scorers, self.is_stored, strict=True)
+            if not is_stored
+            for name in scorer.features
+        )
+        return list(dict.fromkeys((*scored, *self.setting.spec.state.features)))
 
     def _is_known(self, rows: ir.Table, equals: Mapping[str, str]) -> ir.Value:
         import ibis
@@ -312,9 +336,11 @@ class _StateQuery:
         layout = self.setting.layout
         values = np.empty((rows.num_rows, len(layout.columns)), dtype=np.float32)
         n_scores, features = len(self.scorers.sources), self.setting.spec.state.features
-        if rows.num_rows:
-            for position, level in enumerate(self.scorers.levels(rows, known, threads)):
-                values[:, position] = level
+        for place, is_stored in enumerate(self.is_stored):
+            if is_stored:
+                values[:, place] = _numbers(rows, f"_score_{place}")
+            elif rows.num_rows:
+                values[:, place] = self.scorers.level(place, rows, known[place], threads)
         for position, name in enumerate(features, start=n_scores):
             values[:, position] = _numbers(rows, name)
         for name in layout.columns[n_scores + len(features) :]:
@@ -328,50 +354,10 @@ class _StateQuery:
         )
 
 
-def _history_columns() -> Sequence[str]:
-    return [f"{name}_week_{week}" for name in HISTORIES for week in range(1, HISTORY_WEEKS + 1)]
-
-
-def _clock(rows: ir.Table, name: str) -> ir.Value:
-    value = rows.last_age_days - 1 if name == "days_since_offer" else rows[name]
-    low, high = CLOCK_BOUNDS[name]
-    return value.cast("float32").fill_null(_UNKNOWN_CLOCKS[name]).clip(low, high).cast("float32")
-
-
-def _contact_history(as_of: ir.Table, policy: ContactPolicy) -> ir.Table:
-    """Return contacts by week, those ignored, days from the last one to the day after, contacts in the window."""
-    rows = unbound("contacts", {**_CONTACT_COLUMNS, "file_day": "date"}).cross_join(as_of)
-    rows = rows.filter((rows[_KEY] % rows.chunks == rows.chunk) & (rows.file_day <= rows.as_of_day))
-    age_days = rows.as_of_day.delta(rows.file_day, unit="day")
-    is_ignored = ~rows.is_accepted.fill_null(False)
-    sums: dict[str, Any] = {}
-    for week in range(1, HISTORY_WEEKS + 1):
-        inside = _is_in_week(age_days, week)
-        sums[f"offers_week_{week}"] = inside.cast("int64").sum()
-        sums[f"ignored_week_{week}"] = (inside & is_ignored).cast("int64").sum()
-    # The contact policy counts days from the day of the offers, which is the day after.
-    offer_age_days = age_days + 1
-    return rows.group_by(contacted=rows[_KEY]).aggregate(
-        in_window=(offer_age_days < policy.window_days).cast("int64").sum(),
-        last_age_days=offer_age_days.min(),
-        **sums,
-    )
-
-
-def _purchase_history(as_of: ir.Table) -> ir.Table:
-    rows = unbound("purchases", {**_PURCHASE_COLUMNS, "file_day": "date"}).cross_join(as_of)
-    rows = rows.filter((rows[_KEY] % rows.chunks == rows.chunk) & (rows.file_day <= rows.as_of_day))
-    age_days = rows.as_of_day.delta(rows.file_day, unit="day")
-    sums: dict[str, Any] = {}
-    for week in range(1, HISTORY_WEEKS + 1):
-        inside = _is_in_week(age_days, week)
-        sums[f"plans_bought_week_{week}"] = inside.ifelse(rows.n_plans, 0).sum()
-        sums[f"boosters_bought_week_{week}"] = inside.ifelse(rows.n_boosters, 0).sum()
-    return rows.group_by(buyer=rows[_KEY]).aggregate(**sums)
-
-
-def _is_in_week(age_days: ir.Value, week: int) -> ir.Value:
-    return (age_days >= STEP_DAYS * (week - 1)) & (age_days < STEP_DAYS * week)
+def _stored_scores(place: int) -> ir.Table:
+    """Return the published scores of an input model; who is not in them is outside its population."""
+    rows = unbound(f"score_{place}", {_KEY: "integer", "score": "decimal"})
+    return rows.rename({f"scored_{place}": _KEY, f"score_{place}": "score"})
 
 
 def _column(rows: pa.Table, name: str) -> NDArray[Any]:

@@ -1,7 +1,8 @@
 """The champions whose scores are part of a state, and the layout that results.
 
 A score is a level named as its model (`churn/churn_risk` is the level `churn_risk`). All rows of a set of states are
-scored by the same champions, on the features of each row's day: scores of different model versions do not mix.
+scored by the same champions, on the features of each row's day: scores of different model versions do not mix. The
+day's published scores are taken where they are of the same champion and features; otherwise rows are scored again.
 
 Belongs here: which champions, and applying them to rows. Does not belong here: reading rows (offer_states.py).
 """
@@ -9,7 +10,6 @@ Belongs here: which champions, and applying them to rows. Does not belong here: 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -17,10 +17,18 @@ import numpy as np
 
 from mlops_assets.domain.learning.bundle import Scorer
 from mlops_assets.domain.learning.champions import champion_for_day, load_version
+from mlops_assets.domain.learning.lake_tables import scores_table
 from mlops_assets.domain.learning.spec import CorpusSpec
 from mlops_assets.domain.offers.decision_data import DecisionDataError, StateLayout
 from mlops_assets.domain.offers.offers_spec import OffersSpec
-from mlops_assets.domain.ports import LedgerEntry, ModelRegistry, ModelSlot, PromotionLedger
+from mlops_assets.domain.ports import (
+    Lake,
+    LedgerEntry,
+    ModelRegistry,
+    ModelSlot,
+    PartitionId,
+    PromotionLedger,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -108,42 +116,54 @@ class StateScorers:
         """Return the hash of each bundle."""
         return [champion.bundle_sha256 for champion in self.champions]
 
-    @property
-    def columns(self) -> list[str]:
-        """Return the columns that some scorer reads, each once."""
-        return list(dict.fromkeys(name for scorer in self.scorers for name in scorer.features))
-
-    def levels(self, rows: pa.Table, is_known: Sequence[str | None], threads: int = 1) -> list[Floats]:
-        """Return one level per scorer, float32 [rows].
+    def level(self, place: int, rows: pa.Table, is_known: str | None, threads: int = 1) -> Floats:
+        """Return the level of one scorer, float32 [rows].
 
         Args:
-            rows: with all `columns`.
-            is_known: per scorer the boolean column that says for whom the model is made; elsewhere the level is NaN.
-                None if that is everybody.
+            place: of the scorer.
+            rows: with all columns that it reads.
+            is_known: the boolean column that says for whom the model is made; elsewhere the level is NaN. None if
+                that is everybody.
             threads: most threads a model uses.
 
         Raises:
             LearningError: the rows do not fit a model, or a score is not finite.
-            DecisionDataError: a model gives more than one number a row.
+            DecisionDataError: the model gives more than one number a row.
         """
         from mlops_assets.domain.learning.dataset import dataset_from_arrow
 
-        levels = []
-        for source, scorer, known in zip(self.sources, self.scorers, is_known, strict=True):
-            dataset = dataset_from_arrow(rows, scorer.features, categorical=scorer.categorical)
-            predicted = scorer.predict(dataset, threads)
-            if predicted.ndim != 1:
-                raise DecisionDataError(
-                    "a model of classes cannot be part of a state",
-                    where=source.slot.registered_name,
-                    expected="a binary model or a regression",
-                    remedy="name another model in offers.state.scores",
-                )
-            level = predicted.astype(np.float32)
-            if known is not None:
-                level[~rows[known].to_numpy(zero_copy_only=False).astype(bool)] = np.nan
-            levels.append(level)
-        return levels
+        scorer = self.scorers[place]
+        dataset = dataset_from_arrow(rows, scorer.features, categorical=scorer.categorical)
+        predicted = scorer.predict(dataset, threads)
+        if predicted.ndim != 1:
+            raise DecisionDataError(
+                "a model of classes cannot be part of a state",
+                where=self.sources[place].slot.registered_name,
+                expected="a binary model or a regression",
+                remedy="name another model in offers.state.scores",
+            )
+        level: Floats = predicted.astype(np.float32)
+        if is_known is not None:
+            level[~rows[is_known].to_numpy(zero_copy_only=False).astype(bool)] = np.nan
+        return level
+
+    def find_stored(self, features: PartitionId, lake: Lake) -> tuple[PartitionId | None, ...]:
+        """Return where the scores of these features by these very champions are; None where there are none."""
+        manifest = lake.manifest(features)
+        found: list[PartitionId | None] = []
+        for source, champion, scorer in zip(self.sources, self.champions, self.scorers, strict=True):
+            table = scores_table(source.slot.use_case, source.slot.model)
+            partition = PartitionId(table, features.segment, features.day)
+            stored = lake.manifest(partition)
+            is_same = (
+                manifest is not None
+                and stored is not None
+                and stored.facts.get("bundle_sha256") == champion.bundle_sha256
+                and stored.inputs.get(str(features)) == manifest.build_key
+                and not scorer.signature.classes
+            )
+            found.append(partition if is_same else None)
+        return tuple(found)
 
 
 def find_scorers(

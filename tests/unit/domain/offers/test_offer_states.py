@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mlops_assets.domain.learning.dataset import dataset_from_arrow
+from mlops_assets.domain.learning.lake_tables import scores_table
 from mlops_assets.domain.offers.decision_data import DecisionDataError, OfferStates
 from mlops_assets.domain.offers.eligibility import plan_eligibility, stream_eligible
 from mlops_assets.domain.offers.offer_states import (
@@ -20,6 +22,7 @@ from mlops_assets.domain.offers.offer_states import (
     stream_people,
 )
 from mlops_assets.domain.offers.state_scores import NotReady, OfferSetting, StateScorers, find_scorers
+from mlops_assets.domain.ports import PartitionId
 from tests.unit.domain.features.feed_world import GEOGRAPHY
 from tests.unit.domain.offers.loop_world import LAST, OFFERS, LoopWorld, make_setting
 
@@ -126,6 +129,31 @@ def test_a_champion_of_later_data_does_not_score_the_day(loop: LoopWorld) -> Non
     loop.crown(setting.scores[0].slot, version="2", as_of_day=LAST)
     scorers = scorers_of(loop, setting)
     assert [one.version for one in scorers.champions] == ["1", "1"]
+
+
+@pytest.mark.parametrize("other", ["", "champion", "features"])
+def test_published_scores_are_read_if_they_are_of_the_same_champion_and_features(
+    loop: LoopWorld, other: str
+) -> None:
+    setting = make_setting()
+    loop.crown_all(setting)
+    loop.live(LAST, [ANN, NEW])
+    again = states_of(loop, setting)
+    slot, champion = setting.scores[1].slot, scorers_of(loop, setting).champions[1]
+    features = PartitionId("etl/subscriber_features", GEOGRAPHY, LAST)
+    manifest = loop.lake.manifest(features)
+    assert manifest is not None
+    key = "ab" * 32 if other == "features" else manifest.build_key
+    sha256 = "cd" * 32 if other == "champion" else champion.bundle_sha256
+    partition = PartitionId(scores_table(slot.use_case, slot.model), GEOGRAPHY, LAST)
+    with loop.lake.write(partition, "ef" * 32) as writer:
+        pq.write_table(pa.table({"subscriber_id": [7], "score": [0.125]}), writer.file("data"))
+        writer.commit(row_count=1, inputs={str(features): key}, facts={"bundle_sha256": sha256})
+    found = states_of(loop, setting)
+    expected = row(again, 7)["risk"] if other else 0.125
+    assert row(found, 7)["risk"] == pytest.approx(expected)
+    assert row(found, 7)["topup"] == row(again, 7)["topup"]
+    assert np.isnan(row(found, 8)["risk"])
 
 
 def test_a_missing_snapshot_is_named(loop: LoopWorld) -> None:

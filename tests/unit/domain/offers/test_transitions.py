@@ -147,6 +147,14 @@ def test_unknown_offers_are_left_out_and_counted(weeks: LoopWorld, contact: Mapp
     assert (log.counts.other_offer, log.counts.used) == (1, 11)
 
 
+def test_a_contact_that_is_logged_twice_is_one_decision(weeks: LoopWorld) -> None:
+    setting = make_setting()
+    contact = {**FIVE, "subscriber_id": 2, "offer_id": "o1"}
+    live_weeks(weeks, {3: {"contacts": [contact, contact]}, 4: {"contacts": [contact]}})
+    log = read(weeks, setting)
+    assert (log.counts.used, log.counts.contacted, log.counts.further_contacts) == (12, 1, 2)
+
+
 def test_who_is_gone_without_leaving_is_counted(weeks: LoopWorld) -> None:
     setting = make_setting()
     live_weeks(weeks, {}, {3: [person(1), person(2), person(3)]})
