@@ -25,6 +25,8 @@ VERDICT_WEEKS = 13  # as long as other verdicts count
 
 def plan_policies(config: ProjectConfig, lake: Lake, ledger: PromotionLedger) -> list[TrainingPlan]:
     """Return for every slot of a policy whether its first one is due, and why or why not."""
+    from mlops_assets.domain.offers.worlds import find_refused_day
+
     plans = []
     for slot in policy_slots(config):
         settings = config.use_cases[slot.use_case][slot.segment]
@@ -37,6 +39,7 @@ def plan_policies(config: ProjectConfig, lake: Lake, ledger: PromotionLedger) ->
                 min_history_days=settings.corpus.min_history_days,
                 lacking=[f"{one.use_case}/{one.model}" for one in inputs if ledger.champion(one) is None],
                 decisions=ledger.history(slot),
+                refused_day=find_refused_day(slot, lake),
             )
         )
     return plans

@@ -7,12 +7,15 @@ Belongs here: which slots there are, what follows a decision about one. Does not
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from mlops_assets.config import names
 from mlops_assets.config.models import ProjectConfig, UseCase
 from mlops_assets.domain.offers.offers_spec import OffersSpec
-from mlops_assets.domain.offers.state_scores import OfferSetting, ScoreSource
 from mlops_assets.domain.ports import ModelSlot
+
+if TYPE_CHECKING:
+    from mlops_assets.domain.offers.state_scores import OfferSetting
 
 
 def has_policy(settings: UseCase) -> bool:
@@ -42,6 +45,8 @@ def find_offer_setting(config: ProjectConfig, settings: UseCase, segment: str) -
     Raises:
         KeyError: an input model is not configured for the segment, which the check of the configuration refuses.
     """
+    from mlops_assets.domain.offers.state_scores import OfferSetting, ScoreSource
+
     offers = require_offers(settings)
     scores = []
     for name in offers.state.scores:

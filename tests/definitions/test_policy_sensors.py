@@ -27,7 +27,7 @@ from sensors.first_champion import build_first_champion_sensors
 USE_CASE, FEATURES = "personalized_offer", "etl/subscriber_features"
 MONDAY = dt.date(2026, 8, 3)
 SLOT = ModelSlot(USE_CASE, "offer_agent", "cl")
-POLICY_READY = 14 + 7 * 4
+POLICY_READY = 26 + 7 * 3
 PROMOTED = 45  # a Thursday: the policy's offers are sent from day 47 on
 
 

@@ -55,6 +55,8 @@ class OfferAgentSpec(Record):
         name: of the model slot that policies compete for.
         history_weeks: weekly as-of days of the decision log to learn from, the newest ones.
         holdout_weeks: of them, the newest, which only the simulator's check sees.
+        state_days_min: days of the four weeks before a week that must be there for it to be learned from; while
+            windows of a month still fill, a state says something else than later.
         people_max: people sampled from the log, by hash.
         horizon_weeks: how long a policy is followed in the simulator.
         weekly_discount: of value from one week to the next; at 0.97 an agent spams.
@@ -68,6 +70,7 @@ class OfferAgentSpec(Record):
     name: ColumnName = "offer_agent"
     history_weeks: int = Field(8, ge=2, le=104)
     holdout_weeks: int = Field(1, ge=1, le=20)
+    state_days_min: int = Field(26, ge=1, le=28)
     people_max: int = Field(20_000, ge=500)
     horizon_weeks: int = Field(104, ge=4, le=260)
     weekly_discount: float = Field(0.99, gt=0.5, lt=1.0)

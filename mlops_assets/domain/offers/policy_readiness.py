@@ -16,7 +16,7 @@ from mlops_assets.domain.offers.offers_spec import OfferAgentSpec
 from mlops_assets.domain.ports import LedgerEntry, ModelSlot
 
 # Beside those held out: what came of contacts for less than this says little about a month.
-LEARNING_WEEKS_MIN = 3
+LEARNING_WEEKS_MIN = 2
 
 
 def least_weeks(agent: OfferAgentSpec) -> int:
@@ -32,6 +32,7 @@ def plan_first_policy(
     min_history_days: int,
     lacking: Sequence[str],
     decisions: Sequence[LedgerEntry],
+    refused_day: dt.date | None = None,
 ) -> TrainingPlan:
     """Decide whether a slot's first policy is to be learned on the days that exist.
 
@@ -42,6 +43,7 @@ def plan_first_policy(
         min_history_days: oldest age of a usable day, as of the use case's corpus.
         lacking: input models without a champion, `use_case/model`.
         decisions: the slot's ledger history; a rejection is followed by another attempt when a week has come.
+        refused_day: last day of the newest log whose simulators did not hold, if they did not; as a rejection.
     """
     if settled := say_what_is_settled(decisions):
         return TrainingPlan(slot, False, settled, is_policy=True)
@@ -51,12 +53,17 @@ def plan_first_policy(
         )
     if not days:
         return TrainingPlan(slot, False, "no day of data yet", is_policy=True)
-    ready_day = days[0] + dt.timedelta(days=min_history_days + STEP_DAYS * least_weeks(agent))
+    # The first week begins when its states know what later ones know.
+    age_days = max(min_history_days, agent.state_days_min)
+    ready_day = days[0] + dt.timedelta(days=age_days + STEP_DAYS * least_weeks(agent))
     decided = [entry.as_of_day for entry in decisions if entry.as_of_day is not None]
+    decided += [refused_day] if refused_day is not None else []
     if decided:
         ready_day = max(ready_day, max(decided) + dt.timedelta(days=STEP_DAYS))
     if days[-1] < ready_day:
-        return TrainingPlan(slot, False, f"trainable from {ready_day}, data until {days[-1]}", is_policy=True)
+        why = f"; the simulators of {refused_day} did not hold" if refused_day is not None else ""
+        words = f"trainable from {ready_day}, data until {days[-1]}{why}"
+        return TrainingPlan(slot, False, words, is_policy=True)
     # One attempt a week: what was not decided then (a simulator that does not hold) waits for a week of new data.
     weeks = (days[-1] - ready_day).days // STEP_DAYS
     wanted = ready_day + dt.timedelta(days=STEP_DAYS * weeks)

@@ -7,7 +7,7 @@ do not depend on when this runs.
 | case | outcome |
 |---|---|
 | a required partition of a week is missing | the week is left out, the partitions are named |
-| fewer days of history published before it than `corpus.min_history_days` | the week is left out, and named |
+| fewer days of history published before it than `corpus.min_history_days` or `agent.state_days_min` | left out, named |
 | fewer than two weeks are left | NotReady, `no_history` |
 | an input model without champion | NotReady, `no_champion` |
 | a contact whose plan, or discount, is not in the catalogue | the person-week is left out and counted |
@@ -187,8 +187,9 @@ def _why_not(
         return f"{', '.join(map(str, week.missing[:STEP_DAYS]))} not published"
     if lake.manifest(catalogue := PartitionId(PLANS_TABLE, setting.segment, day)) is None:
         return f"{catalogue} not published"
-    if isinstance(start, StatesPlan) and start.history_days < setting.corpus.min_history_days:
-        return f"{start.history_days} of {setting.corpus.min_history_days} days of history"
+    needed = max(setting.corpus.min_history_days, setting.spec.agent.state_days_min)
+    if isinstance(start, StatesPlan) and start.history_days < needed:
+        return f"{start.history_days} of {needed} days of history"
     return ""
 
 

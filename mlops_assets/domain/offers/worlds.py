@@ -9,6 +9,7 @@ the simulator itself, or policies.
 
 from __future__ import annotations
 
+import datetime as dt
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -149,6 +150,14 @@ def read_worlds(slot: ModelSlot, lake: Lake) -> WorldsOutcome:
             remedy="materialise the simulator asset",
         )
     return _outcome(manifest)
+
+
+def find_refused_day(slot: ModelSlot, lake: Lake) -> dt.date | None:
+    """Return the last day of the log whose worlds are kept if they do not hold; None if they do, or are none."""
+    if lake.manifest(worlds_partition(slot)) is None:
+        return None
+    worlds = read_worlds(slot, lake)
+    return None if worlds.holds else dt.date.fromisoformat(worlds.holdout_last_day)
 
 
 def load_world(slot: ModelSlot, name: str, lake: Lake) -> Simulator:

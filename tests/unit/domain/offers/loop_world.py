@@ -90,7 +90,7 @@ OFFERS: dict[str, Any] = {
         "contact_policy": {"contacts_max": 1, "window_days": 28, "cool_down_days": 7},
     },
     "state": {"features": ["balance_main_acc"], "scores": ["topup", "churn/risk"]},
-    "agent": {"history_weeks": 3, "people_max": 500},
+    "agent": {"history_weeks": 3, "people_max": 500, "state_days_min": 7},
 }
 
 

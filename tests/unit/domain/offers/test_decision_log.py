@@ -90,7 +90,9 @@ def test_the_same_log_is_read_not_built(weeks: LoopWorld) -> None:
 
 
 def test_weeks_that_are_missing_are_named(weeks: LoopWorld) -> None:
-    setting = make_setting({**EASY, "agent": {"history_weeks": 6, "people_max": 500}})
+    setting = make_setting(
+        {**EASY, "agent": {"history_weeks": 6, "people_max": 500, "state_days_min": 7, "holdout_weeks": 2}}
+    )
     found = freeze(weeks, setting)
     assert isinstance(found, NotReady)
     assert "3 weeks of 4" in found.detail

@@ -14,7 +14,7 @@ from mlops_assets.domain.ports import LedgerEntry, ModelSlot
 
 SLOT = ModelSlot("personalized_offer", "offer_agent", "cl")
 FIRST = dt.date(2026, 8, 3)
-READY = 14 + 7 * 4
+READY = 26 + 7 * 3
 
 
 def day(number: int) -> dt.date:
@@ -36,8 +36,8 @@ def plan(last: int, **given: Any) -> TrainingPlan:
 
 
 def test_weeks_that_are_needed() -> None:
-    assert least_weeks(OfferAgentSpec(history_weeks=8, holdout_weeks=1)) == 4
-    assert least_weeks(OfferAgentSpec(history_weeks=8, holdout_weeks=4)) == 7
+    assert least_weeks(OfferAgentSpec(history_weeks=8, holdout_weeks=1)) == 3
+    assert least_weeks(OfferAgentSpec(history_weeks=8, holdout_weeks=4)) == 6
     assert least_weeks(OfferAgentSpec(history_weeks=3, holdout_weeks=2)) == 3, "more are never read"
 
 
@@ -49,6 +49,19 @@ def test_due_with_the_first_weeks_that_suffice() -> None:
     )
     due = plan(READY)
     assert (due.is_due, due.as_of_day, due.is_policy) == (True, day(READY), True)
+
+
+def test_simulators_that_did_not_hold_wait_for_a_week_as_well() -> None:
+    refused = plan(READY + 6, refused_day=day(READY))
+    assert refused.reason == (
+        f"trainable from {day(READY + 7)}, data until {day(READY + 6)}; the simulators of {day(READY)} did not hold"
+    )
+    assert plan(READY + 7, refused_day=day(READY)).as_of_day == day(READY + 7)
+
+
+def test_an_older_start_may_be_asked_for() -> None:
+    assert not plan(READY + 13, min_history_days=40).is_due
+    assert plan(READY + 14, min_history_days=40).is_due
 
 
 def test_one_attempt_a_week_until_something_is_decided() -> None:

@@ -24,7 +24,14 @@ from mlops_assets.domain.offers.policy_court import choose_people, open_court
 from mlops_assets.domain.offers.policy_promotion import judge_policy
 from mlops_assets.domain.offers.policy_versions import load_policy_version, load_serving_policy
 from mlops_assets.domain.offers.simulator_fit import split_customers
-from mlops_assets.domain.offers.worlds import JUDGING, TRAINING, load_world, read_worlds, worlds_partition
+from mlops_assets.domain.offers.worlds import (
+    JUDGING,
+    TRAINING,
+    find_refused_day,
+    load_world,
+    read_worlds,
+    worlds_partition,
+)
 from mlops_assets.domain.ports import LedgerEntry
 from mlops_assets.domain.reporting.ladder_report_page import render_ladder_html
 from resources.lake import LocalLake
@@ -85,6 +92,7 @@ def test_weeks_that_are_left_out_keep_their_numbers(fresh: PolicyLake) -> None:
 def test_worlds_are_of_different_customers_and_come_back_verified(trained: PolicyLake) -> None:
     found = read_worlds(SLOT, trained.lake)
     assert found.holds, found.failures
+    assert find_refused_day(SLOT, trained.lake) is None
     assert found.sha256[TRAINING] != found.sha256[JUDGING]
     assert (found.holdout_first_day, found.holdout_last_day) == ("2026-08-23", "2026-08-30")
     assert {row["simulator"] for row in found.figures} == {TRAINING, JUDGING}
@@ -165,6 +173,7 @@ def test_no_policy_is_learned_in_a_world_that_does_not_hold(fresh: PolicyLake) -
     found = fresh.build_worlds()
     assert not found.holds
     assert any("acceptance" in words for words in found.failures)
+    assert find_refused_day(SLOT, fresh.lake) == FIRST_DAY + dt.timedelta(days=28)
     with pytest.raises(LearningError, match="no policy may be learned in these simulators"):
         fresh.train()
     assert fresh.registry.runs == {}
