@@ -27,7 +27,7 @@ from mlops_assets.assets.retraining_reports import build_retraining_reports
 from mlops_assets.assets.scores import build_score_assets
 from mlops_assets.assets.snapshot_quality import build_snapshot_quality_assets
 from mlops_assets.assets.tables import build_table_assets
-from mlops_assets.assets.weekly_reports import build_utilisation_asset
+from mlops_assets.assets.weekly_reports import build_offer_reports, build_utilisation_asset
 from mlops_assets.config.loader import load_project
 from mlops_assets.config.models import ProjectConfig
 from resources.environments import data_root, open_platform
@@ -58,11 +58,11 @@ def build_defs(
 
 def _build(config: ProjectConfig, resources: Mapping[str, object] | None) -> dg.Definitions:
     days = daily_partitions(config.environment.calendar)
-    performance = build_offer_performance_assets(config, days)
     feeds, tables = build_feed_assets(config, days), build_table_assets(config, days)
     scores, quality = build_score_assets(config, days), build_quality_assets(config, days)
-    offers = build_offer_assets(config, days)
-    before_log = (*tables, *scores, *quality, *offers, *performance)
+    performance = build_offer_performance_assets(config, days)
+    offers, offer_reports = build_offer_assets(config, days), build_offer_reports(config, days)
+    before_log = (*tables, *scores, *quality, *offers, *performance, *offer_reports)
     day_log = build_day_log_asset(config, days, [key for asset in before_log for key in sorted(asset.keys)])
     utilisation = build_utilisation_asset(config, days, day_log.key)
     learning = [*build_learning_assets(config), *build_offer_learning_assets(config)]
@@ -86,6 +86,7 @@ def _build(config: ProjectConfig, resources: Mapping[str, object] | None) -> dg.
             *snapshots,
             *reports,
             *deployments,
+            *offer_reports,
             day_log,
             utilisation,
         ],

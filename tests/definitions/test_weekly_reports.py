@@ -19,6 +19,7 @@ from mlops_assets.commands.replay import Replay
 from mlops_assets.config import names
 from mlops_assets.config.loader import load_project
 from mlops_assets.config.models import ProjectConfig
+from mlops_assets.definitions import build_defs
 from mlops_assets.domain.errors import StorageError
 from mlops_assets.domain.features.table import empty_arrow
 from mlops_assets.domain.hashing import stable_hash
@@ -86,6 +87,15 @@ class Offers:
 def offers(tmp_path: Path) -> Offers:
     """Return an empty lake of offers."""
     return Offers(tmp_path)
+
+
+def test_a_use_case_with_offers_has_a_report_in_the_daily_graph() -> None:
+    definitions = build_defs(project_with_offers())
+    graph = definitions.resolve_asset_graph()
+    key = dg.AssetKey(names.offer_report_key("churn"))
+    assert [one.to_user_string() for one in graph.get(key).parent_keys] == ["offers/churn/reconciliation"]
+    assert key in graph.get(dg.AssetKey(["reports", "day_log"])).parent_keys
+    assert key in definitions.resolve_job_def(names.DAILY_JOB).asset_layer.executable_asset_keys
 
 
 def test_without_offers_there_is_no_report() -> None:
