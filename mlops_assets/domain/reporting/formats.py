@@ -22,6 +22,7 @@ _READABLE = {
 }
 _SHORT_HASH_LENGTH = 12
 _CENT = 0.01
+_MILLIONTH = 1e-6
 ABSENT = "\N{EN DASH}"
 
 
@@ -49,10 +50,12 @@ def format_number(value: float | None, *, is_signed: bool = False) -> str:
 def format_money(value: float | None) -> str:
     """Return an amount with two decimals, or with two digits where cents would hide it; a dash for None.
 
-    214.3 is 214.30, 0.00024 is 0.00024, and only zero is 0.00.
+    214.3 is 214.30, 0.00024 is 0.00024, and only zero is 0.00; what is smaller than a millionth says so.
     """
     if value is None:
         return ABSENT
+    if 0 < abs(value) < _MILLIONTH:
+        return "< 0.000001"
     decimals = 2 if value == 0 or abs(value) >= _CENT else 1 - math.floor(math.log10(abs(value)))
     return f"{value:,.{decimals}f}".replace("-", "\N{MINUS SIGN}")
 

@@ -22,7 +22,7 @@ from mlops_assets.domain.reporting.mail import MailAttachment, MailMessage, make
 from mlops_assets.domain.reporting.offer_report import OfferCounts, OfferReport, PlanResult, add_counts
 from mlops_assets.domain.reporting.pages import render_page
 from mlops_assets.domain.reporting.report_mail import MailBody, render_mail_body
-from mlops_assets.domain.reporting.tables import Cell, Mark, Table, escape_markdown, make_table, to_markdown
+from mlops_assets.domain.reporting.tables import Mark, Table, escape_markdown, make_table, to_markdown
 
 FORM = ("Date", "RL offers", "Sent offers", "No offer", "Different offer", "Mismatch ratio %")
 TOTAL, SHARE_SENT = "Total", "Share sent %"
@@ -187,6 +187,7 @@ def make_offer_tables(report: OfferReport) -> dict[str, Table]:
         "form": _form_table(report),
         "geographies": _geographies_table(report),
         "plans": _plans_table(report),
+        "margins": _margins_table(report),
         "unexplained": _unexplained_table(report),
         "missing": _missing_table(report),
         "weeks": _weeks_table(report),
@@ -233,36 +234,51 @@ def _geographies_table(report: OfferReport) -> Table:
 
 
 def _plans_table(report: OfferReport) -> Table:
-    headings = (
-        "Sent",
-        "Acceptance",
-        "Its 95 % interval",
-        "Expected",
-        "Margin, USD",
-        "Expected, USD",
-    )
+    headings = ("Sent", "Accepted", "Acceptance (95 % interval)", "Expected")
+    rows = [
+        (
+            one.geography,
+            one.plan_code,
+            judge_acceptance(one),
+            format_count(one.sent_offers),
+            format_count(one.accepted),
+            _show_acceptance(one),
+            format_share(one.expected_acceptance),
+        )
+        for one in report.plans
+    ]
     return make_table(
-        "Realised against expected",
-        ["Geography", "Plan", "Acceptance is", *(f"#{heading}" for heading in headings), "#Difference, USD"],
-        [_plan_row(one) for one in report.plans],
+        "Acceptance against expectation",
+        ["Geography", "Plan", "Acceptance is", *(f"#{heading}" for heading in headings)],
+        rows,
     )
 
 
-def _plan_row(one: PlanResult) -> tuple[Cell, ...]:
+def _margins_table(report: OfferReport) -> Table:
+    rows = [
+        (
+            one.geography,
+            one.plan_code,
+            format_number(one.margin_usd),
+            format_number(one.expected_margin_usd),
+            format_number(one.margin_difference_usd, is_signed=True),
+        )
+        for one in report.plans
+    ]
+    return make_table(
+        "Margin against expectation",
+        ["Geography", "Plan", "#Margin, USD", "#Expected, USD", "#Difference, USD"],
+        rows,
+    )
+
+
+def _show_acceptance(one: PlanResult) -> str:
+    """Return the realised acceptance with the ends of its interval."""
     interval = one.acceptance_interval
-    ends = f"{format_share(interval[0])} to {format_share(interval[1])}" if interval else format_share(None)
-    return (
-        one.geography,
-        one.plan_code,
-        judge_acceptance(one),
-        format_count(one.sent_offers),
-        format_share(one.acceptance),
-        ends,
-        format_share(one.expected_acceptance),
-        format_number(one.margin_usd),
-        format_number(one.expected_margin_usd),
-        format_number(one.margin_difference_usd, is_signed=True),
-    )
+    if interval is None:
+        return format_share(None)
+    low, high = (format_share(end).removesuffix("\N{NO-BREAK SPACE}%") for end in interval)
+    return f"{format_share(one.acceptance)} ({low} to {high})"
 
 
 def judge_acceptance(one: PlanResult) -> Mark:

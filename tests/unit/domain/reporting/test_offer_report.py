@@ -148,6 +148,9 @@ def test_realised_stands_beside_expected() -> None:
     assert (plan.accepted, plan.margin_usd, plan.expected_margin_usd) == (120, 240.0, 400.0)
     assert plan.margin_difference_usd == -160.0
     assert judge_acceptance(plan).text == "below expectation"
+    tables = make_offer_tables(report)
+    assert tables["margins"].rows == (("cl", "data_m", "240.0", "400.0", "\N{MINUS SIGN}160.0"),)
+    assert tables["plans"].rows[0][5] == f"6.00{SPACE}% (5.04 to 7.13)"
     assert (
         f"6.00{SPACE}% of 2,000 offers sent were accepted, 10.00{SPACE}% were expected"
         in make_sentences(report)[2]

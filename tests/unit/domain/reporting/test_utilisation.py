@@ -156,7 +156,7 @@ def test_a_week_without_a_step_is_a_page_all_the_same() -> None:
 @pytest.mark.parametrize(
     ("amount", "text"),
     [(None, "\N{EN DASH}"), (0.0, "0.00"), (214.3, "214.30"), (0.01, "0.01"), (0.00024, "0.00024"),
-     (-0.0032, "\N{MINUS SIGN}0.0032"), (0.0099, "0.0099")],
+     (-0.0032, "\N{MINUS SIGN}0.0032"), (0.0099, "0.0099"), (2e-8, "< 0.000001")],
 )  # fmt: skip
 def test_small_amounts_are_not_shown_as_zero(amount: float | None, text: str) -> None:
     assert format_money(amount) == text
