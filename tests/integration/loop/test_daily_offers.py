@@ -15,6 +15,7 @@ from mlops_assets.commands.replay import DayResult, Replay
 from mlops_assets.commands.sandbox import sandbox_arguments
 from mlops_assets.commands.workspace import Workspace
 from mlops_assets.config.loader import load_project
+from mlops_assets.domain.learning.approval import GATE
 from mlops_assets.domain.offers.delivery_ports import DeliveryId
 from mlops_assets.domain.offers.offer_choices import list_choices
 from mlops_assets.domain.offers.offer_tables import proposals_table
@@ -110,7 +111,7 @@ class Operator:
                 version=version,
                 bundle_sha256=digest,
                 previous_version=None,
-                decided_by="test",
+                decided_by=GATE,
                 decided_at_utc=dt.datetime(2026, 8, 5, tzinfo=dt.UTC),
                 as_of_day=as_of,
                 evidence_sha256="e" * 64,
