@@ -73,8 +73,8 @@ class LevelMoves:
         mean: expected change of each target, `targets` = levels and then the expiry's slip in days.
         place: one tree; who sits in the same leaf meets the same surprises.
         surprises: float32 [leaves x kept x targets], residuals met in each leaf by people without
-            remembered contacts, those before the riskiest states first.
-        risk_gap: float64 [leaves], mean risk of leaving soon after the riskiest tenth of them, less that after all.
+            remembered contacts, those that add most to the risk of leaving first.
+        risk_gap: float64 [leaves], what the riskiest tenth of them adds to the risk of leaving soon.
         scales: float64 [levels].
         lowest, highest: float64 [levels], bounds of what was seen.
     """

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlops_assets.domain.offers.contact_effect import Effect, estimate_on_mean, estimate_on_odds
+from mlops_assets.domain.offers.contact_effect import NO_EFFECT, Effect, estimate_on_mean, estimate_on_odds
 from mlops_assets.domain.offers.decision_data import NO_ACTION, DecisionDataError, OfferStates, Transitions
 from mlops_assets.domain.offers.simulator import (
+    DRAWS,
     RISKIEST_SHARE,
     LevelMoves,
     Simulator,
@@ -37,6 +38,7 @@ from mlops_assets.domain.offers.tree_models import (
     TreeSettings,
     fit_chance,
     fit_classes,
+    fit_mean,
     fit_means,
 )
 
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _KEPT_SURPRISES, _LEAVES, _OUTLOOK_WEEKS = 512, 64, 4
-_MIN_ROWS, _MIN_CONTACTS = 200, 50
+_MIN_ROWS, _MIN_CONTACTS, _MEASURED_PEOPLE = 200, 50, 4_000
 
 
 def split_customers(data: Transitions, seed: int) -> tuple[Transitions, Transitions]:
@@ -78,8 +80,9 @@ def fit_simulator(data: Transitions, *, seed: int = 0, threads: int = 1) -> Simu
     fitting = _Fitting.of(data, TreeSettings(seed=seed, threads=threads))
     acceptance, accepting = _fit_acceptance(fitting)
     churn, leaving = _fit_churn(fitting)
-    moves, risk = _fit_moves(fitting)
-    return Simulator(
+    outlook = _fit_outlook(fitting)
+    moves, risk = _fit_moves(fitting, outlook)
+    simulator = Simulator(
         layout=data.states.layout,
         choices=data.choices,
         plans=data.plans,
@@ -89,6 +92,7 @@ def fit_simulator(data: Transitions, *, seed: int = 0, threads: int = 1) -> Simu
         contacts={"acceptance": accepting, "leaving": leaving, "risk": risk},
         extra_margin_usd=_find_extra_margin(data),
     )
+    return _measure_gaps(simulator, data.states, outlook, seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +187,7 @@ def _fit_outlook(fitting: _Fitting) -> TreeModel:
     return fit_chance(fitting.design[is_seen], hits[is_seen], fitting.sized(100, 4, 0.1))
 
 
-def _fit_moves(fitting: _Fitting) -> tuple[LevelMoves, Effect]:
+def _fit_moves(fitting: _Fitting, outlook: TreeModel) -> tuple[LevelMoves, Effect]:
     """Learn how levels move, and how much a remembered contact adds to the risk of the state that follows."""
     data, stayed = fitting.data, ~fitting.data.is_churned
     advanced, scales = fitting.advanced[stayed], _find_scales(data)
@@ -192,7 +196,7 @@ def _fit_moves(fitting: _Fitting) -> tuple[LevelMoves, Effect]:
     residuals = targets - mean.predict(advanced)
     place = fit_means(advanced, np.abs(residuals), fitting.sized(1, 6, 1.0))
     later = data.states.with_values(data.next_values)
-    risk = _fit_outlook(fitting).predict(without_contacts(build_design(later), data.states.layout)[stayed])
+    risk = outlook.predict(without_contacts(build_design(later), data.states.layout)[stayed])
     memory = remember_contacts(fitting.moved)[stayed]
     effect = estimate_on_mean(
         advanced,
@@ -202,7 +206,9 @@ def _fit_moves(fitting: _Fitting) -> tuple[LevelMoves, Effect]:
         seed=fitting.base.seed,
         threads=fitting.base.threads,
     )
-    met = _Surprises(find_leaves(place, advanced), residuals, risk, effect.value * memory)
+    # A person at risk already is no surprise: surprises are ordered by what they add.
+    unexpected = risk - fit_mean(advanced, risk, fitting.base).predict(advanced)
+    met = _Surprises(find_leaves(place, advanced), residuals, unexpected, effect.value * memory)
     surprises, gap = _keep_surprises(met, fitting.base.seed)
     known = data.states.values[:, : len(scales)]
     lowest, highest = (
@@ -230,7 +236,7 @@ def _find_moves(fitting: _Fitting, rows: NDArray[np.bool_], scales: Floats) -> F
 
 @dataclass(frozen=True, eq=False)
 class _Surprises:
-    """What was met: leaf int64 [rows], residuals [rows x targets], risk after it, and what contacts added to that."""
+    """What was met: leaf int64 [rows], residuals [rows x targets], risk it added, and what contacts added to that."""
 
     leaves: NDArray[np.int64]
     residuals: Floats
@@ -269,6 +275,28 @@ def _choose_without_contacts(
     weights = np.clip(weights, 0.1, None)
     chosen = random.choice(len(pool), _KEPT_SURPRISES, p=weights / weights.sum())
     return np.asarray(ordered[np.sort(chosen)])
+
+
+def _measure_gaps(simulator: Simulator, people: OfferStates, outlook: TreeModel, seed: int) -> Simulator:
+    """Return the simulator with the excess risk of the riskiest surprises as they act on people here.
+
+    A surprise that came with a risk where it was met brings another one elsewhere; the ratio is the same in all leaves.
+    """
+    random = np.random.default_rng([seed, 1])
+    some = people.take(random.permutation(people.rows)[:_MEASURED_PEOPLE])
+    unhurt = replace(simulator, contacts=dict.fromkeys(simulator.contacts, NO_EFFECT))
+    quiet, chance = np.zeros(some.rows, dtype=np.int64), random.random((some.rows, DRAWS))
+    risks = []
+    for share in (1.0, RISKIEST_SHARE):
+        drawn = np.column_stack([chance[:, :-1], share * chance[:, -1]])
+        later = unhurt.follow(some, quiet, quiet > 0, drawn).states
+        risks.append(outlook.predict(without_contacts(build_design(later), simulator.layout)))
+    moves = simulator.moves
+    told = moves.risk_gap[
+        find_leaves(moves.place, without_contacts(build_design(some), simulator.layout))
+    ].mean()
+    ratio = float((risks[1] - risks[0]).mean()) / told if told > 0 else 0.0
+    return replace(simulator, moves=replace(moves, risk_gap=moves.risk_gap * max(ratio, 0.0)))
 
 
 def _find_extra_margin(data: Transitions) -> Floats:
