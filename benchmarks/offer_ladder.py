@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 NAME = "offer_ladder"
-_SEEDS, _QUICK_SEEDS, _FIRST_SEED, _APART = 5, 1, 410_000, 1_000
+_SEEDS, _QUICK_SEEDS, _FIRST_SEED, _QUICK_FIRST_SEED, _APART = 5, 1, 410_000, 310_000, 1_000
 _NEAR_BEST = 0.99
 _RULES, _ORACLE = "rules", "oracle"
 _CAPPED = ("acceptance_margin", "incremental_margin")
@@ -48,12 +48,12 @@ class _World:
 
 def run(*, quick: bool) -> Iterator[Line]:
     """Yield the goals of each fatigue, then how often the gate deployed a simpler policy than the agent."""
-    sizes, seeds = (QUICK, _QUICK_SEEDS) if quick else (FULL, _SEEDS)
+    sizes, seeds, first = (QUICK, _QUICK_SEEDS, _QUICK_FIRST_SEED) if quick else (FULL, _SEEDS, _FIRST_SEED)
     simpler: list[str] = []
     for fatigue in FATIGUES:
         started = Usage.taken()
         worlds = [
-            find_values(fatigue, _FIRST_SEED + _APART * (seeds * FATIGUES.index(fatigue) + number), sizes)
+            find_values(fatigue, first + _APART * (seeds * FATIGUES.index(fatigue) + number), sizes)
             for number in range(seeds)
         ]
         simpler += [f"{fatigue} {one.seed}: {one.chosen}" for one in worlds if one.chosen != "agent"]

@@ -43,9 +43,9 @@ class TrialSizes:
 FULL = TrialSizes(
     20_000,
     8,
-    6_000,
-    OfferAgentSpec(iterations=20, starting_states=3_000),
-    PolicyGateSpec(judged_people=3_000),
+    5_000,
+    OfferAgentSpec(iterations=16, starting_states=2_500),
+    PolicyGateSpec(judged_people=2_500),
 )
 QUICK = TrialSizes(
     5_000,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from mlops_assets.domain.offers.agent import imagine_histories
 from mlops_assets.domain.offers.catalogue_spec import ContactPolicy
 from mlops_assets.domain.offers.contact_cap import allow_actions, find_contactable
-from mlops_assets.domain.offers.decision_data import DecisionDataError
+from mlops_assets.domain.offers.decision_data import DecisionDataError, OfferStates
 from mlops_assets.domain.offers.ladder import (
     JudgedLadder,
     build_ladder,
@@ -20,26 +22,36 @@ from mlops_assets.domain.offers.ladder import (
     make_horizon,
 )
 from mlops_assets.domain.offers.offers_spec import OfferAgentSpec, PolicyGateSpec
-from mlops_assets.domain.offers.policies import LADDER, PolicyError, build_constant_policy
+from mlops_assets.domain.offers.policies import (
+    LADDER,
+    DistilledPolicy,
+    PolicyError,
+    PolicyKind,
+    build_constant_policy,
+)
 from mlops_assets.domain.offers.policy_value import Horizon, SimulatedValue, simulate_policy
 from mlops_assets.domain.offers.simulator_support import ContactSupport, find_support, find_support_problems
 from tests.unit.domain.offers.offer_log import campaign_log, learned_world
 
 CAP = ContactPolicy()
-SPEC = OfferAgentSpec(iterations=6, starting_states=300, draws=1, horizon_weeks=16)
+SPEC = OfferAgentSpec(iterations=12, starting_states=400, draws=1, horizon_weeks=26)
 GATE = PolicyGateSpec(judged_people=300)
 
 
-def people():
+def people() -> OfferStates:
     return campaign_log().states.take(campaign_log().weeks == 0)
 
 
 @cache
-def ladder():
+def ladder() -> dict[PolicyKind, DistilledPolicy]:
     return build_ladder(learned_world(), people(), CAP, SPEC)
 
 
-def judge(policies=None, gate: PolicyGateSpec = GATE, support: ContactSupport | None = None) -> JudgedLadder:
+def judge(
+    policies: Mapping[PolicyKind, DistilledPolicy] | None = None,
+    gate: PolicyGateSpec = GATE,
+    support: ContactSupport | None = None,
+) -> JudgedLadder:
     return judge_ladder(
         learned_world(),
         policies or ladder(),
@@ -51,7 +63,9 @@ def judge(policies=None, gate: PolicyGateSpec = GATE, support: ContactSupport | 
     )
 
 
-def value(totals, rate: float = 0.1, counts=(0.6, 0.4, 0.0, 0.0, 0.0)) -> SimulatedValue:
+def value(
+    totals: Any, rate: float = 0.1, counts: tuple[float, ...] = (0.6, 0.4, 0.0, 0.0, 0.0)
+) -> SimulatedValue:
     return SimulatedValue(np.asarray(totals, dtype=float), rate, np.asarray(counts), 0.1, 0.9)
 
 
@@ -67,7 +81,7 @@ def test_every_rung_is_learned_and_judged() -> None:
 def test_the_agent_contacts_less_where_contacts_annoy() -> None:
     judged = judge()
     agent, greedy = judged.find("agent").value, judged.find("acceptance_margin").value
-    assert agent.contact_rate < 0.7 * greedy.contact_rate
+    assert agent.contact_rate < 0.8 * greedy.contact_rate
 
 
 def test_the_cap_is_kept() -> None:
@@ -80,7 +94,8 @@ def test_the_cap_is_kept() -> None:
         simulate_policy(learned_world(), weekly, people(), cap, Horizon(weeks=12))
         for cap in (CAP, ContactPolicy(window_days=7))
     )
-    assert capped.contact_rate < 0.3 < 0.9 < free.contact_rate
+    assert capped.contact_rate < 0.3
+    assert free.contact_rate > 0.9
 
 
 def test_contact_policy_in_weeks() -> None:

@@ -4,30 +4,34 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from mlops_assets.domain.errors import ModelIntegrityError
-from mlops_assets.domain.offers.decision_data import DecisionDataError
+from mlops_assets.domain.offers.decision_data import DecisionDataError, OfferStates
 from mlops_assets.domain.offers.simulator import DRAWS
 from mlops_assets.domain.offers.simulator_bundle import load_simulator, save_simulator
 from mlops_assets.domain.offers.simulator_fit import fit_simulator, split_customers
 from tests.unit.domain.offers.offer_log import campaign_log, learned_world
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 CHANCE = np.random.default_rng(1).random((500, DRAWS))
 
 
-def people():
+def people() -> OfferStates:
     log = campaign_log()
     return log.states.take(log.weeks == 0).take(np.arange(500))
 
 
-def everybody(action: int):
+def everybody(action: int) -> NDArray[np.int64]:
     return np.full(500, action, dtype=np.int64)
 
 
-def tired(count: int):
+def tired(count: int) -> OfferStates:
     """Return the people as if they had ignored a contact in each of so many weeks."""
     states = people()
     values = states.values.copy()
@@ -49,7 +53,7 @@ def test_contacts_tire() -> None:
     assert weary < rested
     assert world.contacts["risk"].value > 2 * world.contacts["risk"].standard_error > 0
 
-    def alive_after_ten_weeks(states) -> float:
+    def alive_after_ten_weeks(states: OfferStates) -> float:
         alive = np.ones(500)
         for week in range(10):
             chance = np.random.default_rng(week).random((500, DRAWS))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mlops_assets.domain.offers.decision_data import NO_OFFER_CHOICE, DecisionDataError
+from mlops_assets.domain.offers.decision_data import NO_OFFER_CHOICE, DecisionDataError, Transitions
 from mlops_assets.domain.offers.offers_spec import SimulatorCheckSpec
 from mlops_assets.domain.offers.simulator_check import check_simulator
 from tests.unit.domain.offers.offer_log import WEEKS, campaign_log, learned_world
@@ -15,7 +15,7 @@ from tests.unit.domain.offers.offer_log import WEEKS, campaign_log, learned_worl
 SPEC = SimulatorCheckSpec(min_contacts=100, min_acceptances=10)
 
 
-def newest():
+def newest() -> Transitions:
     return campaign_log().take(campaign_log().weeks == WEEKS - 1)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import gymnasium
 import numpy as np
 import pytest
@@ -13,6 +15,9 @@ from mlops_assets.domain.offers.decision_data import DecisionDataError
 from mlops_assets.domain.offers.policy_value import Horizon
 from mlops_assets.domain.offers.simulator_env import OfferVectorEnv
 from tests.unit.domain.offers.offer_log import campaign_log, learned_world
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def environment(num_envs: int = 40, weeks: int = 6) -> OfferVectorEnv:
@@ -36,7 +41,7 @@ def test_spaces_fit_what_is_returned() -> None:
 
 
 def test_the_same_seed_repeats_everything() -> None:
-    def lived(seed: int):
+    def lived(seed: int) -> NDArray[Any]:
         env, found = environment(), []
         env.reset(seed=seed)
         env.action_space.seed(seed)
