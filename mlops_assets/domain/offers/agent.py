@@ -219,17 +219,43 @@ def iterate_values(table: SuccessorTable, settings: IterationSettings) -> ValueM
     signs = tuple(-1 if name in FATIGUE_COLUMNS else 0 for name in design_columns(layout))
     of_people = TreeSettings(80, 4, 0.2, seed=horizon.seed, threads=settings.threads)
     of_history = TreeSettings(40, 3, 0.3, monotone=signs, seed=horizon.seed, threads=settings.threads)
-    values = _start_values(table, settings)
+    values, chosen = _start_values(table, settings), np.zeros(table.states.rows, dtype=np.int64)
     for iteration in range(settings.iterations):
         found = table.action_values(values, horizon.weekly_discount)
-        best = np.where(table.allowed, found, -np.inf).max(axis=1)
+        is_round = (
+            iteration % _ROUNDS_A_HISTORY == 0
+        )  # choices and history settle much sooner than the value of people
+        if is_round:
+            chosen = _choose_actions(table, found, settings)
+        best = found[np.arange(len(found)), chosen]
         of_clean = best[-table.people :]
         change = (best.reshape(-1, table.people) - of_clean).ravel()
         history = values.history
-        if iteration % _ROUNDS_A_HISTORY == 0:  # it settles much sooner than the value of people
+        if is_round:
             history = fit_mean(full, change, of_history)
         values = ValueModel(fit_mean(clean, of_clean, of_people), history)
     return values
+
+
+def _choose_actions(
+    table: SuccessorTable, action_values: Floats, settings: IterationSettings
+) -> NDArray[np.int64]:
+    """Return int64 [states], the best allowed action by smoothed advantages.
+
+    The best of many noisy values is too good to be true, and an agent that believes in it waits for offers that never
+    come (van Hasselt 2010): so the choice is made as the distilled policy makes it, and valued as it is.
+    """
+    advantages = action_values - action_values[:, [NO_ACTION]]
+    models = distil_advantages(
+        table, advantages, TreeSettings(30, 4, 0.3, seed=settings.horizon.seed, threads=settings.threads)
+    )
+    design, smooth = build_design(table.states), np.full(advantages.shape, -np.inf)
+    smooth[:, NO_ACTION] = 0.0
+    for position, model in enumerate(models):
+        if position != NO_ACTION:
+            rows = table.allowed[:, position]
+            smooth[rows, position] = model.predict(design[rows], settings.threads)
+    return np.asarray(smooth.argmax(axis=1))
 
 
 def _start_values(table: SuccessorTable, settings: IterationSettings) -> ValueModel:
@@ -242,18 +268,16 @@ def _start_values(table: SuccessorTable, settings: IterationSettings) -> ValueMo
 
 
 def distil_advantages(
-    table: SuccessorTable, advantages: Floats, *, seed: int, threads: int
+    table: SuccessorTable, advantages: Floats, settings: TreeSettings
 ) -> tuple[TreeModel, ...]:
     """Learn one small model a choice.
 
     Args:
         table: whose states the advantages are of; only those where the choice may be made are learned from.
         advantages: float64 [states x choices] in US dollars.
-        seed: of the trees.
-        threads: at most so many.
+        settings: size, seed, threads.
     """
     design = build_design(table.states)
-    settings = TreeSettings(70, 4, 0.2, seed=seed, threads=threads)
     models = [constant_model("mean", [0.0])]
     for position in range(1, advantages.shape[1]):
         rows = table.is_eligible[:, position]

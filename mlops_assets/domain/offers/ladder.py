@@ -33,6 +33,7 @@ from mlops_assets.domain.offers.policies import (
 from mlops_assets.domain.offers.policy_value import Horizon, SimulatedValue, simulate_policy
 from mlops_assets.domain.offers.simulator import Simulator
 from mlops_assets.domain.offers.simulator_support import ContactSupport, find_support_problems
+from mlops_assets.domain.offers.tree_models import TreeSettings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -125,7 +126,8 @@ def build_ladder(
     choices, columns = simulator.choices, people.layout.columns
 
     def distil(kind: PolicyKind, advantages: Floats) -> DistilledPolicy:
-        models = distil_advantages(table, advantages, seed=spec.seed, threads=threads)
+        size = TreeSettings(70, 4, 0.2, seed=spec.seed, threads=threads)
+        models = distil_advantages(table, advantages, size)
         return DistilledPolicy(kind, choices, columns, models)
 
     return {
