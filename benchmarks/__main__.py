@@ -19,6 +19,8 @@ from benchmarks import (
     etl_increment,
     etl_memory,
     etl_ratio,
+    fleet_evidence,
+    fleet_scale,
     graph_overhead,
     hot_swap,
     kernel_clean_days,
@@ -27,6 +29,7 @@ from benchmarks import (
     kernel_winkler,
     load_ratio,
     loop_replay,
+    lte_fleet_auc,
     offer_ladder,
     offer_scale,
     ope_coverage,
@@ -74,6 +77,11 @@ BENCHMARKS: dict[str, Benchmark] = {
     "hot_swap": hot_swap.run,
     "ope_digits": ope_digits.run,
     "ope_obd": ope_obd.run,
+    "lte_fleet_auc": lte_fleet_auc.run,
+    "fleet_scale": fleet_scale.run,
+    "fleet_gain": fleet_evidence.run_gain,
+    "fleet_false_promotions": fleet_evidence.run_false_promotions,
+    "fleet_growth_accuracy": fleet_evidence.run_growth,
     "ope_coverage": ope_coverage.run,
 }
 

@@ -14,6 +14,7 @@ from mlops_assets.assets.day_log import build_day_log_asset
 from mlops_assets.assets.deployment import build_deployment_assets
 from mlops_assets.assets.execution import build_executor
 from mlops_assets.assets.feeds import build_feed_assets
+from mlops_assets.assets.fleet import build_fleet_assets
 from mlops_assets.assets.jobs import build_jobs
 from mlops_assets.assets.ladder_reports import build_ladder_reports
 from mlops_assets.assets.learning import build_learning_assets
@@ -65,7 +66,11 @@ def _build(config: ProjectConfig, resources: Mapping[str, object] | None) -> dg.
     before_log = (*tables, *scores, *quality, *offers, *performance, *offer_reports)
     day_log = build_day_log_asset(config, days, [key for asset in before_log for key in sorted(asset.keys)])
     utilisation = build_utilisation_asset(config, days, day_log.key)
-    learning = [*build_learning_assets(config), *build_offer_learning_assets(config)]
+    learning = [
+        *build_learning_assets(config),
+        *build_fleet_assets(config),
+        *build_offer_learning_assets(config),
+    ]
     reports = [
         *build_report_assets(config),
         *build_retraining_reports(config),

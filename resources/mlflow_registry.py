@@ -21,15 +21,18 @@ from urllib.parse import quote
 from mlops_assets.domain.errors import RegistryError, StorageError
 from mlops_assets.domain.ports import RegisteredVersion
 from resources.atomic_files import fsync_dir, make_folder, temporary_path
+from resources.mlflow_children import track_in_one_transaction
 from resources.mlflow_run import BufferedRun
 from resources.mlflow_store import explained_as_registry_error, open_client, sqlite_file, store_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from mlflow import MlflowClient
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
+
+    from mlops_assets.domain.ports import FinishedRun
 
 _SHA256_TAG = "bundle_sha256"
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,249}$")
@@ -86,6 +89,34 @@ class MlflowRegistry:
             status = "FINISHED"
         finally:
             buffered.close(status)
+
+    def track_children(self, experiment: str, parent_run_id: str, runs: Sequence[FinishedRun]) -> list[str]:
+        """Track many finished runs under one parent; return their ids, in order.
+
+        A SQLite store takes all of them in one transaction; a server is called for each.
+
+        Raises:
+            LearningError: a metric is not finite.
+            RegistryError: MLflow refuses or cannot be reached.
+        """
+        if not runs:
+            return []
+        if sqlite_file(self.tracking_uri):
+            return track_in_one_transaction(self._client(), self.tracking_uri, parent_run_id, runs)
+        return [self._track_child(experiment, parent_run_id, run) for run in runs]
+
+    def _track_child(self, experiment: str, parent_run_id: str, run: FinishedRun) -> str:
+        client, tags = self._client(), {**run.tags, "mlflow.parentRunId": parent_run_id}
+        with explained_as_registry_error(f"experiment {experiment}"):
+            experiment_id = self._experiment_id(client, experiment)
+            created = client.create_run(experiment_id, run_name=run.name, tags=tags)
+        buffered = BufferedRun(client, created.info.run_id)
+        buffered.params(run.params)
+        buffered.metrics(run.metrics)
+        if run.folder is not None:
+            buffered.folder(run.folder, run.artifact_path)
+        buffered.close("FAILED" if run.is_failed else "FINISHED")
+        return buffered.run_id
 
     def register(
         self, name: str, run_id: str, artifact_path: str, bundle_sha256: str, tags: Mapping[str, str]

@@ -33,19 +33,11 @@ class BufferedRun:
 
     def params(self, values: Mapping[str, Any]) -> None:
         """Record hyperparameters; anything but text is written as JSON."""
-        self._params.update({key: _to_text(value) for key, value in values.items()})
+        self._params.update({key: to_param(value) for key, value in values.items()})
 
     def metrics(self, values: Mapping[str, float]) -> None:
         """Record finite metric values. Raises LearningError for NaN and infinities."""
-        for key, value in values.items():
-            if not math.isfinite(value):
-                raise LearningError(
-                    f"metric {key} is {value}",
-                    where=f"run {self.run_id}",
-                    expected="a finite number",
-                    remedy="look at the rows it was computed on: empty, one class only, or overflowing",
-                )
-        self._metrics.update({key: float(value) for key, value in values.items()})
+        self._metrics.update(require_finite(values, self.run_id))
 
     def tags(self, values: Mapping[str, str]) -> None:
         """Record tags."""
@@ -82,5 +74,19 @@ class BufferedRun:
             self._client.set_terminated(self.run_id, status)
 
 
-def _to_text(value: object) -> str:
+def to_param(value: object) -> str:
+    """Return a parameter as MLflow keeps it: text as it is, anything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+
+
+def require_finite(values: Mapping[str, float], run_id: str) -> dict[str, float]:
+    """Return metrics as floats. Raises LearningError for NaN and infinities."""
+    for key, value in values.items():
+        if not math.isfinite(value):
+            raise LearningError(
+                f"metric {key} is {value}",
+                where=f"run {run_id}",
+                expected="a finite number",
+                remedy="look at the rows it was computed on: empty, one class only, or overflowing",
+            )
+    return {key: float(value) for key, value in values.items()}

@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from mlops_assets.domain.errors import RegistryError, StaleChampionError, StorageError
-from mlops_assets.domain.ports import CHAMPION_OUTCOMES
+from mlops_assets.domain.ports import CHAMPION_OUTCOMES, RecordedBatch
 from resources.atomic_files import publish, temporary_path
 from resources.file_lock import exclusive_lock
 from resources.ledger_rows import decode_entry, encode_entry, is_same_decision
@@ -31,7 +31,7 @@ from resources.ledger_schema import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from mlops_assets.domain.ports import LedgerEntry, ModelSlot
@@ -81,16 +81,44 @@ class SqlitePromotionLedger:
             StorageError: the ledger is damaged or stays locked.
         """
         content = encode_entry(entry)
+        with self._writing() as connection:
+            return self._record(connection, entry, content)
+
+    def record_many(self, entries: Sequence[LedgerEntry]) -> RecordedBatch:
+        """Append decisions in one transaction: one write to disk for a fleet, not one per group.
+
+        Each follows the rules of `record`. One whose champion has changed is left out and returned as stale; anything
+        else that is wrong with one leaves all of them out.
+
+        Raises:
+            RegistryError, StorageError: as `record`; nothing was recorded.
+        """
+        contents = [encode_entry(entry) for entry in entries]
+        recorded, stale = [], []
+        with self._writing() as connection:
+            for entry, content in zip(entries, contents, strict=True):
+                try:
+                    recorded.append(self._record(connection, entry, content))
+                except StaleChampionError:
+                    stale.append(entry)
+        return RecordedBatch(tuple(recorded), tuple(stale))
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """Open a transaction in a ledger of the present schema."""
         self._create_if_missing()
         with self._opened() as connection:
             migrate(connection)
             with _transaction(connection, "IMMEDIATE"):
-                recorded = self._find(connection, entry.decision_id)
-                if recorded is not None:
-                    return _require_same(recorded, entry)
-                if entry.makes_champion:
-                    _require_current(entry, self._champion(connection, entry.slot))
-                return self._append(connection, entry, content)
+                yield connection
+
+    def _record(self, connection: sqlite3.Connection, entry: LedgerEntry, content: str) -> LedgerEntry:
+        recorded = self._find(connection, entry.decision_id)
+        if recorded is not None:
+            return _require_same(recorded, entry)
+        if entry.makes_champion:
+            _require_current(entry, self._champion(connection, entry.slot))
+        return self._append(connection, entry, content)
 
     def history(self, slot: ModelSlot) -> list[LedgerEntry]:
         """Return all decisions of a slot, oldest first. Raises StorageError if a row is damaged."""
@@ -98,6 +126,14 @@ class SqlitePromotionLedger:
             "SELECT * FROM linked_decision WHERE use_case = ? AND model = ? AND segment = ? ORDER BY sequence"
         )
         return self._select(query, _key(slot))
+
+    def histories(self, use_case: str, model: str) -> dict[str, list[LedgerEntry]]:
+        """Return the decisions of every slot of a model by segment. Raises StorageError if a row is damaged."""
+        query = "SELECT * FROM linked_decision WHERE use_case = ? AND model = ? ORDER BY sequence"
+        found: dict[str, list[LedgerEntry]] = {}
+        for entry in self._select(query, (use_case, model)):
+            found.setdefault(entry.slot.segment, []).append(entry)
+        return found
 
     def slots(self) -> list[ModelSlot]:
         """Return every slot that has a decision, sorted. Raises StorageError if a row is damaged."""

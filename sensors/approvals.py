@@ -40,12 +40,13 @@ def _build_sensor(config: ProjectConfig, use_case: str) -> dg.SensorDefinition:
         registry: dg.ResourceParam[ModelRegistry],
         ledger: dg.ResourceParam[PromotionLedger],
     ) -> dg.SensorResult | dg.SkipReason:
-        expired = expire_overdue(ledger, dt.datetime.now(dt.UTC), own)
+        watched = [*own, *_group_slots(ledger, own)] if config.fleets(use_case) else own
+        expired = expire_overdue(ledger, dt.datetime.now(dt.UTC), watched)
         said = [f"{one.slot.registered_name} version {one.version} expired" for one in expired]
         # The registry is asked only after the ledger moved: opening it is dear, and commands repair as well.
-        state = stable_hash([wanted_aliases(ledger, slot) for slot in own])
+        state = stable_hash([wanted_aliases(ledger, slot) for slot in watched])
         if state != context.cursor:
-            said += [repair.text for repair in repair_aliases(registry, ledger, own)]
+            said += [repair.text for repair in repair_aliases(registry, ledger, watched)]
             context.update_cursor(state)
         for text in said:
             context.log.info(text)
@@ -55,6 +56,15 @@ def _build_sensor(config: ProjectConfig, use_case: str) -> dg.SensorDefinition:
         return dg.SkipReason("; ".join(said) or "no person has decided anything")
 
     return approvals
+
+
+def _group_slots(ledger: PromotionLedger, own: list[ModelSlot]) -> list[ModelSlot]:
+    """Return the slots of the groups of a fleet: they have no card or deployment, but approvals and aliases."""
+    models = dict.fromkeys((slot.use_case, slot.model) for slot in own)
+    histories = [
+        history for use_case, model in models for history in ledger.histories(use_case, model).values()
+    ]
+    return [history[-1].slot for history in histories if history[-1].slot not in own]
 
 
 def _requests(

@@ -88,6 +88,8 @@ def _training_keys(config: ProjectConfig, use_case: str) -> Iterator[dg.AssetKey
     for model in config.segments_by_model(use_case):
         for make_key in _MAKE_KEYS:
             yield dg.AssetKey(make_key(use_case, model))
+    for model in config.fleets(use_case):
+        yield dg.AssetKey(names.fleet_key(use_case, model))
     yield from {
         dg.AssetKey(key): None
         for agent in segments_by_agent(config, use_case)

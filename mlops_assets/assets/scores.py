@@ -5,6 +5,7 @@ Belongs here: turning score outcomes into materialisation and metadata. Does not
 """
 
 import datetime as dt
+from functools import partial
 
 import dagster as dg
 
@@ -14,6 +15,7 @@ from mlops_assets.assets.segments import Segments, entity_of, owners_of
 from mlops_assets.config import names
 from mlops_assets.config.models import ProjectConfig, UseCase
 from mlops_assets.domain.hashing import stable_hash
+from mlops_assets.domain.learning.fleet_scoring import FLEET_SCORING_VERSION, FleetDay, score_fleet_day
 from mlops_assets.domain.learning.scoring import SCORING_VERSION, ScoreOutcome, score_day
 from mlops_assets.domain.ports import Lake, ModelRegistry, ModelSlot, PromotionLedger, TableEngine
 
@@ -38,6 +40,10 @@ def _build_scores(
     use_case: str, model: str, segments: Segments, days: dg.PartitionsDefinition, threads: int
 ) -> dg.AssetsDefinition:
     corpora = {segment: settings.corpus for segment, settings in segments.items()}
+    fleets = {s: settings.models[model] for s, settings in segments.items() if settings.models[model].fleet}
+    fleet_version = [fleets, FLEET_SCORING_VERSION] if fleets else []
+    champions = [names.champion_key(use_case, model)]
+    champions += [names.fleet_key(use_case, model)] if fleets else []
 
     @dg.asset(
         key=names.scores_key(use_case, model),
@@ -51,13 +57,11 @@ def _build_scores(
         owners=owners_of(segments),
         kinds={"parquet"},
         partitions_def=days,
-        code_version=stable_hash([corpora, SCORING_VERSION])[:12],
+        code_version=stable_hash([corpora, SCORING_VERSION, *fleet_version])[:12],
         deps=[
             *(dg.AssetKey(names.table_key(table)) for table in sorted({c.table for c in corpora.values()})),
             # Every segment's champion counts, on every day.
-            dg.AssetDep(
-                dg.AssetKey(names.champion_key(use_case, model)), partition_mapping=dg.AllPartitionMapping()
-            ),
+            *(dg.AssetDep(dg.AssetKey(key), partition_mapping=dg.AllPartitionMapping()) for key in champions),
         ],
     )
     @retry_if_worthwhile
@@ -69,19 +73,19 @@ def _build_scores(
         ledger: dg.ResourceParam[PromotionLedger],
     ) -> dg.MaterializeResult:
         day = dt.date.fromisoformat(context.partition_key)
-        outcomes = [
-            score_day(
-                ModelSlot(use_case, model, segment),
-                corpus,
-                day,
-                lake=lake,
-                engine=engine,
-                registry=registry,
-                ledger=ledger,
-                threads=threads,
-            )
-            for segment, corpus in sorted(corpora.items())
-        ]
+        score = partial(
+            score_day, lake=lake, engine=engine, registry=registry, ledger=ledger, threads=threads
+        )
+        score_fleet = partial(
+            score_fleet_day, lake=lake, engine=engine, registry=registry, ledger=ledger, threads=threads
+        )
+        outcomes = []
+        for segment, corpus in sorted(corpora.items()):
+            slot = ModelSlot(use_case, model, segment)
+            if segment in fleets:
+                outcomes.append(score_fleet(FleetDay(slot, corpus, fleets[segment], day)))
+            else:
+                outcomes.append(score(slot, corpus, day))
         return _report(outcomes)
 
     return scores_asset

@@ -18,6 +18,7 @@ from mlops_assets.config.run_plan import all_slots
 from mlops_assets.domain.errors import ApprovalError, RegistryError
 from mlops_assets.domain.learning.aliases import repair_aliases
 from mlops_assets.domain.learning.decisions import expire_overdue
+from mlops_assets.domain.learning.slots import pooled_segment
 from mlops_assets.domain.ports import LedgerEntry, ModelSlot
 
 PARTLY_STATUS = 3
@@ -77,6 +78,9 @@ def put_models_in_order(workspace: Workspace) -> None:
 
 def follow_up(workspace: Workspace, entry: LedgerEntry) -> None:
     """Renew what shows a decision; if that fails, say so and end with PARTLY_STATUS, for the decision stands."""
+    if pooled_segment(entry.slot.segment) != entry.slot.segment:
+        click.echo(f"{entry.slot.registered_name}: the next scores are made by it", err=True)
+        return
     if entry.slot not in set(all_slots(workspace.config)):
         click.echo(f"{entry.slot.registered_name} is not configured any more: no report follows", err=True)
         return

@@ -11,6 +11,7 @@ from pathlib import Path
 from mlops_assets.config.models import ProjectConfig
 from mlops_assets.domain.learning.approval import ApprovalSpec, Verdict
 from mlops_assets.domain.learning.decisions import decide_pending, find_pending
+from mlops_assets.domain.learning.slots import pooled_segment
 from mlops_assets.domain.ports import (
     CodeProvenance,
     Lake,
@@ -23,8 +24,8 @@ from mlops_assets.domain.ports import (
 
 
 def approval_rules(config: ProjectConfig, slot: ModelSlot) -> ApprovalSpec:
-    """Return the rules of a slot; of one that is not configured any more, the defaults."""
-    settings = config.use_cases.get(slot.use_case, {}).get(slot.segment)
+    """Return the rules of a slot, of a fleet's group those of its segment; if not configured any more, the defaults."""
+    settings = config.use_cases.get(slot.use_case, {}).get(pooled_segment(slot.segment))
     return settings.approval if settings else ApprovalSpec()
 
 

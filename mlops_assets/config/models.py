@@ -278,6 +278,14 @@ class ProjectConfig(Record):
             for model in models
         }
 
+    def fleets(self, use_case: str) -> dict[str, dict[str, UseCase]]:
+        """Return the models that have a fleet in some segment, with all segments that have the model."""
+        return {
+            model: segments
+            for model, segments in self.segments_by_model(use_case).items()
+            if any(settings.models[model].fleet for settings in segments.values())
+        }
+
     def daily_feeds(self) -> list[FeedContract]:
         """Return the feeds that come every day, by name."""
         return [self.feeds[name] for name in sorted(self.feeds) if self.feeds[name].cadence == "daily"]

@@ -61,6 +61,7 @@ CHECK_ALLOWED = "only_allowed_offers"
 CHECK_FAIRNESS = "groups_alike"
 CHECK_SUMS = "sums_close"
 CHECK_GATE = "gate"
+CHECK_GROUPS = "groups_trained"
 CHECK_COVERAGE = "kernel_coverage"
 CHECK_ANOMALIES = "anomaly_share"
 CHECK_DRIFT = "behaviour"
@@ -92,6 +93,11 @@ def model_key(use_case: str, model: str) -> list[str]:
 def champion_key(use_case: str, model: str) -> list[str]:
     """Asset key of a promotion decision."""
     return ["champion", use_case, model]
+
+
+def fleet_key(use_case: str, model: str) -> list[str]:
+    """Asset key of a fleet's models, one per group."""
+    return table_key(lake_tables.fleet_table(use_case, model))
 
 
 def scores_key(use_case: str, model: str) -> list[str]:

@@ -28,8 +28,9 @@ from mlops_assets.domain.learning.retraining import (
     find_since_day,
     plan_retraining,
 )
+from mlops_assets.domain.learning.slots import pooled_segment
 from mlops_assets.domain.learning.spec import EventLabel
-from mlops_assets.domain.ports import Lake, LandingZone, ModelSlot, PartitionId, PromotionLedger
+from mlops_assets.domain.ports import Lake, LandingZone, LedgerEntry, ModelSlot, PartitionId, PromotionLedger
 from mlops_assets.domain.quality.drift_record import read_verdicts
 from mlops_assets.domain.quality.release_ports import FeedReleases
 
@@ -54,14 +55,27 @@ def day_identities(config: ProjectConfig, ledger: PromotionLedger, days: Iterabl
         for source in table.inputs
         if source.days == 0
     }
-    deciding = (*daily_scored_slots(config), *policy_slots(config))
-    histories = {slot.registered_name: ledger.history(slot) for slot in deciding}
+    histories = dict(_scoring_histories(config, ledger))
+    histories |= {slot.registered_name: ledger.history(slot) for slot in policy_slots(config)}
     champions = {
         day: {name: entry.decision_id for name, h in histories.items() if (entry := newest_before(h, day))}
         for day in days
     }
     named = {day: stable_hash(serving) for day, serving in champions.items() if serving}
     return DayIdentities(_code_identity(config), frozenset(carried), named)
+
+
+def _scoring_histories(
+    config: ProjectConfig, ledger: PromotionLedger
+) -> Iterator[tuple[str, list[LedgerEntry]]]:
+    """Yield the decisions about every model that scores days, those of a fleet's groups included."""
+    for slot in daily_scored_slots(config):
+        if config.use_cases[slot.use_case][slot.segment].models[slot.model].fleet is None:
+            yield slot.registered_name, ledger.history(slot)
+            continue
+        for segment, history in ledger.histories(slot.use_case, slot.model).items():
+            if pooled_segment(segment) == slot.segment:
+                yield history[-1].slot.registered_name, history
 
 
 def daily_scored_slots(config: ProjectConfig) -> Iterator[ModelSlot]:

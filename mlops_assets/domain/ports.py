@@ -191,6 +191,29 @@ class RunLogger(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run that is over when it is tracked, one of many.
+
+    Attributes:
+        name: shown in the registry's pages.
+        params: hyperparameters and other settings.
+        metrics: finite values.
+        tags: texts.
+        is_failed: it is marked FAILED.
+        folder: files to upload, or None.
+        artifact_path: where the folder goes.
+    """
+
+    name: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    is_failed: bool = False
+    folder: Path | None = None
+    artifact_path: str = ""
+
+
 class ModelRegistry(Protocol):
     """Tracked runs and registered model versions (MLflow)."""
 
@@ -198,6 +221,13 @@ class ModelRegistry(Protocol):
         self, experiment: str, run_name: str, tags: Mapping[str, str], parent_run_id: str | None = None
     ) -> AbstractContextManager[RunLogger]:
         """Open a run, nested under `parent_run_id` if given; failed blocks mark it FAILED."""
+        ...
+
+    def track_children(self, experiment: str, parent_run_id: str, runs: Sequence[FinishedRun]) -> list[str]:
+        """Track many finished runs under one parent at once and return their ids, in order.
+
+        All of them or, if it fails, none. Metrics that are not finite are refused with LearningError.
+        """
         ...
 
     def register(
@@ -279,6 +309,14 @@ class LedgerEntry:
         return self.outcome in CHAMPION_OUTCOMES
 
 
+@dataclass(frozen=True)
+class RecordedBatch:
+    """Decisions that were recorded together, and those whose champion was another one by then."""
+
+    recorded: tuple[LedgerEntry, ...]
+    stale: tuple[LedgerEntry, ...] = ()
+
+
 class PromotionLedger(Protocol):
     """Append-only record of decisions; the only source of who is champion."""
 
@@ -293,8 +331,16 @@ class PromotionLedger(Protocol):
         """
         ...
 
+    def record_many(self, entries: Sequence[LedgerEntry]) -> RecordedBatch:
+        """Append decisions in one transaction, each by the rules of `record`; a stale one is left out alone."""
+        ...
+
     def history(self, slot: ModelSlot) -> list[LedgerEntry]:
         """Return all decisions of a slot, oldest first."""
+        ...
+
+    def histories(self, use_case: str, model: str) -> dict[str, list[LedgerEntry]]:
+        """Return the decisions of every slot of a model by segment, oldest first, in one read."""
         ...
 
     def slots(self) -> list[ModelSlot]:

@@ -8,9 +8,12 @@ reasons and no single model suits all):
 - load = capacity share x daily profile x weekday x noise; temperature = ambient (season, hour)
     + cooling x load.
 - wear grows by wear_per_day x (heat above 42 degrees + load above 75 % + age + buggy firmware) x noise.
-- failure in a day: sigmoid(failure_logit + failure_wear_effect x wear), or suddenly with a small constant
-  probability. Severity 1-3 rises with wear; the repair takes wear away.
-- errors per hour: geometric with mean error_mean x exp(error_wear_effect x wear): they rise before a failure.
+- failure in a day: sigmoid(failure_logit + failure_wear_effect x wear + the group's own causes), or suddenly with
+  a small constant probability. A group's own causes are load, age and cooling of a device against the usual, each
+  with a weight and a sign of the group: one design dies of load and another of idling, one early and another late.
+  Severity 1-3 rises with wear; the repair takes wear away.
+- errors per hour: geometric with mean error_mean x exp(error_wear_effect x wear): they rise before a failure, by
+  as much as the group's design reports; level and rise differ by group.
 """
 
 from __future__ import annotations
@@ -38,10 +41,10 @@ SELECT CAST(i AS INTEGER) AS n, h, $code || '-' || lpad(i::VARCHAR, 6, '0') AS d
     CAST(3.8e-1 + 3.2e-1 * uniform(h, 'load') AS FLOAT) AS base_load,
     CAST(9000e0 * exp(4e-1 * normal(h, 'capacity')) AS FLOAT) AS capacity_mb,
     CAST($load_celsius * exp(2e-1 * normal(h, 'cooling')) AS FLOAT) AS cooling_celsius,
-    CAST(exp(6e-1 * normal(g, 'heat')) AS FLOAT) AS heat_sensitivity,
-    CAST(exp(6e-1 * normal(g, 'load')) AS FLOAT) AS load_sensitivity,
-    CAST(exp(6e-1 * normal(g, 'age')) AS FLOAT) AS age_sensitivity,
-    CAST(exp(6e-1 * normal(g, 'firmware')) AS FLOAT) AS firmware_sensitivity,
+    CAST(exp($group_sensitivity_sd * normal(g, 'heat')) AS FLOAT) AS heat_sensitivity,
+    CAST(exp($group_sensitivity_sd * normal(g, 'load')) AS FLOAT) AS load_sensitivity,
+    CAST(exp($group_sensitivity_sd * normal(g, 'age')) AS FLOAT) AS age_sensitivity,
+    CAST(exp($group_sensitivity_sd * normal(g, 'firmware')) AS FLOAT) AS firmware_sensitivity,
     CAST(2.3e0 * uniform(h, 'wear') AS FLOAT) AS wear
 FROM (
     SELECT i, hash(xor(hash(i), $fleet_key)) AS h, CAST(i % $groups AS INTEGER) AS group_n,
@@ -53,12 +56,17 @@ FROM (
 _TELEMETRY = """
 CREATE OR REPLACE TABLE telemetry AS
 WITH device_day AS (
-    SELECT *, ($day - installed_date) / 365.25e0 AS age_years,
+    SELECT *, ($day - installed_date) / 365.25e0 AS age_years, hash(xor(hash(group_n), $group_key)) AS g,
         hash(xor(h, $day_key)) AS d, $firmware_n AS firmware_n,
         uniform(hash(xor(hash(group_n % 4), $firmware_key)),
             'bug ' || $firmware_n) < $buggy_firmware_share AS is_buggy,
         uniform(hash(xor(h, $day_key)), 'failure') < greatest($sudden_failure_per_day,
-            sigmoid($failure_logit + $failure_wear_effect * wear)) AS fails,
+            sigmoid($failure_logit + $failure_wear_effect * wear + $failure_group_effect * (
+                normal(g, 'load cause') * (base_load - 5.4e-1) / 9.2e-2
+                + normal(g, 'age cause') * clamp(age_years - 2.5e0, -2.5e0, 2.5e0) / 1.5e0
+                + normal(g, 'cooling cause') * ln(cooling_celsius / $load_celsius) / 2e-1))) AS fails,
+        exp($error_group_sd * normal(g, 'error level')) AS error_level,
+        clamp(1e0 + $error_group_sd * normal(g, 'error rise'), 0e0, 2e0) AS error_rise,
         CAST(floor(uniform(hash(xor(h, $day_key)), 'hour') * $hours) AS INTEGER) AS failure_hour
     FROM fleet
 ), grave AS (
@@ -78,7 +86,7 @@ SELECT n, device_id, hour, k, severity, wear, age_years, is_buggy, firmware_n, l
     CAST(load_share * capacity_mb * 1024e0 AS BIGINT) AS traffic_kb,
     CAST($ambient + $daily_celsius * cos(2.617993877991494e-1 * (hour - 15)) + cooling_celsius * load_share
         + 8e-1 * normal(k, 'temperature') AS FLOAT) AS temperature_celsius,
-    CAST(least(geometric($error_mean * exp($error_wear_effect * wear) * (5e-1 + load_share)
+    CAST(least(geometric($error_mean * error_level * exp($error_wear_effect * error_rise * wear) * (5e-1 + load_share)
         * CASE WHEN is_buggy THEN 1.5e0 ELSE 1e0 END, uniform(k, 'errors')), 5000e0) AS INTEGER)
             AS error_count,
     CASE WHEN hour = failure_hour THEN severity ELSE 0 END AS event_severity
@@ -182,6 +190,7 @@ def telemetry_sql(
         fleet.model_dump(),
         day=day,
         day_key=key_of(seed, geography.code, "fleet", day.toordinal()),
+        group_key=key_of(seed, "groups"),
         firmware_key=key_of(seed, "firmware"),
         firmware_n=SqlText(firmware_number_sql(behaviour, day)),
         ambient=fleet.ambient_celsius + fleet.seasonal_celsius * season,

@@ -200,13 +200,16 @@ class FleetParameters(Record):
     seasonal_celsius: float = 6.0
     daily_celsius: float = 5.0
     load_celsius: float = 24.0  # added at full load
+    group_sensitivity_sd: float = 0.6  # log; how differently groups take heat, load, age and firmware
     wear_per_day: float = 0.020
+    failure_group_effect: float = 1.2  # logit by standard deviation of a cause that only the group has
+    error_group_sd: float = 0.9  # log; how differently groups report errors
     wear_noise_sd: float = 0.45
     buggy_firmware_share: float = 0.25
     firmware_days: int = 45
     error_mean: float = 1.2  # errors per hour at no wear
     error_wear_effect: float = 1.05  # log increase of errors per unit of wear
-    failure_logit: float = -6.0
+    failure_logit: float = -6.9
     failure_wear_effect: float = 1.9
     sudden_failure_per_day: float = 0.003
     temperature_missing_share: float = 0.004

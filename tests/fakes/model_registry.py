@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import math
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mlops_assets.domain.errors import LearningError, RegistryError, StorageError
-from mlops_assets.domain.ports import RegisteredVersion
+from mlops_assets.domain.ports import FinishedRun, RegisteredVersion
 
 
 @dataclass
@@ -79,6 +79,20 @@ class FakeModelRegistry:
         run.status = "FAILED"
         yield run
         run.status = "FINISHED"
+
+    def track_children(self, experiment: str, parent_run_id: str, runs: Sequence[FinishedRun]) -> list[str]:
+        """Keep many finished runs; none of them if one is refused."""
+        made = []
+        for run in runs:
+            child = FakeRun(experiment, run.name, parent_run_id, logged_tags=dict(run.tags))
+            child.params(run.params)
+            child.metrics(run.metrics)
+            if run.folder is not None:
+                child.folder(run.folder, run.artifact_path)
+            child.status = "FAILED" if run.is_failed else "FINISHED"
+            made.append(child)
+        self.runs |= {child.run_id: child for child in made}
+        return [child.run_id for child in made]
 
     def register(
         self, name: str, run_id: str, artifact_path: str, bundle_sha256: str, tags: Mapping[str, str]

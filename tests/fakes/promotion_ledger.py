@@ -5,8 +5,10 @@ Belongs here: append, compare and swap, nothing else. Does not belong here: pers
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mlops_assets.domain.errors import RegistryError, StaleChampionError
-from mlops_assets.domain.ports import OUTCOMES, LedgerEntry, ModelSlot
+from mlops_assets.domain.ports import OUTCOMES, LedgerEntry, ModelSlot, RecordedBatch
 
 
 class FakePromotionLedger:
@@ -35,6 +37,28 @@ class FakePromotionLedger:
             raise StaleChampionError(f"the champion is {current}, not {entry.previous_version}")
         self.entries.append(entry)
         return entry
+
+    def record_many(self, entries: Sequence[LedgerEntry]) -> RecordedBatch:
+        """Append what is not stale; take everything back if something else is wrong."""
+        before, recorded, stale = list(self.entries), [], []
+        try:
+            for entry in entries:
+                try:
+                    recorded.append(self.record(entry))
+                except StaleChampionError:
+                    stale.append(entry)
+        except RegistryError:
+            self.entries = before
+            raise
+        return RecordedBatch(tuple(recorded), tuple(stale))
+
+    def histories(self, use_case: str, model: str) -> dict[str, list[LedgerEntry]]:
+        """Return all decisions of a model by segment."""
+        found: dict[str, list[LedgerEntry]] = {}
+        for entry in self.entries:
+            if (entry.slot.use_case, entry.slot.model) == (use_case, model):
+                found.setdefault(entry.slot.segment, []).append(entry)
+        return found
 
     def history(self, slot: ModelSlot) -> list[LedgerEntry]:
         """Return all decisions of a slot."""

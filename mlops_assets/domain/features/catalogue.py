@@ -6,7 +6,7 @@ Belongs here: one line per table. Does not belong here: their definitions (one f
 from __future__ import annotations
 
 from mlops_assets.domain.features.churn import CHURN_EVENTS
-from mlops_assets.domain.features.devices import DEVICE_7D, DEVICE_FEATURES
+from mlops_assets.domain.features.devices import DEVICE_7D, DEVICE_FEATURES, DEVICE_FIRMWARE
 from mlops_assets.domain.features.offers import OFFERS_30D
 from mlops_assets.domain.features.plan_usage import PLAN_USAGE_DAILY
 from mlops_assets.domain.features.profile import PROFILE
@@ -28,6 +28,7 @@ FEATURE_TABLES: dict[str, FeatureTable] = {
         PROFILE,
         CHURN_EVENTS,
         DEVICE_7D,
+        DEVICE_FIRMWARE,
         DEVICE_FEATURES,
         SUBSCRIBER_FEATURES,
     )

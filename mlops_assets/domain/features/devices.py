@@ -1,6 +1,6 @@
-"""Device health: a week of telemetry beside the inventory.
+"""Device health: a week of telemetry beside the inventory, what changed, and how the neighbours are.
 
-Belongs here: device windows and the device snapshot. Does not belong here: subscribers.
+Belongs here: device windows, the firmware's age and the device snapshot. Does not belong here: subscribers.
 
 Maxima cannot slide, so the window keeps exact integers instead: sums of daily maxima in thousandths, and
 counts of days above a limit; means are derived in the snapshot.
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from mlops_assets.domain.features.daily import DailyRecipe
 from mlops_assets.domain.features.keys import DEVICE_KEY
+from mlops_assets.domain.features.last_change import LastChange
 from mlops_assets.domain.features.table import ColumnDoc, FeatureTable, TableInput
 from mlops_assets.domain.features.window import DAYS_PRESENT, SlidingWindow, WindowSum
 
@@ -90,29 +91,89 @@ DEVICE_7D = FeatureTable(
 )
 
 
+DEVICE_FIRMWARE = FeatureTable(
+    name="etl/device_firmware",
+    description=(
+        "Firmware of each device ever listed, and since when it has it, one row each. Fresh with each inventory; a "
+        "day without one carries the day before forward."
+    ),
+    owner="team:network",
+    kind="state",
+    keys=("device_id",),
+    columns={
+        "device_id": DEVICE_KEY,
+        "firmware": ColumnDoc("text", "latest firmware version", role="info"),
+        "firmware_since_day": ColumnDoc("date", "first file day with this version in a row", role="info"),
+    },
+    recipe=LastChange(
+        source=TableInput(
+            "feeds/devices", {"device_id": "text", "firmware": "text"}, days=0, is_required=False
+        ),
+        key="device_id",
+        changed_day="firmware_since_day",
+        attribute="firmware",
+    ),
+    version="1",
+)
+
+
+def _with_neighbours(rows: ir.Table) -> ir.Table:
+    """Add what the other devices of the region and of the group report today; null without any other."""
+    import ibis
+
+    region, group = ibis.window(group_by=rows.region), ibis.window(group_by=rows.device_group)
+    has_event = (rows.event_severity_max > 0).cast("int64")
+
+    def mean_of_others(value: ir.Value, peers: ir.Value) -> ir.Value:
+        others = value.count().over(peers) - value.notnull().cast("int64")
+        return (value.sum().over(peers) - value.fill_null(0)) / others.nullif(0)
+
+    return rows.mutate(
+        region_event_share=mean_of_others(has_event, region),
+        region_load_share=mean_of_others(rows.load_share_max, region),
+        group_errors_today=mean_of_others(rows.error_count_today, group),
+    )
+
+
 def _device_features(tables: Mapping[str, ir.Table]) -> ir.Table:
     devices = tables["devices"]
     week = tables["device_7d"].rename(week_device_id="device_id")
-    today = tables["device_telemetry"].rename(today_device_id="device_id")
+    firmware = tables["device_firmware"].rename(state_device_id="device_id")
+    today = tables["device_telemetry"].rename(
+        today_device_id="device_id", error_count_today="error_count", traffic_kb_today="traffic_kb"
+    )
     rows = (
         devices.left_join(week, devices.device_id == week.week_device_id)
         .left_join(today, devices.device_id == today.today_device_id)
+        .left_join(firmware, devices.device_id == firmware.state_device_id)
         .cross_join(tables["as_of"])
     )
+    rows = _with_neighbours(rows)
     days_present = rows[f"device_7d_{DAYS_PRESENT}"].nullif(0)
+    load_mean = rows.load_permille / rows.active_days.nullif(0) / 1000
+    temperature_mean = rows.temperature_millicelsius / rows.temperature_days.nullif(0) / 1000
     return rows.select(
         *("device_id", "device_group", "region", "firmware", "event_severity_max", "load_share_max"),
         "temperature_celsius_max",
         age_days=rows.day.delta(rows.installed_date, unit="day"),
         traffic_mb_per_day=rows.traffic_kb.fill_null(0) / days_present / 1024,
         errors_per_day=rows.error_count.fill_null(0) / days_present,
-        load_share_mean=rows.load_permille / rows.active_days.nullif(0) / 1000,
-        temperature_celsius_mean=rows.temperature_millicelsius / rows.temperature_days.nullif(0) / 1000,
+        load_share_mean=load_mean,
+        temperature_celsius_mean=temperature_mean,
         hot_days=rows.hot_days.fill_null(0),
         high_load_days=rows.high_load_days.fill_null(0),
         severe_days=rows.severe_days.fill_null(0),
         reporting_days=rows.active_days.fill_null(0),
         days_since_report=rows.day.delta(rows.last_day, unit="day"),
+        errors_today=rows.error_count_today,
+        errors_trend_ratio=rows.error_count_today / (rows.error_count / rows.active_days.nullif(0)).nullif(0),
+        traffic_trend_ratio=rows.traffic_kb_today / (rows.traffic_kb / rows.active_days.nullif(0)).nullif(0),
+        load_share_change=rows.load_share_max - load_mean,
+        temperature_celsius_change=rows.temperature_celsius_max - temperature_mean,
+        firmware_age_days=rows.day.delta(rows.firmware_since_day, unit="day"),
+        region_event_share=rows.region_event_share,
+        region_load_share=rows.region_load_share,
+        group_errors_today=rows.group_errors_today,
     )
 
 
@@ -155,6 +216,31 @@ DEVICE_FEATURES = FeatureTable(
         "days_since_report": ColumnDoc(
             "integer", "day - last day with telemetry; null if silent for 7 days", "day"
         ),
+        "errors_today": ColumnDoc("integer", "errors of the day; null if silent", "count"),
+        "errors_trend_ratio": ColumnDoc(
+            "decimal", "errors of the day / mean of the reporting days of 7; null if silent or without any"
+        ),
+        "traffic_trend_ratio": ColumnDoc(
+            "decimal", "volume of the day / mean of the reporting days of 7; null if silent or without any"
+        ),
+        "load_share_change": ColumnDoc("decimal", "load_share_max - load_share_mean", "share"),
+        "temperature_celsius_change": ColumnDoc(
+            "decimal", "temperature_celsius_max - temperature_celsius_mean", "celsius"
+        ),
+        "firmware_age_days": ColumnDoc(
+            "integer", "day - first day with the present firmware, as far as it was listed", "day"
+        ),
+        "region_event_share": ColumnDoc(
+            "decimal",
+            "share of the region's other reporting devices with an event today; null without",
+            "share",
+        ),
+        "region_load_share": ColumnDoc(
+            "decimal", "mean highest load of the region's other devices today; null without any", "share"
+        ),
+        "group_errors_today": ColumnDoc(
+            "decimal", "mean errors today of the group's other devices; null without any", "count"
+        ),
     },
     recipe=DailyRecipe(
         inputs=(
@@ -172,15 +258,18 @@ DEVICE_FEATURES = FeatureTable(
                 "feeds/device_telemetry",
                 {
                     "device_id": "text",
+                    "traffic_kb": "integer",
                     "load_share_max": "decimal",
                     "temperature_celsius_max": "decimal",
+                    "error_count": "integer",
                     "event_severity_max": "integer",
                 },
             ),
+            DEVICE_FIRMWARE.read("device_id", "firmware_since_day"),
             DEVICE_7D.read(facts=(DAYS_PRESENT,)),
         ),
         expression=_device_features,
     ),
-    version="1",
+    version="2",
     is_compact=True,
 )

@@ -65,13 +65,21 @@ def check_features(
 
 
 def feed_columns(contract: FeedContract) -> dict[str, ColumnDoc]:
-    """Return the documented columns of a feed, for use cases that learn on a snapshot feed itself."""
-    return {
+    """Return the documented columns of a feed, for use cases that learn on a snapshot feed itself.
+
+    Where the key is only what makes a record different from all others, its columns may be features.
+    """
+    added = (
+        {contract.record_id: ColumnDoc("text", "identifies the record", role="key")}
+        if contract.record_id
+        else {}
+    )
+    return added | {
         column.name: ColumnDoc(
             column.type,
             column.description,
             column.unit,
-            "key" if column.name in contract.key else "feature",
+            "key" if column.name in contract.key and not contract.record_id else "feature",
         )
         for column in contract.columns
     }

@@ -19,10 +19,10 @@ from mlops_assets.domain.model_base import Record
 from mlops_assets.domain.quality.gate_spec import GateSpec
 
 ColumnType = Literal["integer", "decimal", "text", "boolean", "date", "timestamp"]
-Merge = Literal["sum", "max", "min", "mean", "count"]
+Merge = Literal["sum", "max", "min", "mean", "count", "increase"]
 FileFormat = Literal["parquet", "csv"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-SourceName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_ .-]{0,62}$")]
+SourceName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_ .+-]{0,62}$")]
 GeographyCode = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,15}$")]
 
 
@@ -118,10 +118,12 @@ class FeedContract(Record):
 
     `cadence`: `daily` feeds have one file per day and geography, `snapshot` feeds one file that replaces
     the former. `file_pattern` holds `{day}` (YYYYMMDD) for daily feeds. `key` identifies a record; of
-    several with the same key the one with the greatest `latest_by` stays. `day_column` must fall on the
+    several with the same key the one with the greatest `latest_by` stays. `record_id` names a text column that is
+    added: the MD5 of the key, for records whose key is more than one column. `day_column` must fall on the
     file's day, or up to `late_days_max` days before; a file with a larger share of other days than
     `off_day_share_max` is refused. Above `quarantine_share_max` bad rows, the file is refused as a whole.
-    `grain` (with `merge` on the other columns) makes the feed a daily partial. `gate` says when a file that
+    `grain` (with `merge` on the other columns) makes the feed a daily partial; `merge: increase` adds up the rises
+    of a cumulative counter in order of time, the reading after a reset counting from zero. `gate` says when a file that
     satisfies all this is held, because its history says that it is wrong.
     """
 
@@ -136,6 +138,7 @@ class FeedContract(Record):
     min_rows: int = Field(1, ge=0)
     max_bytes: int = Field(20_000_000_000, ge=1)
     key: list[Name] = Field(min_length=1)
+    record_id: Name | None = None
     latest_by: Name | None = None
     day_column: Name | None = None
     late_days_max: int = Field(0, ge=0, le=30)
@@ -168,6 +171,8 @@ class FeedContract(Record):
             raise ValueError("daily feeds, and only they, have {day} in `file_pattern`")
         if missing := sorted(set(self.gate.ignored_columns) - set(names)):
             raise ValueError(f"`gate.ignored_columns` names unknown columns {missing}")
+        if self.record_id is not None and (self.record_id in names or self.grain):
+            raise ValueError("`record_id` names a new column, and goes without `grain`")
         self._check_merges()
         self._check_formats()
         return self
@@ -178,6 +183,9 @@ class FeedContract(Record):
         dropped = {self.day_column, self.latest_by, *self.key}
         if not merged <= wanted or not wanted - dropped <= merged:
             raise ValueError("with `grain`, every other column needs `merge` (and only then)")
+        counters = [c for c in self.columns if c.merge == "increase"]
+        if counters and (self.day_column is None or any(c.type == "text" for c in counters)):
+            raise ValueError("`merge: increase` is for numbers, and orders readings by `day_column`")
 
     def _check_formats(self) -> None:
         columns = {column.name: column for column in self.columns}

@@ -49,6 +49,8 @@ def homologation_key(contract: FeedContract, geography: Geography) -> str:
         geography: where it was delivered; only what this feed uses of it counts.
     """
     fields = contract.model_dump(mode="json", exclude=_NOT_IN_THE_ROWS)
+    if fields["record_id"] is None:  # contracts without one keep the key of what they have published
+        del fields["record_id"]
     for column in fields["columns"]:
         del column["description"]
         if column["format"] is None:  # contracts without formats keep the key of what they have published
@@ -73,6 +75,7 @@ def output_types(contract: FeedContract) -> dict[str, str]:
     kept = {c.name: _merged_type(c) for c in contract.columns if not contract.grain or _is_kept(contract, c)}
     if contract.grain:
         return kept | PARTIAL_COLUMNS
+    kept |= {contract.record_id: "string"} if contract.record_id else {}
     return kept | (EVENT_COLUMNS if contract.day_column else {})
 
 
@@ -222,6 +225,9 @@ class CompiledFeed:
         """One output row per good row."""
         columns = self._columns(good)
         outputs = [column.output for column in columns.values()]
+        if self.contract.record_id:
+            key = [columns[name].output.cast("string").fill_null("") for name in self.contract.key]
+            outputs.append(_join(key).hexdigest("md5").name(self.contract.record_id))
         if self.contract.day_column:
             day = columns[self.contract.day_column]
             outputs.append(_business_day(good, day.value, day.contract).name("business_day"))
@@ -230,14 +236,33 @@ class CompiledFeed:
 
     def _partials(self, good: Expression) -> Expression:
         """One output row per grain: every column merged, with the late rows and the last business day."""
+        good = self._with_rises(good)
         columns = self._columns(good)
         day = columns.get(self.contract.day_column or "")
-        merged = [_merge(column) for column in columns.values() if column.contract.merge]
+        merged = [_merge(column, good) for column in columns.values() if column.contract.merge]
         if day:
             merged += [day.value.max().name("latest_event"), _count_if(_is_late(good, day)).name("late_rows")]
         keys = [columns[name].output for name in self.contract.grain]
         partial = good.group_by(keys).agg(*merged, record_count=good.count())
         return self._with_business_day(partial, day).select(*output_types(self.contract))
+
+    def _with_rises(self, good: Expression) -> Expression:
+        """Add each counter's rise since the reading before; the file's first reading has none to compare with."""
+        import ibis
+
+        counters = [c.name for c in self.contract.columns if c.merge == "increase"]
+        if not counters:
+            return good
+        columns = self._columns(good)
+        keys = [columns[name].output for name in self.contract.grain]
+        by_time = ibis.window(group_by=keys, order_by=columns[str(self.contract.day_column)].value)
+        rises = {}
+        for name in counters:
+            value = columns[name].value
+            before = value.lag().over(by_time)
+            rise = (value < before).ifelse(value, value - before)
+            rises[_rise_of(name)] = before.isnull().ifelse(ibis.literal(0, value.type()), rise)
+        return good.mutate(**rises)
 
     def _with_business_day(self, partial: Expression, day: TranslatedColumn | None) -> Expression:
         import ibis
@@ -258,6 +283,13 @@ def _is_late(good: Expression, day: TranslatedColumn) -> Expression:
     return day.value < (good.file_day if day.contract.type == "date" else good.day_start_utc)
 
 
+def _join(texts: list[Expression]) -> Expression:
+    """Return the texts in one, with a sign between them that none of them has."""
+    import ibis
+
+    return ibis.literal("\x1f").join(texts)
+
+
 def _business_day(table: Expression, event: Expression, contract: ColumnContract) -> Expression:
     """Return the local day of an accepted event; only late ones need the clock."""
     import ibis
@@ -269,10 +301,16 @@ def _business_day(table: Expression, event: Expression, contract: ColumnContract
     return ibis.ifelse(event >= table.day_start_utc, table.file_day, local_day)
 
 
-def _merge(column: TranslatedColumn) -> Expression:
+def _rise_of(name: str) -> str:
+    return f"__rise_{name}"
+
+
+def _merge(column: TranslatedColumn, rows: Expression) -> Expression:
     """Return the merged column. Whole numbers are added as floats: exact below 2**53, twice as fast."""
     value, contract = column.value, column.contract
-    if contract.merge == "sum":
+    if contract.merge == "increase":
+        value = rows[_rise_of(contract.name)].cast("float64").sum()
+    elif contract.merge == "sum":
         value = value.cast("float64").sum()
     elif contract.merge == "count":
         value = value.count()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlops_assets.domain.learning.population import population_of
-from mlops_assets.domain.learning.spec import ColumnLabel, CorpusSpec, EventLabel, HashSplit, ModelSpec
+from mlops_assets.domain.learning.spec import ColumnLabel, CorpusSpec, EventLabel, HashSplit, ModelSpec, Task
 from mlops_assets.domain.table_sql import compile_sql
 
 if TYPE_CHECKING:
@@ -127,14 +127,30 @@ def _with_event_label(shape: CorpusShape, label: EventLabel) -> ir.Table:
     joined = rows.left_join(found, [rows[key] == found.event_key, rows.as_of_day == found.event_as_of_day])
     if label.given is not None:
         joined = joined.filter(joined.event_key.notnull())
-    return joined.select(key, "as_of_day", *shape.columns, label=_label_value(joined.outcome, label))
+    value = _label_value(joined.outcome, label, shape.model.task)
+    return joined.select(key, "as_of_day", *shape.columns, label=value)
 
 
-def _label_value(outcome: ir.Value, label: EventLabel) -> ir.Value:
+def _label_value(outcome: ir.Value, label: EventLabel, task: Task) -> ir.Value:
     """Return the label of an entity whose outcome is null if nothing happened."""
     if label.days_until_first:
         return outcome.fill_null(float(label.horizon_days))
-    return outcome.fill_null(0) if label.value else outcome.notnull().cast("int64")
+    if label.windows_days:
+        return _window_of(outcome, label.windows_days)
+    if not label.value:
+        return outcome.notnull().cast("int64")
+    value = outcome.fill_null(0)
+    return value.cast("int64").cast("string") if task == "multiclass" else value
+
+
+def _window_of(days: ir.Value, windows_days: Sequence[int]) -> ir.Value:
+    """Return the name of the shortest window that holds the first event, `none` without any."""
+    import ibis
+
+    name: ir.Value = ibis.literal("none")
+    for window in reversed(windows_days):
+        name = (days <= window).ifelse(f"within_{window}", name)
+    return days.isnull().ifelse("none", name)
 
 
 def _outcomes(shape: CorpusShape, label: EventLabel) -> ir.Table:
@@ -149,13 +165,15 @@ def _outcomes(shape: CorpusShape, label: EventLabel) -> ir.Table:
         events = events.filter(_fits(events, label.given.one_of), _reaches(events, label.given.at_least))
     windows = ibis.table({"event_day": "date", "as_of_day": "date"}, name="label_windows")
     inside = events.join(windows, events.file_day == windows.event_day)
-    if label.days_until_first:
+    is_time = label.days_until_first or bool(label.windows_days)
+    if is_time:
         outcome = inside.event_day.delta(inside.as_of_day, unit="day").cast("float64")
     else:
         outcome = inside[label.value].cast("float64") if label.value else ibis.literal(1.0)
     counted = ibis.ifelse(_fits(inside, label.where), outcome, ibis.null("float64"))
     named = inside.select(event_key=key, event_as_of_day="as_of_day", outcome=counted)
-    merged = named.outcome.min() if label.days_until_first else named.outcome.sum()
+    largest_or_sum = named.outcome.max() if label.reduce == "max" else named.outcome.sum()
+    merged = named.outcome.min() if is_time else largest_or_sum
     return named.group_by("event_key", "event_as_of_day").aggregate(outcome=merged)
 
 

@@ -15,9 +15,11 @@ def describe_label(label: EventLabel | ColumnLabel) -> str:
     """Return what a model predicts, such as `a row in etl/churn_events within 7 days`."""
     if isinstance(label, ColumnLabel):
         return f"column {label.column}"
-    what = f"sum of {label.value} over the rows" if label.value else "a row"
+    what = f"{label.reduce} of {label.value} over the rows" if label.value else "a row"
     if label.days_until_first:
         what = f"days until the first row ({label.horizon_days} without any)"
+    if label.windows_days:
+        what = f"the first row, by windows of {', '.join(map(str, label.windows_days))} days,"
     where = _with("; ".join(_list_values(label.where)))
     text = f"{what} in {label.table}{where} within {label.horizon_days} days"
     return (

@@ -34,3 +34,8 @@ def performance_table(use_case: str) -> str:
 def scores_table(use_case: str, model: str) -> str:
     """Lake table of a champion's daily scores."""
     return f"scores/{use_case}/{model}"
+
+
+def fleet_table(use_case: str, model: str) -> str:
+    """Lake table of a fleet's newest training: one row per group, and one per group and algorithm."""
+    return f"fleet/{use_case}/{model}"

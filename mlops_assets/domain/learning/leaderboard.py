@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.domain.errors import LearningError
+from mlops_assets.domain.learning.alerts import measure_alerts
 from mlops_assets.domain.learning.algorithms import (
     ALGORITHMS,
     BASELINE,
@@ -98,6 +99,7 @@ def run_leaderboard(
     *,
     threads: int = 1,
     warm: WarmStart | None = None,
+    prefers_simple: bool = True,
     clock: Callable[[], float] = time.process_time,
 ) -> Leaderboard:
     """Fit every configured algorithm and the baseline, measure them on validation, pick the best.
@@ -111,6 +113,7 @@ def run_leaderboard(
         validation: rows for early stopping, search, calibration and choice.
         threads: most threads a library may use.
         warm: the champion as one more candidate, continued; None for none.
+        prefers_simple: a simpler model within one standard error of the leader is picked instead of it.
         clock: gives CPU seconds.
 
     Raises:
@@ -127,7 +130,10 @@ def run_leaderboard(
         start = clock()
         entry = enter()
         entries.append(replace(entry, cpu_seconds=clock() - start))
-    best, reason = pick_best(entries, metric, prefers_continuable=spec.warm_start is not None)
+    prefers_continuable = spec.warm_start is not None
+    best, reason = pick_best(
+        entries, metric, prefers_continuable=prefers_continuable, prefers_simple=prefers_simple
+    )
     return Leaderboard(metric, tuple(_rank(entries, metric)), best, reason)
 
 
@@ -148,9 +154,13 @@ def _turns(
 
 
 def pick_best(
-    entries: Sequence[Entry], metric: Metric, *, prefers_continuable: bool = False
+    entries: Sequence[Entry],
+    metric: Metric,
+    *,
+    prefers_continuable: bool = False,
+    prefers_simple: bool = True,
 ) -> tuple[Entry, str]:
-    """Return the simplest entry within one standard error of the leader, and why.
+    """Return the simplest entry within one standard error of the leader (or the leader itself), and why.
 
     The one-standard-error rule of Breiman et al. (1984). With `prefers_continuable` what can be continued after
     drift comes before what is simple. Raises LearningError if every entry failed.
@@ -160,7 +170,8 @@ def pick_best(
         errors = "; ".join(f"{entry.algorithm}: {entry.error}" for entry in entries)
         raise LearningError("every algorithm failed", where=errors, remedy="see the first error")
     leader = ranked[0]
-    within = [entry for entry in ranked if _lag(entry, leader, metric) <= _tolerance(leader)]
+    tolerance = _tolerance(leader) if prefers_simple else 0.0
+    within = [entry for entry in ranked if _lag(entry, leader, metric) <= tolerance]
     is_preferred = {entry.label: prefers_continuable and entry.algorithm in CONTINUABLE for entry in within}
     best = min(
         within,
@@ -274,6 +285,8 @@ class _Contest:
         if calibration is not None:
             predictions = calibration.apply(predictions)
         metrics = measure_all(spec.task, held.y, predictions, spec.quantile)
+        if spec.alerts is not None:
+            metrics |= measure_alerts(held, predictions, spec.alerts)
         if not math.isfinite(metrics[metric.name]):
             raise LearningError(
                 f"{metric.name} is undefined on the validation part",

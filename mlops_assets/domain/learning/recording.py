@@ -7,8 +7,8 @@ belong here: evidence and rules (gate, offers.policy_gate), what people decide (
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from mlops_assets.domain.hashing import stable_hash
@@ -32,6 +32,7 @@ class Judgement:
         decision: of the gate.
         figures: evidence as JSON values; `gate.hash_figures` of it is `evidence_sha256`.
         evidence_sha256: identity of the evidence.
+        notes: further evidence, JSON values.
     """
 
     challenger: Challenger
@@ -39,6 +40,7 @@ class Judgement:
     decision: GateDecision
     figures: Mapping[str, Any]
     evidence_sha256: str
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 def find_standing_champion(
@@ -70,16 +72,23 @@ def record_judgement(
         StaleChampionError: somebody else promoted meanwhile; judge again.
     """
     slot = judgement.challenger.slot
-    withdrawal = find_withdrawal(ledger.history(slot), judgement.challenger.version)
+    recorded = ledger.record(make_entry(judgement, ledger.history(slot), decided_at_utc, approval))
+    project_aliases(registry, ledger, slot)
+    return find_resolution(ledger.history(slot), recorded)
+
+
+def make_entry(
+    judgement: Judgement, history: Sequence[LedgerEntry], decided_at_utc: dt.datetime, approval: ApprovalSpec
+) -> LedgerEntry:
+    """Return a judgement as the ledger keeps it, after the decisions that a slot's history (oldest first) holds."""
+    withdrawal = find_withdrawal(history, judgement.challenger.version)
     judgement = replace(judgement, decision=_keep_withdrawn(judgement.decision, withdrawal))
     entry = _entry(judgement, decided_at_utc)
     if withdrawal is not None:
-        entry = _identified(entry, "withdrawn", withdrawal.decision_id)
-    elif approval.mode == "manual" and entry.outcome == "promoted":
-        entry = _pending(entry, approval)
-    recorded = ledger.record(entry)
-    project_aliases(registry, ledger, slot)
-    return find_resolution(ledger.history(slot), recorded)
+        return _identified(entry, "withdrawn", withdrawal.decision_id)
+    if approval.mode == "manual" and entry.outcome == "promoted":
+        return _pending(entry, approval)
+    return entry
 
 
 def _keep_withdrawn(decision: GateDecision, withdrawal: LedgerEntry | None) -> GateDecision:
@@ -132,5 +141,6 @@ def _entry(judgement: Judgement, decided_at_utc: dt.datetime) -> LedgerEntry:
             "algorithm": challenger.algorithm,
             "figures": dict(judgement.figures),
             "checks": [asdict(check) for check in decision.checks],
+            **judgement.notes,
         },
     )

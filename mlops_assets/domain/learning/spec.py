@@ -69,12 +69,15 @@ class RowCondition(Record):
 class EventLabel(Record):
     """What happens to the entity within (as_of, as_of + horizon_days], by the rows of `table`.
 
-    Without `value`, 1 if there is a row, else 0 (task binary); with it, the sum of that column over the rows, 0
-    without any (regression, quantile). With `days_until_first`, the days from the as-of day to the first row,
-    `horizon_days` without any: a mean restricted to the horizon (regression, quantile).
+    Without `value`, 1 if there is a row, else 0 (task binary); with it, the sum or the maximum (`reduce`) of that
+    column over the rows, 0 without any (regression, quantile; of a maximum also multiclass: a severity). With
+    `days_until_first`, the days from the as-of day to the first row, `horizon_days` without any: a mean restricted to
+    the horizon (regression, quantile). `windows_days` asks the same by classes: `within_1`, `within_3`, ... days, or
+    `none` (multiclass).
 
     `where` lets only rows count whose columns have one of the given values. With `given`, only entities with a row
-    that fits it have a label at all, and no other row counts: what people answer is learned from those asked.
+    that fits it have a label at all, and no other row counts: what people answer is learned from those asked. An
+    empty `given` leaves out whoever was not heard of in the window: nobody saw what happened.
     """
 
     kind: Literal["event"] = "event"
@@ -83,19 +86,43 @@ class EventLabel(Record):
     where: dict[ColumnName, list[str]] = {}
     given: RowCondition | None = None
     value: ColumnName | None = None
+    reduce: Literal["sum", "max"] = "sum"
     days_until_first: bool = False
+    windows_days: list[Annotated[int, Field(ge=1, le=400)]] = []
 
     @model_validator(mode="after")
     def _is_one_question(self) -> EventLabel:
         _require_values("where", self.where)
-        if self.value and self.days_until_first:
-            raise ValueError("`value` and `days_until_first` are two labels; a model has one")
+        if self.reduce == "max" and self.value is None:
+            raise ValueError("`reduce: max` needs a `value`")
+        asked = {
+            "value": self.value,
+            "days_until_first": self.days_until_first,
+            "windows_days": self.windows_days,
+        }
+        if len(given := [f"`{name}`" for name, one in asked.items() if one]) > 1:
+            raise ValueError(f"{' and '.join(given)} are {len(given)} labels; a model has one")
+        windows = self.windows_days
+        if windows and (windows != sorted(set(windows)) or windows[-1] != self.horizon_days):
+            raise ValueError(
+                f"`windows_days` rise and end with `horizon_days`; found {windows}, horizon {self.horizon_days}"
+            )
         return self
 
     @property
     def is_number(self) -> bool:
-        """Whether the label is a number rather than yes or no."""
+        """Whether the label is a number rather than yes or no, or a class."""
         return self.value is not None or self.days_until_first
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """Tasks that the label is for."""
+        if self.windows_days:
+            return ("multiclass",)
+        if not self.is_number:
+            return ("binary",)
+        numeric: tuple[Task, ...] = ("regression", "quantile")
+        return ("multiclass", *numeric) if self.reduce == "max" else numeric
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -229,11 +256,55 @@ class GateSpec(Record):
     max_latency_ms_per_1000_rows: float | None = Field(None, gt=0.0)
 
 
+class AlertSpec(Record):
+    """When a binary model's score becomes an alert for people who can look at `capacity_per_day` of them.
+
+    With calibrated probabilities the expected cost is lowest if everything with
+    P(event) > false_alarm_usd / (false_alarm_usd + missed_event_usd) is an alert (Elkan 2001).
+    """
+
+    missed_event_usd: float = Field(gt=0.0)
+    false_alarm_usd: float = Field(gt=0.0)
+    capacity_per_day: int = Field(ge=1)
+
+    @property
+    def threshold(self) -> float:
+        """Lowest probability that is worth an alert."""
+        return self.false_alarm_usd / (self.false_alarm_usd + self.missed_event_usd)
+
+
+class FleetSpec(Record):
+    """One model per group of entities beside the pooled one, which every group falls back on.
+
+    Attributes:
+        group_column: a text feature; the pooled model keeps it as a feature, a group's own does not have it.
+        min_rows: training rows below which a group shares the pooled model.
+        min_minority_rows: fewest training rows outside the commonest class (classification).
+        shrinkage_rows: a group of n training rows is predicted n / (n + shrinkage_rows) by its own model and the
+            rest by the pooled one; 0 for no shrinkage.
+        false_discovery_rate: largest expected share of groups without true gain among those that get a model of
+            their own (Benjamini and Hochberg 1995, over all groups of a training).
+        most_groups: a column with more values is refused; it names entities rather than groups.
+        algorithms: candidates of a group; those of the model if empty.
+        gate: for a group's holdout, which is small.
+    """
+
+    group_column: ColumnName
+    min_rows: int = Field(200, ge=2)
+    min_minority_rows: int = Field(10, ge=1)
+    shrinkage_rows: float = Field(200.0, ge=0.0)
+    false_discovery_rate: float = Field(0.05, gt=0.0, lt=0.5)
+    most_groups: int = Field(5000, ge=1, le=100_000)
+    algorithms: dict[str, AlgorithmSpec] = {}
+    gate: GateSpec = GateSpec(min_holdout_rows=50, min_holdout_positives=5)
+
+
 class ModelSpec(Record):
     """One model of a use case: label, features, candidates, metric and gate.
 
     With `warm_start`, drift continues a champion that can be continued, and of candidates within one standard error
-    one that can be is preferred.
+    one that can be is preferred. `fleet` fits one model per
+    group beside it; `alerts` says what a prediction is worth acting on.
     """
 
     task: Task
@@ -247,6 +318,8 @@ class ModelSpec(Record):
     warm_start: WarmStartSpec | None = None
     gate: GateSpec = GateSpec()
     business: BusinessSpec | None = None
+    fleet: FleetSpec | None = None
+    alerts: AlertSpec | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> ModelSpec:
@@ -255,7 +328,7 @@ class ModelSpec(Record):
         if (self.task == "quantile") != (self.quantile is not None):
             raise ValueError("`quantile` goes with task quantile, and only with it")
         if isinstance(self.label, EventLabel):
-            wanted = ("regression", "quantile") if self.label.is_number else ("binary",)
+            wanted = self.label.tasks
             if self.task not in wanted:
                 raise ValueError(
                     f"the label is for task {' or '.join(wanted)}, not {self.task}; see `label.value` and "
@@ -263,4 +336,12 @@ class ModelSpec(Record):
                 )
         if self.business is not None and self.task != "binary":
             raise ValueError("`business` needs task binary")
+        if self.alerts is not None and not (self.task == "binary" and self.calibrate):
+            raise ValueError(
+                "`alerts` compares costs with probabilities: it needs task binary and `calibrate`"
+            )
+        if self.fleet is not None and self.fleet.group_column not in self.features:
+            raise ValueError(f"`fleet.group_column` {self.fleet.group_column} must be one of the features")
+        if self.fleet is not None and len(self.features) == 1:
+            raise ValueError("a group's own model would have no feature: the group is the only one")
         return self

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.domain.errors import LearningError, RegistryError, StorageError
-from mlops_assets.domain.ports import ModelRegistry
+from mlops_assets.domain.ports import FinishedRun, ModelRegistry
 from resources.mlflow_registry import MlflowRegistry
 from tests.fakes.model_registry import FakeModelRegistry
 
@@ -120,3 +120,61 @@ def test_a_link_names_the_run(registry: ModelRegistry, bundle: Path) -> None:
 def test_a_missing_folder_is_not_uploaded(registry: ModelRegistry, tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match="no folder"), registry.run("churn", "x", {}) as run:
         run.folder(tmp_path / "absent", "bundle")
+
+
+def make_children(bundle: Path) -> list[FinishedRun]:
+    return [
+        FinishedRun(
+            "good", {"depth": 3, "loss": "Logloss"}, {"auc": 0.8, "cpu_seconds": 0.1}, {"group": "arda"},
+            folder=bundle, artifact_path="bundle",
+        ),
+        FinishedRun("bad", {"depth": 9}, {}, {"group": "arda", "error": "no rows"}, is_failed=True),
+    ]  # fmt: skip
+
+
+def test_children_are_tracked_under_their_parent(
+    registry: ModelRegistry, bundle: Path, tmp_path: Path
+) -> None:
+    with registry.run("fleet", "parent", {}) as parent:
+        ids = registry.track_children("fleet", parent.run_id, make_children(bundle))
+    assert len(set(ids)) == 2
+    made = registry.register("fleet.failure.cl.arda", ids[0], "bundle", SHA256, {})
+    assert (registry.download(made, tmp_path / "copy") / "model.cbm").read_bytes() == b"trees"
+    with pytest.raises(RegistryError):
+        registry.register("fleet.failure.cl.arda", ids[1], "bundle", SHA256, {})
+    assert registry.track_children("fleet", parent.run_id, []) == []
+
+
+def test_a_child_with_a_figure_that_is_none_is_refused(registry: ModelRegistry) -> None:
+    runs = [FinishedRun("good", metrics={"auc": 0.8}), FinishedRun("bad", metrics={"auc": float("nan")})]
+    with registry.run("fleet", "parent", {}) as parent, pytest.raises(LearningError, match="auc"):
+        registry.track_children("fleet", parent.run_id, runs)
+
+
+def test_one_transaction_leaves_what_single_calls_leave(
+    mlflow_registry: MlflowRegistry, bundle: Path
+) -> None:
+    """MLflow's own client reads both alike; otherwise a release of MLflow has changed its tables."""
+    with mlflow_registry.run("fleet", "parent", {}) as parent:
+        at_once = mlflow_registry.track_children("fleet", parent.run_id, make_children(bundle))
+        one_by_one = [
+            mlflow_registry._track_child("fleet", parent.run_id, child) for child in make_children(bundle)
+        ]
+    client = mlflow_registry._client()
+
+    def read(run_id: str) -> dict[str, object]:
+        run = client.get_run(run_id)
+        ignored = {"run_id", "run_uuid", "start_time", "end_time", "artifact_uri", "user_id"}
+        info = {name: value for name, value in dict(run.info).items() if name not in ignored}
+        tags = {name: value for name, value in run.data.tags.items() if name != "mlflow.user"}
+        files = sorted(item.path for item in client.list_artifacts(run_id, "bundle"))
+        points = {
+            name: [(point.value, point.step) for point in client.get_metric_history(run_id, name)]
+            for name in run.data.metrics
+        }
+        return {"info": info, "tags": tags, "params": run.data.params, "metrics": points, "files": files}
+
+    assert [read(run_id) for run_id in at_once] == [read(run_id) for run_id in one_by_one]
+    experiment = client.get_run(parent.run_id).info.experiment_id
+    found = client.search_runs([experiment], "metrics.auc > 0.5 and tags.group = 'arda'")
+    assert {at_once[0], one_by_one[0]} <= {run.info.run_id for run in found}

@@ -66,3 +66,38 @@ def test_an_id_names_one_decision_only(ledger: PromotionLedger) -> None:
     with pytest.raises(RegistryError):
         ledger.record(make_entry("2", "1", decision_id=first.decision_id))
     assert ledger.history(SLOT) == [first]
+
+
+def test_many_decisions_are_recorded_together_and_read_together(ledger: PromotionLedger) -> None:
+    slots = [dataclasses.replace(SLOT, segment=segment) for segment in ("cl", "cl.arda", "cl.boreal")]
+    entries = [make_entry("1", None, slot=slot) for slot in slots]
+    rejected = make_entry("2", "1", slot=slots[1], outcome="rejected")
+    batch = ledger.record_many([*entries, rejected])
+    assert (batch.recorded, batch.stale) == ((*entries, rejected), ())
+    other = make_entry("1", None, slot=dataclasses.replace(SLOT, model="another"))
+    ledger.record(other)
+    assert ledger.histories(SLOT.use_case, SLOT.model) == {
+        "cl": [entries[0]],
+        "cl.arda": [entries[1], rejected],
+        "cl.boreal": [entries[2]],
+    }
+    assert ledger.histories(SLOT.use_case, "unknown") == {}
+    assert ledger.record_many([*entries, rejected]) == batch, "again, nothing new"
+
+
+def test_a_stale_one_of_many_is_left_out_alone(ledger: PromotionLedger) -> None:
+    slots = [dataclasses.replace(SLOT, segment=segment) for segment in ("a", "b", "c")]
+    ledger.record(make_entry("1", None, slot=slots[1]))
+    entries = [make_entry("2", None, slot=slot) for slot in slots]
+    batch = ledger.record_many(entries)
+    assert (batch.recorded, batch.stale) == ((entries[0], entries[2]), (entries[1],))
+    champion = ledger.champion(slots[1])
+    assert champion is not None
+    assert champion.version == "1"
+
+
+def test_what_cannot_be_stored_leaves_all_of_them_out(ledger: PromotionLedger) -> None:
+    bad = make_entry("2", None, slot=dataclasses.replace(SLOT, segment="b"), outcome="perhaps")
+    with pytest.raises(RegistryError):
+        ledger.record_many([make_entry("1", None), bad])
+    assert ledger.slots() == []

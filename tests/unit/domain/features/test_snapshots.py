@@ -134,7 +134,7 @@ def test_device_features(tmp_path: Path) -> None:
             "event_severity_max": 2 if number == 3 else 0,
         }
         world.deliver("device_telemetry", day, [report] if number != 5 else [])
-        world.build_all(day, ["etl/device_7d", "etl/device_features"])
+        world.build_all(day, ["etl/device_7d", "etl/device_firmware", "etl/device_features"])
     rows = world.rows("etl/device_features", day_number(8))
     days = [2, 3, 4, 6, 7, 8]
     a, b = rows["a"], rows["b"]
@@ -146,6 +146,70 @@ def test_device_features(tmp_path: Path) -> None:
     assert (a["hot_days"], a["high_load_days"], a["severe_days"], a["reporting_days"]) == (2, 1, 1, 6)
     assert (a["temperature_celsius_max"], a["days_since_report"]) == (None, 0)
     assert (b["reporting_days"], b["load_share_mean"], b["days_since_report"]) == (0, None, None)
+    assert (a["errors_today"], b["errors_today"]) == (8, None)
+    assert a["errors_trend_ratio"] == pytest.approx(8 / (sum(days) / 6))
+    assert a["traffic_trend_ratio"] == pytest.approx(8 / (sum(days) / 6))
+    assert a["load_share_change"] == pytest.approx(0.8 - sum(days) / 60)
+    assert (a["temperature_celsius_change"], b["errors_trend_ratio"]) == (None, None)
+    assert (a["firmware_age_days"], b["firmware_age_days"]) == (8, 8)
+
+
+def test_neighbours_are_the_others_of_region_and_group(tmp_path: Path) -> None:
+    world, day = FeedWorld(tmp_path), day_number(0)
+    places = {
+        "a": ("north", "g"),
+        "b": ("north", "g"),
+        "c": ("north", "h"),
+        "d": ("south", "g"),
+        "e": ("north", "h"),
+    }
+    reports = {"a": (10, 0.2, 2), "b": (20, 0.4, 0), "c": (30, 0.6, 1), "d": (40, 0.8, 0)}
+    world.deliver(
+        "devices",
+        day,
+        [
+            {
+                "device_id": key,
+                "region": region,
+                "device_group": group,
+                "firmware": "f",
+                "installed_date": day,
+            }
+            for key, (region, group) in places.items()
+        ],
+    )
+    world.deliver(
+        "device_telemetry",
+        day,
+        [
+            {"device_id": key, "error_count": errors, "load_share_max": load, "event_severity_max": severity}
+            for key, (errors, load, severity) in reports.items()
+        ],
+    )
+    world.build_all(day, ["etl/device_7d", "etl/device_firmware", "etl/device_features"])
+    rows = world.rows("etl/device_features", day)
+    found = {key: (row["region_event_share"], row["group_errors_today"]) for key, row in rows.items()}
+    assert found["a"] == (pytest.approx(1 / 2), pytest.approx(30))  # b and c; b and d
+    assert found["b"] == (pytest.approx(1), pytest.approx(25))
+    assert found["d"] == (None, pytest.approx(15)), "alone in its region"
+    assert found["e"] == (pytest.approx(2 / 3), pytest.approx(30)), "silent itself, its neighbours are not"
+    assert rows["a"]["region_load_share"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("days_at_once", [1, 3])
+def test_firmware_age_is_counted_from_the_last_change(tmp_path: Path, days_at_once: int) -> None:
+    """Day by day, or several deliveries after a gap: the same answer."""
+    world, versions = FeedWorld(tmp_path), ["f1", "f1", "f2", "f2", "f1", "f1", None, None, None]
+    table = FEATURE_TABLES["etl/device_firmware"]
+    for number, version in enumerate(versions):
+        world.deliver("devices", day_number(number), [{"device_id": "a", "firmware": version}])
+        if (number + 1) % days_at_once == 0:
+            world.build(table, day_number(number))
+            since = number - next(
+                back for back in range(number + 1) if back == number or versions[number - back - 1] != version
+            )
+            row = world.rows(table.name, day_number(number))["a"]
+            assert (row["firmware"], row["firmware_since_day"]) == (version, day_number(since))
 
 
 def test_a_feature_does_not_see_the_future(tmp_path: Path) -> None:
