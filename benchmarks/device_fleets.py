@@ -14,12 +14,14 @@ from typing import Any
 
 from benchmarks.operator_data import FIRST_DAY, GEOGRAPHY, one_geography, work_folder
 from benchmarks.subscriber_etl import Site, open_site
+from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.learning.corpus import CorpusRequest, build_corpus
+from mlops_assets.domain.learning.corpus_content import content_sha256, count_parts
 from mlops_assets.domain.learning.fleet_promotion import FleetRules
 from mlops_assets.domain.learning.fleet_training import FleetStores, FleetTraining, train_fleet
 from mlops_assets.domain.learning.promotion import judge_challenger
 from mlops_assets.domain.learning.training import train_challenger
-from mlops_assets.domain.ports import LedgerEntry
+from mlops_assets.domain.ports import Lake, LedgerEntry
 
 FEEDS = ("devices", "device_telemetry")
 TABLES = ("etl/device_7d", "etl/device_firmware", "etl/device_features")
@@ -121,6 +123,29 @@ def open_stores(site: Site, home: Path) -> FleetStores:
 def train_pooled(request: CorpusRequest, site: Site, stores: FleetStores, last_day: dt.date) -> LedgerEntry:
     """Build the corpus as of a day, train the pooled model, judge it."""
     build_corpus(request, as_of_day=last_day, first_day=FIRST_DAY, lake=site.lake, engine=site.engine)
+    return judge_pooled(request, site, stores)
+
+
+def keep_groups(lake: Lake, request: CorpusRequest, count: int) -> None:
+    """Leave only the rows of the first groups, by name, in a built corpus."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    rows, fleet = pq.read_table(lake.path(request.partition)), request.model.fleet
+    column = rows[fleet.group_column if fleet else ""]
+    kept = rows.filter(pc.is_in(column, pc.unique(column).sort().slice(0, count)))
+    before = lake.manifest(request.partition)
+    facts = dict(before.facts) if before else {}
+    with lake.write(request.partition, stable_hash([facts["content_sha256"], count])) as writer:
+        target = writer.file("data")
+        pq.write_table(kept, target)
+        parts = count_parts(target, is_binary=True)
+        facts |= {"parts": {name: one.to_facts() for name, one in parts.items()}}
+        writer.commit(row_count=kept.num_rows, facts=facts | {"content_sha256": content_sha256(target)})
+
+
+def judge_pooled(request: CorpusRequest, site: Site, stores: FleetStores) -> LedgerEntry:
+    """Train the pooled model of a corpus that is built, and judge it."""
     challenger = train_challenger(request, lake=site.lake, registry=stores.registry, stamps={})
     return judge_challenger(
         challenger,

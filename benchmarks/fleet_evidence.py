@@ -17,14 +17,16 @@ import numpy as np
 from benchmarks.device_fleets import (
     FleetSize,
     build_tables,
+    judge_pooled,
+    keep_groups,
     open_stores,
     request_of,
     train_groups,
-    train_pooled,
 )
 from benchmarks.fleet_serving import measure_served
 from benchmarks.measuring import Goal, Line, Usage, run_fresh
 from benchmarks.operator_data import FIRST_DAY, day_number
+from mlops_assets.domain.learning.corpus import build_corpus
 
 DAYS, TRAINED_ON = 60, 50  # holdout as-of days of a corpus as of day 60 are 51 to 57
 GROUPS, DEVICES_PER_GROUP = 40, 150
@@ -54,26 +56,27 @@ def run_gain(*, quick: bool) -> Iterator[Line]:
 
 
 def run_growth(*, quick: bool) -> Iterator[Line]:
-    """Yield the ROC AUC on later days with ten times the devices, beside that of the smaller fleet."""
-    started, factor = Usage.taken(), 3 if quick else 10
-    small = FleetSize(300, 4, DAYS) if quick else FleetSize(600, 4, DAYS)
-    large = replace(small, devices=small.devices * factor, groups=small.groups * factor)
+    """Yield the ROC AUC for the devices of a few groups once nine times as many have joined, and before."""
+    started = Usage.taken()
+    size = FleetSize(600, 8, DAYS) if quick else FleetSize(GROUPS * DEVICES_PER_GROUP, GROUPS, DAYS)
+    kept = size.groups // (2 if quick else 10)
+    arguments = {"size": asdict(size), "measured_groups": kept}
     found = [
-        run_fresh("benchmarks.fleet_evidence:train_and_serve", {"size": asdict(size)}).result["roc_auc"]
-        for size in (small, large)
+        run_fresh("benchmarks.fleet_evidence:train_and_serve", {**arguments, "is_alone": is_alone}).result
+        for is_alone in (True, False)
     ]
-    allowed = found[0]["served"] - found[0]["standard_error"]
+    alone, grown = (one["roc_auc"] for one in found)
     yield Line(
         "fleet_growth_accuracy",
-        found[1]["served"],
+        grown["served"],
         "ROC AUC",
-        Goal("value", allowed, is_at_most=False),
-        {"devices": [small.devices, large.devices], "groups": [small.groups, large.groups]},
+        Goal("value", alone["served"] - alone["standard_error"], is_at_most=False),
+        {"devices": [size.devices * kept // size.groups, size.devices], "groups": [kept, size.groups]},
         Usage.taken().since(started).wall_s,
-        peer=f"{small.devices} devices",
-        peer_value=found[0]["served"],
+        peer="the same devices before the fleet grew",
+        peer_value=alone["served"],
         is_quick=quick,
-        facts={"small": found[0], "large": found[1]},
+        facts={"alone": alone, "grown": grown},
     )
 
 
@@ -113,20 +116,29 @@ def run_false_promotions(*, quick: bool) -> Iterator[Line]:
 # ---------------------------------------------------------------- run in fresh processes
 
 
-def train_and_serve(size: dict[str, Any]) -> dict[str, Any]:
-    """Train pooled model and fleet as of one day; return what is served on later days, by two metrics."""
-    from mlops_assets.domain.learning.corpus import build_corpus
+def train_and_serve(
+    size: dict[str, Any], measured_groups: int = 0, *, is_alone: bool = False
+) -> dict[str, Any]:
+    """Train pooled model and fleet as of one day; return what is served on later days, by two metrics.
 
+    Args:
+        size: of the fleet.
+        measured_groups: only devices of so many groups are measured; 0 for all.
+        is_alone: only they are trained on, as if the others had not come yet.
+    """
     fleet_size = FleetSize(**size)
     site = build_tables(fleet_size)
     home = fleet_size.folder / "training"
     shutil.rmtree(home, ignore_errors=True)
     Path(home).mkdir(parents=True)
     stores, request = open_stores(site, home), request_of(site)
-    train_pooled(request, site, stores, day_number(TRAINED_ON))
-    training = train_groups(request, stores)
     later = replace(request, model_name="later")
-    build_corpus(later, as_of_day=day_number(DAYS), first_day=FIRST_DAY, lake=site.lake, engine=site.engine)
+    for one, last in ((request, TRAINED_ON), (later, DAYS)):
+        build_corpus(one, as_of_day=day_number(last), first_day=FIRST_DAY, lake=site.lake, engine=site.engine)
+        if measured_groups and (is_alone or one is later):
+            keep_groups(site.lake, one, measured_groups)
+    judge_pooled(request, site, stores)
+    training = train_groups(request, stores)
     measured = {
         metric: asdict(measure_served(request, stores, metric, later)) for metric in ("log_loss", "roc_auc")
     }

@@ -46,6 +46,8 @@ _EFFECT_OF_MODEL_FIELD: Mapping[str, Effect] = {
     "warm_start": "retraining",
     "gate": "gate",
     "business": "business",
+    "fleet": "model",
+    "alerts": "scoring",
 }
 
 

@@ -196,12 +196,12 @@ def test_override_touches_its_geography_only(compare: Compare, edit: Edit) -> No
 def test_geography_that_stops_is_told(compare: Compare, edit: Edit) -> None:
     edit(
         "geographies.yaml",
-        "usd_per_unit: 0.27\n    use_cases: [churn, personalized_offer]",
+        "usd_per_unit: 0.27\n    use_cases: [churn, personalized_offer, network_event]",
         "usd_per_unit: 0.27",
     )
     plan, consequences = compare()
     assert {(c.slot.segment, c.action) for c in plan.slots} == {("pe", "removed")}
-    assert {c.slot.use_case for c in plan.slots} == {"churn", "personalized_offer"}
+    assert {c.slot.use_case for c in plan.slots} == {"churn", "personalized_offer", "network_event"}
     assert "churn/churn_risk in pe: neither trained nor scored any more" in consequences[0]
 
 

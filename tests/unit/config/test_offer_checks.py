@@ -121,7 +121,7 @@ def test_feature_with_the_name_of_a_score(configs: Path, edit: Edit) -> None:
 def test_score_of_a_use_case_that_a_geography_does_not_run(configs: Path, edit: Edit) -> None:
     edit(
         "geographies.yaml",
-        "usd_per_unit: 0.27\n    use_cases: [churn, personalized_offer]",
+        "usd_per_unit: 0.27\n    use_cases: [churn, personalized_offer, network_event]",
         "usd_per_unit: 0.27\n    use_cases: [personalized_offer]",
     )
     text = refuse(configs, "personalized_offer.yaml:")
@@ -144,7 +144,7 @@ def test_score_of_other_entities(configs: Path, edit: Edit) -> None:
         f"name: faults\ndescription: x\nowner: team:network\ncorpus: {devices}\nmodels:\n  risk: {model}\n"
     )
     path = configs / "geographies.yaml"
-    path.write_text(path.read_text().replace("personalized_offer]", "personalized_offer, faults]"))
+    path.write_text(path.read_text().replace("network_event]", "network_event, faults]"))
     edit(FILE, "- churn/churn_risk", "- churn/churn_risk\n      - faults/risk")
     with pytest.raises(ConfigError, match="faults/risk scores each device_id"):
         load(configs)

@@ -94,7 +94,7 @@ def test_unknown_names_are_refused(
 def test_geography_that_does_not_run_it_is_refused(configs: Path, edit: Edit) -> None:
     edit(
         "geographies.yaml",
-        "country: PE\n    usd_per_unit: 0.27\n    use_cases: [churn, personalized_offer]",
+        "country: PE\n    usd_per_unit: 0.27\n    use_cases: [churn, personalized_offer, network_event]",
         "usd_per_unit: 0.27",
     )
     with pytest.raises(ConfigError, match=r"geography pe does not run churn.*one of cl"):
