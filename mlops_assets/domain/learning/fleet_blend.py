@@ -48,11 +48,6 @@ def blend_stamps(share: float, pooled: PooledVersion | None) -> dict[str, Any]:
     return {OWN_SHARE: share, POOLED_VERSION: pooled.version, POOLED_SHA256: pooled.bundle_sha256}
 
 
-def follows_pooled(evidence: Mapping[str, Any]) -> bool:
-    """Whether a ledger entry's group goes with the pooled champion of the day, having given up its own model."""
-    return bool(evidence.get(OWN_SHARE) == 0.0)
-
-
 def read_pooled(stamps: Mapping[str, Any]) -> PooledVersion | None:
     """Return the pooled version that a bundle's stamps name, None if it stands alone."""
     sha256 = stamps.get(POOLED_SHA256)
