@@ -36,6 +36,7 @@ from mlops_assets.domain.offers.state_design import (
 from mlops_assets.domain.offers.tree_models import (
     TreeModel,
     TreeSettings,
+    fit_calibrated_chance,
     fit_chance,
     fit_classes,
     fit_mean,
@@ -141,7 +142,9 @@ def _fit_acceptance(fitting: _Fitting) -> tuple[TreeModel, Effect]:
     )
     of_action = tuple(1 if name == "discount_share" else 0 for name in action_columns())
     signs = (0,) * fitting.design.shape[1] + of_action
-    return fit_chance(known, hits, fitting.sized(120, 4, 0.08, signs), effect.value * memory), effect
+    return fit_calibrated_chance(
+        known, hits, fitting.sized(120, 4, 0.08, signs), effect.value * memory
+    ), effect
 
 
 def _fit_churn(fitting: _Fitting) -> tuple[TreeModel, Effect]:
@@ -149,7 +152,9 @@ def _fit_churn(fitting: _Fitting) -> tuple[TreeModel, Effect]:
     effect = estimate_on_odds(
         fitting.advanced, memory, hits, sign=1, seed=fitting.base.seed, threads=fitting.base.threads
     )
-    return fit_chance(fitting.advanced, hits, fitting.sized(120, 4, 0.08), effect.value * memory), effect
+    return fit_calibrated_chance(
+        fitting.advanced, hits, fitting.sized(120, 4, 0.08), effect.value * memory
+    ), effect
 
 
 def _fit_organic(fitting: _Fitting) -> dict[str, TreeModel]:

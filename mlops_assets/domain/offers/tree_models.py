@@ -8,7 +8,7 @@ of features, they belong to the policy or simulator that holds them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+
+_THIRDS, _LEAST_CHANCE = 3, 1e-9
 
 Kind = Literal["chance", "mean", "means", "classes"]
 _LOSSES: dict[Kind, str] = {
@@ -102,10 +104,50 @@ def fit_chance(
     share = float(hits.mean()) if len(hits) else 0.0
     if share in (0.0, 1.0):
         return constant_model("chance", [share])
-    start = np.full(len(hits), np.log(share / (1 - share)))
-    known = start if offset is None else start + offset
-    booster = _fit("chance", design, hits.astype(np.float64), settings, baseline=known)
-    return TreeModel("chance", np.array([share]), booster, shift=start[:1])
+    known = np.zeros(len(hits)) if offset is None else offset
+    start = find_intercept(share, known)
+    booster = _fit("chance", design, hits.astype(np.float64), settings, baseline=start + known)
+    return TreeModel("chance", np.array([share]), booster, shift=np.array([start]))
+
+
+def fit_calibrated_chance(
+    design: NDArray[Any], hits: NDArray[Any], settings: TreeSettings, offset: NDArray[Any] | None = None
+) -> TreeModel:
+    """Learn P(hit) so that its mean is right for people who were not learned from; arguments as of `fit_chance`.
+
+    Trees that fit few hits closely give everybody else too small a chance. What is predicted for held-out thirds says
+    by how much, and the log-odds are shifted by that.
+    """
+    model, known = fit_chance(design, hits, settings, offset), np.zeros(len(hits))
+    if model.booster is None:
+        return model
+    known = known if offset is None else offset
+    third = np.random.default_rng(settings.seed).permutation(len(hits)) % _THIRDS
+    log_odds = np.zeros(len(hits))
+    for number in range(_THIRDS):
+        held = third == number
+        without = fit_chance(design[~held], hits[~held], settings, known[~held])
+        chances = np.clip(without.predict(design[held]), _LEAST_CHANCE, 1 - _LEAST_CHANCE)
+        log_odds[held] = np.log(chances / (1 - chances))
+    return replace(model, shift=model.shift + find_intercept(float(hits.mean()), log_odds + known))
+
+
+def find_intercept(share: float, offset: NDArray[Any]) -> float:
+    """Return the log-odds which, added to an offset float64 [rows], give the wanted mean chance.
+
+    Trees begin there: small ones hardly move a mean that is wrong from the start.
+
+    Args:
+        share: mean chance wanted, between 0 and 1.
+        offset: log-odds that are known already.
+    """
+    low = float(np.log(share / (1 - share)) - offset.max())
+    high = float(np.log(share / (1 - share)) - offset.min())
+    for _ in range(60):  # halves the interval; the mean rises with the intercept
+        middle = (low + high) / 2
+        is_low = float((1 / (1 + np.exp(-(middle + offset)))).mean()) < share
+        low, high = (middle, high) if is_low else (low, middle)
+    return (low + high) / 2
 
 
 def fit_mean(design: NDArray[Any], target: NDArray[Any], settings: TreeSettings) -> TreeModel:
