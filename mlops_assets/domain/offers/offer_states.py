@@ -331,7 +331,8 @@ class _StateQuery:
         return held.fill_null(False)
 
     def read(self, rows: pa.Table, threads: int) -> PeopleOfDay:
-        """Return the people of a chunk."""
+        """Return the people of a chunk, ordered by number: the engine's order is not kept by every plan of its own."""
+        rows = rows.sort_by(_KEY)
         known = [None if one is None else f"_known_{n}" for n, one in enumerate(self.filters)]
         layout = self.setting.layout
         values = np.empty((rows.num_rows, len(layout.columns)), dtype=np.float32)
