@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 NAME = "offer_ladder"
-_SEEDS, _QUICK_SEEDS, _FIRST_SEED, _QUICK_FIRST_SEED, _APART = 5, 1, 440_000, 310_000, 1_000
+_SEEDS, _QUICK_SEEDS, _FIRST_SEED, _QUICK_FIRST_SEED, _APART = 5, 1, 470_000, 310_000, 1_000
 _NEAR_BEST = 0.99
 _RULES, _ORACLE = "rules", "oracle"
 _CAPPED = ("acceptance_margin", "incremental_margin")

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 NAME = "ope_coverage"
 _REPLICATIONS, _QUICK_REPLICATIONS = 40, 3
-_PEOPLE, _WEEKS, _TRUTH_PEOPLE = 3_000, 4, 200_000
+_PEOPLE, _WEEKS, _TRUTH_PEOPLE, _TRUTH_ROUNDS = 3_000, 4, 200_000, 5
 _CHOSEN_SHARE, _FATIGUE, _COST_USD, _SEED = 0.5, 1.0, 0.01, 630_000
 _SPEC = OffPolicySpec(bootstrap_rounds=400)
 
@@ -62,12 +62,17 @@ def run(*, quick: bool) -> Iterator[Line]:
     """Yield the share of replications whose interval holds the truth."""
     started, count = Usage.taken(), _QUICK_REPLICATIONS if quick else _REPLICATIONS
     world, policy = build_offer_world(_FATIGUE), _learn_policy()
-    truth = find_true_reward(world, policy, _TRUTH_PEOPLE // 10 if quick else _TRUTH_PEOPLE)
+    truths = [
+        find_true_reward(world, policy, _TRUTH_PEOPLE // 10 if quick else _TRUTH_PEOPLE, _SEED - number)
+        for number in range(_TRUTH_ROUNDS)
+    ]
+    truth = float(np.mean(truths))
     found = [evaluate(world, policy, _SEED + 10 * number) for number in range(1, count + 1)]
     doubly_robust = [one.estimates["dr"] for one in found]
     held = [one.low <= truth <= one.high for one in doubly_robust]
     facts = {
         "true_usd_a_week": truth,
+        "error_of_truth": float(np.std(truths, ddof=1)) / len(truths) ** 0.5,
         "mean_estimate": float(np.mean([one.value for one in doubly_robust])),
         "mean_width": float(np.mean([one.high - one.low for one in doubly_robust])),
         "below": sum(one.high < truth for one in doubly_robust),
@@ -94,11 +99,11 @@ def evaluate(world: OfferWorld, policy: DistilledPolicy, seed: int) -> PolicyEva
     return evaluate_policy(met.log, met.target, _SPEC, estimates)
 
 
-def find_true_reward(world: OfferWorld, policy: DistilledPolicy, count: int) -> float:
+def find_true_reward(world: OfferWorld, policy: DistilledPolicy, count: int, seed: int) -> float:
     """Return the mean reward of the target's own actions in the situations of a campaign."""
-    people, total, rows = _start(world, count, _SEED), 0.0, 0
+    people, total, rows = _start(world, count, seed), 0.0, 0
     for week in range(_WEEKS):
-        chance, random = draw_chance(people.rows, _SEED, week), np.random.default_rng([_SEED, 7, week])
+        chance, random = draw_chance(people.rows, seed, week), np.random.default_rng([seed, 7, week])
         logging = campaign_propensities(world, people)
         target = find_target(world, policy, people, logging)
         wished = draw_actions(target, random.random(people.rows))

@@ -75,6 +75,7 @@ class LevelMoves:
         surprises: float32 [leaves x kept x targets], residuals met in each leaf by people without
             remembered contacts, those that add most to the risk of leaving first.
         risk_gap: float64 [leaves], what the riskiest tenth of them adds to the risk of leaving soon.
+        missing_risk: float64 [leaves], risk of leaving soon that the mean and the surprises alone would lack.
         scales: float64 [levels].
         lowest, highest: float64 [levels], bounds of what was seen.
     """
@@ -83,6 +84,7 @@ class LevelMoves:
     place: TreeModel
     surprises: NDArray[np.float32]
     risk_gap: Floats
+    missing_risk: Floats
     scales: Floats
     lowest: Floats
     highest: Floats
@@ -167,7 +169,7 @@ class Simulator:
         net = np.array([choice.net_margin_usd for choice in self.choices])
         margins = np.array([0.0, *(plan.margin_usd for plan in self.plans)])
         extra = self.extra_margin_usd[accepted.astype(int), (organic > 0).astype(int)]
-        later = moved.with_values(self._move_levels(states, moved, advanced, memory, chance[:, 3]))
+        later = moved.with_values(self.move_levels(states, moved, advanced, memory, chance[:, 3]))
         return SimulatedWeek(
             later, accepted, organic, accepted * net[actions] + margins[organic] + extra, leave
         )
@@ -193,7 +195,7 @@ class Simulator:
             organic[who] = 1 + (shares > drawn).argmax(axis=1)
         return organic
 
-    def _move_levels(
+    def move_levels(
         self,
         before: OfferStates,
         moved: OfferStates,
@@ -201,6 +203,15 @@ class Simulator:
         memory: Floats,
         uniform: Floats,
     ) -> NDArray[np.float32]:
+        """Return state values a week later.
+
+        Args:
+            before: at the start of the week.
+            moved: with clocks and history of the week.
+            advanced: design of these without contacts, float32 [people x columns].
+            memory: float64 [people], remembered contacts.
+            uniform: float64 [people], draws of the surprise.
+        """
         moves, count = self.moves, len(self.layout.levels)
         added = self.contacts["risk"].value * memory
         change = moves.mean.predict(advanced) + draw_surprises(moves, advanced, added, uniform)
@@ -219,15 +230,18 @@ def draw_surprises(
 ) -> Floats:
     """Return float64 [people x targets], what somebody in the same leaf once met.
 
-    With added risk, the riskiest tenth is drawn from so much more often that the mean risk rises by it.
+    With added risk, the riskiest tenth is drawn from so much more often that the mean risk rises by it; with less, less
+    often.
     """
     leaves, kept = find_leaves(moves.place, advanced), moves.surprises.shape[1]
     gap = moves.risk_gap[leaves]
-    share = np.clip(np.divide(added_risk, gap, out=np.zeros(len(gap)), where=gap > 0), 0, _MOST_TILTED)
+    wanted = added_risk + moves.missing_risk[leaves]
+    tilt = np.divide(wanted, gap, out=np.zeros(len(gap)), where=gap > 0)
+    share, left_out = np.clip(tilt, 0, _MOST_TILTED), np.clip(-tilt, 0, RISKIEST_SHARE)
     drawn = np.minimum(uniform, _TOP_SHARE)
     is_bad = drawn < share
     inside_bad = np.divide(drawn, share, out=np.zeros(len(share)), where=share > 0) * RISKIEST_SHARE
-    place = np.where(is_bad, inside_bad, (drawn - share) / (1 - share))
+    place = np.where(is_bad, inside_bad, left_out + (1 - left_out) * (drawn - share) / (1 - share))
     return np.asarray(moves.surprises[leaves, (place * kept).astype(int)], dtype=np.float64)
 
 

@@ -18,7 +18,7 @@ from mlops_assets.domain.offers.tree_bundle import TreeBundle, load_tree_bundle,
 SIMULATOR_FILE = "simulator.json"
 _ELIGIBLE = "eligible_"
 _MOVES = ("mean", "place")
-_ARRAYS = ("surprises", "risk_gap", "scales", "lowest", "highest")
+_ARRAYS = ("surprises", "risk_gap", "missing_risk", "scales", "lowest", "highest")
 
 
 def save_simulator(folder: Path, simulator: Simulator, stamps: Mapping[str, Any] | None = None) -> str:

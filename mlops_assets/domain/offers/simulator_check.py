@@ -150,7 +150,7 @@ def _follow_people(
     first = data.take(data.weeks == weeks[0])
     states, alive = first.states, np.ones(first.rows)
     for number, week in enumerate(weeks):
-        actions = _actions_of(data.take(data.weeks == week), states)
+        actions = find_actions_of(data.take(data.weeks == week), states)
         chance = np.random.default_rng([seed, _ROUNDS + number]).random((states.rows, DRAWS))
         done = simulator.step(states, actions, chance)
         states, alive = done.states, alive * (1 - done.leave_chance)
@@ -171,7 +171,7 @@ def _follow_people(
     ]
 
 
-def _actions_of(week: Transitions, states: OfferStates) -> NDArray[np.int64]:
+def find_actions_of(week: Transitions, states: OfferStates) -> NDArray[np.int64]:
     """Return the week's actions for people in the order of `states`; none for those who are not in it."""
     order = np.argsort(week.states.customers)
     found = np.searchsorted(week.states.customers, states.customers, sorter=order)

@@ -26,6 +26,7 @@ from mlops_assets.domain.offers.simulator import (
     advance_week,
     find_leaves,
 )
+from mlops_assets.domain.offers.simulator_check import find_actions_of
 from mlops_assets.domain.offers.state_design import (
     action_columns,
     build_design,
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _KEPT_SURPRISES, _LEAVES, _OUTLOOK_WEEKS = 512, 64, 4
-_MIN_ROWS, _MIN_CONTACTS, _MEASURED_PEOPLE = 200, 50, 4_000
+_MIN_ROWS, _MIN_CONTACTS, _SHRUNK_BY, _HELD_WEEKS = 200, 50, 200, 4
 
 
 def split_customers(data: Transitions, seed: int) -> tuple[Transitions, Transitions]:
@@ -93,7 +94,7 @@ def fit_simulator(data: Transitions, *, seed: int = 0, threads: int = 1) -> Simu
         contacts={"acceptance": accepting, "leaving": leaving, "risk": risk},
         extra_margin_usd=_find_extra_margin(data),
     )
-    return _measure_gaps(simulator, data.states, outlook, seed)
+    return _hold_risk(_balance_risk(simulator, fitting, outlook), data, outlook, seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,12 +215,12 @@ def _fit_moves(fitting: _Fitting, outlook: TreeModel) -> tuple[LevelMoves, Effec
     # A person at risk already is no surprise: surprises are ordered by what they add.
     unexpected = risk - fit_mean(advanced, risk, fitting.base).predict(advanced)
     met = _Surprises(find_leaves(place, advanced), residuals, unexpected, effect.value * memory)
-    surprises, gap = _keep_surprises(met, fitting.base.seed)
+    surprises, gap = _keep_surprises(met)  # the gap is measured anew by _balance_risk
     known = data.states.values[:, : len(scales)]
     lowest, highest = (
         np.nan_to_num(bound.reduce(known, axis=0)).astype(np.float64) for bound in (np.fmin, np.fmax)
     )
-    return LevelMoves(mean, place, surprises, gap, scales, lowest, highest), effect
+    return LevelMoves(mean, place, surprises, gap, np.zeros(len(gap)), scales, lowest, highest), effect
 
 
 def _find_scales(data: Transitions) -> Floats:
@@ -249,28 +250,31 @@ class _Surprises:
     added_risk: Floats
 
 
-def _keep_surprises(met: _Surprises, seed: int) -> tuple[NDArray[np.float32], Floats]:
+def _keep_surprises(met: _Surprises) -> tuple[NDArray[np.float32], Floats]:
     """Return float32 [leaves x kept x targets], riskiest first, and the riskiest tenth's excess risk [leaves].
 
     What contacts added to the risk of those people is taken out: of the riskiest tenth so many fewer are kept. A leaf
     that nobody is in has the surprises of everybody.
     """
-    random, count = np.random.default_rng(seed), max(int(met.leaves.max()) + 1, _LEAVES)
+    count = max(int(met.leaves.max()) + 1, _LEAVES)
     pools = np.empty((count, _KEPT_SURPRISES, met.residuals.shape[1]), dtype=np.float32)
     gaps, top = np.zeros(count), round(_KEPT_SURPRISES * RISKIEST_SHARE)
     for leaf in range(count):
         inside = np.flatnonzero(met.leaves == leaf)
         pool = inside if len(inside) else np.arange(len(met.residuals))
-        kept = _choose_without_contacts(met, pool, random)
+        ordered, weights = _weigh_without_contacts(met, pool)
+        # Evenly spaced along the order, and with the mean of all: a drift of one week would add up over a hundred.
+        kept = ordered[
+            np.searchsorted(weights.cumsum(), (np.arange(_KEPT_SURPRISES) + 0.5) / _KEPT_SURPRISES)
+        ]
         gaps[leaf] = met.risk[kept[:top]].mean() - met.risk[kept].mean()
-        pools[leaf] = met.residuals[kept]
+        found = met.residuals[kept]
+        pools[leaf] = found + (weights @ met.residuals[ordered] - found.mean(axis=0))
     return pools, gaps
 
 
-def _choose_without_contacts(
-    met: _Surprises, pool: NDArray[np.int64], random: np.random.Generator
-) -> NDArray[np.int64]:
-    """Return kept rows of a pool, riskiest first."""
+def _weigh_without_contacts(met: _Surprises, pool: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats]:
+    """Return the rows of a pool, those that added most risk first, and weights that sum to 1."""
     ordered = pool[np.argsort(-met.risk[pool], kind="stable")]
     top = max(1, round(len(pool) * RISKIEST_SHARE))
     gap = met.risk[ordered[:top]].mean() - met.risk[ordered].mean()
@@ -278,30 +282,83 @@ def _choose_without_contacts(
     weights = np.ones(len(pool))
     weights[:top] -= fewer * (1 - RISKIEST_SHARE) / RISKIEST_SHARE
     weights = np.clip(weights, 0.1, None)
-    chosen = random.choice(len(pool), _KEPT_SURPRISES, p=weights / weights.sum())
-    return np.asarray(ordered[np.sort(chosen)])
+    return ordered, weights / weights.sum()
 
 
-def _measure_gaps(simulator: Simulator, people: OfferStates, outlook: TreeModel, seed: int) -> Simulator:
-    """Return the simulator with the excess risk of the riskiest surprises as they act on people here.
+def _balance_risk(simulator: Simulator, fitting: _Fitting, outlook: TreeModel) -> Simulator:
+    """Return the simulator with risks as they come out, not as its parts have them.
 
-    A surprise that came with a risk where it was met brings another one elsewhere; the ratio is the same in all leaves.
+    A surprise that came with a risk where it was met brings another one elsewhere, and the mean risk of states is not
+    the risk of mean states. So both are measured on the people themselves: what the riskiest surprises add, and what
+    the risk after the week lacks beside that which was seen, contacts taken out. By leaf, small ones towards all.
     """
-    random = np.random.default_rng([seed, 1])
-    some = people.take(random.permutation(people.rows)[:_MEASURED_PEOPLE])
+    data, moves, layout = fitting.data, simulator.moves, simulator.layout
+    stayed = np.flatnonzero(~data.is_churned)
+    before, moved = data.states.take(stayed), fitting.moved.take(stayed)
+    advanced, memory = fitting.advanced[stayed], remember_contacts(moved)
+    uniform = np.random.default_rng([fitting.base.seed, 1]).random(len(stayed))
+
+    def find_risk(values: NDArray[np.float32]) -> Floats:
+        return outlook.predict(without_contacts(build_design(moved.with_values(values)), layout))
+
     unhurt = replace(simulator, contacts=dict.fromkeys(simulator.contacts, NO_EFFECT))
-    quiet, chance = np.zeros(some.rows, dtype=np.int64), random.random((some.rows, DRAWS))
-    risks = []
-    for share in (1.0, RISKIEST_SHARE):
-        drawn = np.column_stack([chance[:, :-1], share * chance[:, -1]])
-        later = unhurt.follow(some, quiet, quiet > 0, drawn).states
-        risks.append(outlook.predict(without_contacts(build_design(later), simulator.layout)))
-    moves = simulator.moves
-    told = moves.risk_gap[
-        find_leaves(moves.place, without_contacts(build_design(some), simulator.layout))
-    ].mean()
-    ratio = float((risks[1] - risks[0]).mean()) / told if told > 0 else 0.0
-    return replace(simulator, moves=replace(moves, risk_gap=moves.risk_gap * max(ratio, 0.0)))
+    plain, riskiest = (
+        find_risk(unhurt.move_levels(before, moved, advanced, memory, share * uniform))
+        for share in (1.0, RISKIEST_SHARE)
+    )
+    seen = find_risk(data.next_values[stayed]) - simulator.contacts["risk"].value * memory
+    leaves, count = find_leaves(moves.place, advanced), len(moves.risk_gap)
+    gap, missing = (_mean_by_leaf(found, leaves, count) for found in (riskiest - plain, seen - plain))
+    return replace(simulator, moves=replace(moves, risk_gap=np.maximum(gap, 0.0), missing_risk=missing))
+
+
+def _hold_risk(simulator: Simulator, data: Transitions, outlook: TreeModel, seed: int) -> Simulator:
+    """Return the simulator whose people, followed for weeks, come to the risk that was seen of them.
+
+    What is missed in one week, by whatever it is that states do not tell, adds up over many. So the first week's people
+    are followed through the decisions that were taken about them, and what their risk lacks in the later weeks is added
+    to every week; twice, since risk comes and goes.
+    """
+    if len(np.unique(data.weeks)) < _HELD_WEEKS:
+        return simulator
+    added, lacks = [0.0], [_find_lack(simulator, data, outlook, seed)]
+    for _ in range(2):
+        slope = (lacks[-1] - lacks[-2]) / (added[-1] - added[-2]) if len(added) > 1 else -1.0
+        added.append(added[-1] - lacks[-1] / slope if slope < 0 else added[-1])
+        moves = replace(simulator.moves, missing_risk=simulator.moves.missing_risk + added[-1])
+        found = replace(simulator, moves=moves)
+        lacks.append(_find_lack(found, data, outlook, seed))
+        if added[-1] == added[-2]:
+            break
+    best = int(np.abs(lacks).argmin())
+    moves = replace(simulator.moves, missing_risk=simulator.moves.missing_risk + added[best])
+    return replace(simulator, moves=moves)
+
+
+def _find_lack(simulator: Simulator, data: Transitions, outlook: TreeModel, seed: int) -> float:
+    """Return the mean risk seen of the first week's people in the later weeks, less that of the people followed."""
+    weeks = np.unique(data.weeks)
+    first = data.take(data.weeks == weeks[0])
+    states, alive, seen, found = first.states, np.ones(first.rows), [], []
+    for number, week in enumerate(weeks):
+        here = data.take(data.weeks == week)
+        if number >= _HELD_WEEKS // 2:
+            stayed = here.states.take(np.isin(here.states.customers, first.states.customers))
+            told, ours = (
+                outlook.predict(without_contacts(build_design(one), simulator.layout))
+                for one in (stayed, states)
+            )
+            seen.append(float(told.mean()) if len(told) else 0.0)
+            found.append(float((alive * ours).sum() / alive.sum()))
+        chance = np.random.default_rng([seed, 2, number]).random((states.rows, DRAWS))
+        done = simulator.step(states, find_actions_of(here, states), chance)
+        states, alive = done.states, alive * (1 - done.leave_chance)
+    return float(np.mean(seen) - np.mean(found))
+
+
+def _mean_by_leaf(values: Floats, leaves: NDArray[np.int64], count: int) -> Floats:
+    rows, totals = np.bincount(leaves, minlength=count), np.bincount(leaves, values, count)
+    return np.asarray((totals + _SHRUNK_BY * values.mean()) / (rows + _SHRUNK_BY))
 
 
 def _find_extra_margin(data: Transitions) -> Floats:
