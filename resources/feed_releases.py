@@ -1,4 +1,4 @@
-"""People's releases of held deliveries in one SQLite file: who, when, why, for which bytes.
+"""People's releases of held deliveries over a database, and in one SQLite file: who, when, why, for which bytes.
 
 Belongs here: storing releases append-only and finding them. Does not belong here: whether a release is
 allowed (quality.held_deliveries), or what it leads to (feeds.landing).
@@ -17,11 +17,13 @@ from mlops_assets.domain.quality.release_ports import FeedRelease
 from resources.sqlite_file import SqliteFile
 
 if TYPE_CHECKING:
-    import sqlite3
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from resources.sql_database import SqlConnection, SqlDatabase, SqlRow
+
 _APPLICATION_ID = 0x6D6C6672  # "mlfr": tells this file from any other SQLite file
-_SCHEMA_VERSION = 1
+SCHEMA_VERSION = 1
 _SCHEMA = """
 CREATE TABLE release (
   sequence INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -38,12 +40,56 @@ CREATE TRIGGER release_never_goes BEFORE DELETE ON release
 """
 _COLUMNS = "feed, geography, day, raw_sha256, released_by, released_at_utc, note"
 _SELECT = f"SELECT {_COLUMNS} FROM release"  # noqa: S608 - a constant
-_INSERT = f"INSERT INTO release ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - a constant
-_ONE = "WHERE feed = ? AND geography = ? AND day = ? AND raw_sha256 = ?"
+_PLACES = ":feed, :geography, :day, :raw_sha256, :released_by, :released_at_utc, :note"
+_INSERT = f"INSERT INTO release ({_COLUMNS}) VALUES ({_PLACES})"  # noqa: S608 - a constant
+_ONE = "WHERE feed = :feed AND geography = :geography AND day = :day AND raw_sha256 = :raw_sha256"
 
 
-class SqliteFeedReleases:
+class StoredFeedReleases:
     """Implements `release_ports.FeedReleases`; safe for any number of threads and processes.
+
+    Args:
+        database: has a table `release` as below.
+    """
+
+    def __init__(self, database: SqlDatabase) -> None:
+        self._database = database
+
+    def record(self, release: FeedRelease) -> FeedRelease:
+        """Append a release; the same delivery again returns the release that was recorded first.
+
+        Raises:
+            StorageError: who or why is missing, the time has no zone, or the database cannot be written.
+        """
+        _require_complete(release, self._database.where)
+        self._database.create_if_missing()
+        key = _key(release.feed, release.geography, release.day, release.raw_sha256)
+        with self._database.writing() as connection:
+            found = _find(connection, key)
+            if found is None:
+                at_utc = release.released_at_utc.astimezone(dt.UTC).isoformat()
+                why = {"released_by": release.released_by, "released_at_utc": at_utc, "note": release.note}
+                connection.execute(_INSERT, {**key, **why})
+        return found or release
+
+    def find(self, feed: str, geography: str, day: dt.date, raw_sha256: str) -> FeedRelease | None:
+        """Return the release of exactly these bytes, or None. Raises StorageError if it cannot be read."""
+        if not self._database.exists():
+            return None
+        with self._database.reading() as connection:
+            return _find(connection, _key(feed, geography, day, raw_sha256))
+
+    def history(self) -> list[FeedRelease]:
+        """Return all releases, oldest first. Raises StorageError if they cannot be read."""
+        if not self._database.exists():
+            return []
+        with self._database.reading() as connection:
+            found = connection.execute(f"{_SELECT} ORDER BY sequence", {}).fetchall()
+            return [_decode(row) for row in found]
+
+
+class SqliteFeedReleases(StoredFeedReleases):
+    """Releases in one SQLite file.
 
     Args:
         path: the file; created with the first release.
@@ -52,67 +98,37 @@ class SqliteFeedReleases:
 
     def __init__(self, path: Path, busy_timeout_s: float = 60.0) -> None:
         self.path = path
-        self._file = SqliteFile(
+        file = SqliteFile(
             path=path,
             title="the record of feed releases",
             application_id=_APPLICATION_ID,
-            schema_version=_SCHEMA_VERSION,
+            schema_version=SCHEMA_VERSION,
             schema=_SCHEMA,
             remedy="put the latest good copy of this file back; held deliveries stay held until then",
             journal="DELETE",
             busy_timeout_s=busy_timeout_s,
         )
-
-    def record(self, release: FeedRelease) -> FeedRelease:
-        """Append a release; the same delivery again returns the release that was recorded first.
-
-        Raises:
-            StorageError: who or why is missing, the time has no zone, or the file cannot be written.
-        """
-        _require_complete(release, str(self.path))
-        self._file.create_if_missing()
-        with self._file.writing() as connection:
-            found = _find(connection, _key(release))
-            if found is None:
-                at_utc = release.released_at_utc.astimezone(dt.UTC).isoformat()
-                row = (*_key(release), release.released_by, at_utc, release.note)
-                connection.execute(_INSERT, row)
-        return found or release
-
-    def find(self, feed: str, geography: str, day: dt.date, raw_sha256: str) -> FeedRelease | None:
-        """Return the release of exactly these bytes, or None. Raises StorageError if the file is damaged."""
-        if not self.path.exists():
-            return None
-        with self._file.opened() as connection:
-            return _find(connection, (feed, geography, day.isoformat(), raw_sha256))
-
-    def history(self) -> list[FeedRelease]:
-        """Return all releases, oldest first. Raises StorageError if the file is damaged."""
-        if not self.path.exists():
-            return []
-        with self._file.opened() as connection:
-            return [_decode(row) for row in connection.execute(f"{_SELECT} ORDER BY sequence")]
+        super().__init__(file)
 
 
-def _key(release: FeedRelease) -> tuple[str, str, str, str]:
-    return release.feed, release.geography, release.day.isoformat(), release.raw_sha256
+def _key(feed: str, geography: str, day: dt.date, raw_sha256: str) -> dict[str, str]:
+    return {"feed": feed, "geography": geography, "day": day.isoformat(), "raw_sha256": raw_sha256}
 
 
-def _find(connection: sqlite3.Connection, key: tuple[str, str, str, str]) -> FeedRelease | None:
+def _find(connection: SqlConnection, key: Mapping[str, str]) -> FeedRelease | None:
     row = connection.execute(f"{_SELECT} {_ONE}", key).fetchone()
     return _decode(row) if row else None
 
 
-def _decode(row: tuple[str, ...]) -> FeedRelease:
-    feed, geography, day, raw_sha256, released_by, released_at_utc, note = row
+def _decode(row: SqlRow) -> FeedRelease:
     return FeedRelease(
-        feed=feed,
-        geography=geography,
-        day=dt.date.fromisoformat(day),
-        raw_sha256=raw_sha256,
-        released_by=released_by,
-        released_at_utc=dt.datetime.fromisoformat(released_at_utc),
-        note=note,
+        feed=row["feed"],
+        geography=row["geography"],
+        day=dt.date.fromisoformat(row["day"]),
+        raw_sha256=row["raw_sha256"],
+        released_by=row["released_by"],
+        released_at_utc=dt.datetime.fromisoformat(row["released_at_utc"]),
+        note=row["note"],
     )
 
 

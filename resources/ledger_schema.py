@@ -36,13 +36,16 @@ CREATE TABLE champion (
 CREATE TRIGGER champion_never_goes BEFORE DELETE ON champion
   BEGIN SELECT RAISE(ABORT, 'a champion is only ever replaced'); END;
 """
-# What rests on the table of decisions, one statement each.
-_AROUND_DECISION = (
+# What rests on the table of decisions, one statement each; these two as they are on any database.
+DECISION_VIEWS = (
     "CREATE INDEX decision_by_slot ON decision (use_case, model, segment, outcome, sequence)",
     """CREATE VIEW linked_decision AS
   SELECT d.sequence, d.decision_id, d.use_case, d.model, d.segment, d.outcome, d.content, d.chain_sha256,
     (SELECT p.chain_sha256 FROM decision p WHERE p.sequence = d.sequence - 1) AS predecessor_sha256
   FROM decision d""",
+)
+_AROUND_DECISION = (
+    *DECISION_VIEWS,
     """CREATE TRIGGER decision_never_changes BEFORE UPDATE ON decision
   BEGIN SELECT RAISE(ABORT, 'the promotion ledger is append-only'); END""",
     """CREATE TRIGGER decision_never_goes BEFORE DELETE ON decision

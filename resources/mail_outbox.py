@@ -1,4 +1,4 @@
-"""The outbox in one SQLite file: mails that wait, were sent, or were given up.
+"""The outbox over a database, and in one SQLite file: mails that wait, were sent, or were given up.
 
 Belongs here: keeping mails, claiming one for delivery, retrying and giving up. Does not belong here: what a mail
 says (`domain.reporting.mail`), how it leaves (the transports) or the SQL (outbox_rows).
@@ -37,9 +37,10 @@ from resources import outbox_rows as rows
 from resources.sqlite_file import SqliteFile
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Mapping
     from pathlib import Path
+
+    from resources.sql_database import SqlConnection, SqlDatabase, SqlRow
 
 _MAX_ERROR_LENGTH = 500
 
@@ -83,30 +84,26 @@ class _RunningClock:
         return self.start + dt.timedelta(seconds=self.elapsed_s())
 
 
-class SqliteOutbox:
-    """Mails in one SQLite file; safe for any number of threads and processes.
+class StoredOutbox:
+    """Mails in a database; safe for any number of threads and processes.
 
     Args:
-        path: the file; created with the first mail.
+        database: its tables are those of outbox_rows.
         sender: address in From and in the envelope.
         retry: when to try again.
-        busy_timeout_s: how long to wait for another writer, seconds.
+        claim_statement: takes one mail that is due.
     """
 
     def __init__(
-        self, path: Path, sender: str, retry: RetryPolicy | None = None, busy_timeout_s: float = 60.0
+        self,
+        database: SqlDatabase,
+        sender: str,
+        retry: RetryPolicy | None = None,
+        claim_statement: str = rows.CLAIM,
     ) -> None:
         require_address(sender, "sender of the outbox")
-        self.path, self.sender, self.retry = path, sender, retry or RetryPolicy()
-        self._file = SqliteFile(
-            path=path,
-            title="the mail outbox",
-            application_id=rows.APPLICATION_ID,
-            schema_version=rows.SCHEMA_VERSION,
-            schema=rows.SCHEMA,
-            remedy="put the latest good copy back, or move the file away: reports are queued again as they run",
-            busy_timeout_s=busy_timeout_s,
-        )
+        self.sender, self.retry = sender, retry or RetryPolicy()
+        self._database, self._claim_statement = database, claim_statement
 
     def enqueue(self, message: MailMessage, at_utc: dt.datetime) -> list[MailEntry]:
         """Queue a mail for each recipient, all or none; what is known and unchanged stays as it is.
@@ -124,8 +121,8 @@ class SqliteOutbox:
         mails = [self._values(message, key, at_utc) for key in message.mail_keys()]
         if not mails:
             return []
-        self._file.create_if_missing()
-        with self._file.writing() as connection:
+        self._database.create_if_missing()
+        with self._database.writing() as connection:
             for values in mails:
                 connection.execute(rows.INSERT, values)
                 connection.execute(rows.REPLACE, values)
@@ -160,7 +157,7 @@ class SqliteOutbox:
         Raises:
             StorageError: the outbox is damaged, full or stays locked.
         """
-        if not self.path.exists():
+        if not self._database.exists():
             return DeliveryReport()
         clock = _RunningClock(now)
         entries = self._give_up(now)
@@ -195,13 +192,13 @@ class SqliteOutbox:
             "due": rows.encode_moment(clock.start),  # what fails in this round waits for another one
             "at": rows.encode_moment(at),
         }
-        with self._file.writing() as connection:
-            found = connection.execute(rows.CLAIM, values).fetchall()
+        with self._database.writing() as connection:
+            found = connection.execute(self._claim_statement, values).fetchall()
         if not found:
             return None
         (row,) = found
         key = rows.decode_mail_key(row)
-        mail = OutgoingMail(row["number"], key, row["message_id"], row["sender"], row["content"])
+        mail = OutgoingMail(row["number"], key, row["message_id"], row["sender"], bytes(row["content"]))
         return _Claimed(mail, row["content_sha256"], claim, row["attempts"])
 
     def _note_failure(
@@ -229,15 +226,15 @@ class SqliteOutbox:
 
     def entries(self) -> list[MailEntry]:
         """Return all mails, oldest first. Raises StorageError if the outbox cannot be read."""
-        if not self.path.exists():
+        if not self._database.exists():
             return []
-        with self._file.opened() as connection:
-            return [rows.decode_mail_entry(row) for row in connection.execute(rows.ALL)]
+        with self._database.reading() as connection:
+            return [rows.decode_mail_entry(row) for row in connection.execute(rows.ALL, {}).fetchall()]
 
     def content(self, number: int) -> bytes:
         """Return the newest RFC 5322 bytes of a mail. Raises MailUnknownError if there is none."""
-        self._require_file(number)
-        with self._file.opened() as connection:
+        self._require_mails(number)
+        with self._database.reading() as connection:
             row = _one(connection, rows.CONTENT, {"number": number})
         if row is None:
             raise self._unknown(number)
@@ -249,17 +246,17 @@ class SqliteOutbox:
         Raises:
             MailUnknownError: there is none of this number.
         """
-        self._require_file(number)
+        self._require_mails(number)
         return self._update(rows.REQUEUE, {"number": number, "at": rows.encode_moment(now)})
 
     def retry_undelivered(self, now: dt.datetime) -> list[MailEntry]:
         """Queue all failed and dead mails again and return them."""
-        if not self.path.exists():
+        if not self._database.exists():
             return []
         return self._update_many(rows.REQUEUE_UNDELIVERED, {"at": rows.encode_moment(now)})
 
     def _update(self, statement: str, values: Mapping[str, object]) -> MailEntry:
-        with self._file.writing() as connection:
+        with self._database.writing() as connection:
             connection.execute(statement, values)
             row = _one(connection, rows.BY_NUMBER, values)
         if row is None:
@@ -267,26 +264,52 @@ class SqliteOutbox:
         return rows.decode_mail_entry(row)
 
     def _update_many(self, statement: str, values: Mapping[str, object]) -> list[MailEntry]:
-        with self._file.writing() as connection:
+        with self._database.writing() as connection:
             numbers = sorted(row["number"] for row in connection.execute(statement, values).fetchall())
             found = [_one(connection, rows.BY_NUMBER, {"number": number}) for number in numbers]
         return [rows.decode_mail_entry(row) for row in found if row is not None]
 
-    def _require_file(self, number: int) -> None:
-        if not self.path.exists():
+    def _require_mails(self, number: int) -> None:
+        if not self._database.exists():
             raise self._unknown(number)
 
     def _unknown(self, number: object) -> MailUnknownError:
         return MailUnknownError(
             f"there is no mail {number}",
-            where=str(self.path),
+            where=self._database.where,
             expected="a number that `mlops mailbox list` shows",
             remedy="look it up there",
         )
 
 
-def _one(connection: sqlite3.Connection, query: str, values: Mapping[str, object]) -> sqlite3.Row | None:
-    found: sqlite3.Row | None = connection.execute(query, values).fetchone()
+class SqliteOutbox(StoredOutbox):
+    """Mails in one SQLite file.
+
+    Args:
+        path: the file; created with the first mail.
+        sender: address in From and in the envelope.
+        retry: when to try again.
+        busy_timeout_s: how long to wait for another writer, seconds.
+    """
+
+    def __init__(
+        self, path: Path, sender: str, retry: RetryPolicy | None = None, busy_timeout_s: float = 60.0
+    ) -> None:
+        self.path = path
+        file = SqliteFile(
+            path=path,
+            title="the mail outbox",
+            application_id=rows.APPLICATION_ID,
+            schema_version=rows.SCHEMA_VERSION,
+            schema=rows.SCHEMA,
+            remedy="put the latest good copy back, or move the file away: reports are queued again as they run",
+            busy_timeout_s=busy_timeout_s,
+        )
+        super().__init__(file, sender, retry)
+
+
+def _one(connection: SqlConnection, query: str, values: Mapping[str, object]) -> SqlRow | None:
+    found: SqlRow | None = connection.execute(query, values).fetchone()
     return found
 
 

@@ -12,16 +12,16 @@ from mlops_assets.domain.mail_ports import MailEntry
 from mlops_assets.domain.reporting.mail import MailKey
 
 if TYPE_CHECKING:
-    import sqlite3
+    from resources.sql_database import SqlRow
 
 APPLICATION_ID = 0x6D61696C  # "mail"
 SCHEMA_VERSION = 1
-SCHEMA = """
+_MAIL = """
 CREATE TABLE mail (
-  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  number {number} PRIMARY KEY{numbered},
   report TEXT NOT NULL, partition TEXT NOT NULL, recipient TEXT NOT NULL,
   message_id TEXT NOT NULL, sender TEXT NOT NULL, subject TEXT NOT NULL,
-  content BLOB NOT NULL, content_sha256 TEXT NOT NULL,
+  content {bytes} NOT NULL, content_sha256 TEXT NOT NULL,
   state TEXT NOT NULL CHECK (state IN ('queued', 'failed', 'sent', 'dead')),
   attempts INTEGER NOT NULL DEFAULT 0,
   queued_at_utc TEXT NOT NULL, next_attempt_at_utc TEXT NOT NULL,
@@ -29,13 +29,17 @@ CREATE TABLE mail (
   last_error TEXT NOT NULL DEFAULT '',
   claim TEXT, claimed_until_utc TEXT,
   UNIQUE (report, partition, recipient)
-) STRICT;
+){strict};
 CREATE INDEX mail_to_deliver ON mail (next_attempt_at_utc, number) WHERE state IN ('queued', 'failed');
 CREATE VIEW mail_entry AS
   SELECT number, report, partition, recipient, message_id, subject, state, attempts, queued_at_utc,
-    next_attempt_at_utc, sent_at_utc, last_error, ifnull(sent_sha256 <> content_sha256, 0) AS is_changed
+    next_attempt_at_utc, sent_at_utc, last_error, coalesce(sent_sha256 <> content_sha256, {false}) AS is_changed
   FROM mail;
 """
+SCHEMA = _MAIL.format(number="INTEGER", numbered=" AUTOINCREMENT", bytes="BLOB", strict=" STRICT", false="0")
+POSTGRES_SCHEMA = _MAIL.format(
+    number="BIGINT", numbered=" GENERATED ALWAYS AS IDENTITY", bytes="BYTEA", strict="", false="false"
+)
 INSERT = """
 INSERT INTO mail (report, partition, recipient, message_id, sender, subject, content, content_sha256, state,
   queued_at_utc, next_attempt_at_utc)
@@ -60,15 +64,18 @@ SELECT * FROM mail_entry WHERE report = :report AND partition = :partition AND r
 BY_NUMBER = "SELECT * FROM mail_entry WHERE number = :number"
 ALL = "SELECT * FROM mail_entry ORDER BY number"
 CONTENT = "SELECT content FROM mail WHERE number = :number"
-CLAIM = """
+_CLAIM = """
 UPDATE mail SET claim = :claim, claimed_until_utc = :until, attempts = attempts + 1
 WHERE number = (
   SELECT number FROM mail
   WHERE state IN ('queued', 'failed') AND next_attempt_at_utc <= :due
     AND (claimed_until_utc IS NULL OR claimed_until_utc <= :at)
-  ORDER BY next_attempt_at_utc, number LIMIT 1)
+  ORDER BY next_attempt_at_utc, number LIMIT 1{lock})
 RETURNING number, report, partition, recipient, message_id, sender, content, content_sha256, attempts
 """
+CLAIM = _CLAIM.format(lock="")
+# Where writers are not let in one by one: a mail that another deliverer is about to claim is passed over.
+CLAIM_AMONG_MANY = _CLAIM.format(lock=" FOR UPDATE SKIP LOCKED")
 # Whose claim it is does not matter: what the transport took is sent, even if the claim ran out meanwhile.
 MARK_SENT = """
 UPDATE mail SET state = 'sent', sent_at_utc = :at, sent_sha256 = :sha256, last_error = '', claim = NULL,
@@ -97,7 +104,7 @@ WHERE state IN ('failed', 'dead') RETURNING number
 """
 
 
-def decode_mail_entry(row: sqlite3.Row) -> MailEntry:
+def decode_mail_entry(row: SqlRow) -> MailEntry:
     """Return the entry of a row of `mail_entry`."""
     is_open = row["state"] in {"queued", "failed"}
     sent_at = row["sent_at_utc"]
@@ -116,7 +123,7 @@ def decode_mail_entry(row: sqlite3.Row) -> MailEntry:
     )
 
 
-def decode_mail_key(row: sqlite3.Row) -> MailKey:
+def decode_mail_key(row: SqlRow) -> MailKey:
     """Return the identity of a row's mail."""
     return MailKey(row["report"], row["partition"], row["recipient"])
 

@@ -45,6 +45,7 @@ class SqliteFile:
         journal: `WAL` lets people read while a process writes; `DELETE` keeps all state in the one file, so that a
             copy of it is whole.
         busy_timeout_s: how long to wait for another writer, seconds.
+        older_versions: of the schema that may be read as they are.
     """
 
     path: Path
@@ -55,6 +56,21 @@ class SqliteFile:
     remedy: str
     journal: Literal["WAL", "DELETE"] = "WAL"
     busy_timeout_s: float = 60.0
+    older_versions: frozenset[int] = frozenset()
+
+    @property
+    def readable_versions(self) -> frozenset[int]:
+        """Schema versions that may be opened."""
+        return self.older_versions | {self.schema_version}
+
+    @property
+    def where(self) -> str:
+        """The path, for messages."""
+        return str(self.path)
+
+    def exists(self) -> bool:
+        """Whether the file is there."""
+        return self.path.exists()
 
     def create_if_missing(self) -> None:
         """Build the empty file aside and move it in place, so that an existing file is always whole.
@@ -91,6 +107,7 @@ class SqliteFile:
             connection = sqlite3.connect(address, uri=True, timeout=self.busy_timeout_s, isolation_level=None)
             connection.row_factory = sqlite3.Row
             connection.execute(f"PRAGMA synchronous = {'FULL' if self.journal == 'WAL' else 'EXTRA'}")
+            connection.execute("PRAGMA foreign_keys = ON")
             self._require_ours(connection)
             yield connection
         except sqlite3.Error as error:
@@ -98,6 +115,17 @@ class SqliteFile:
         finally:
             if connection is not None:
                 connection.close()
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Open the file; what the block reads is of one moment.
+
+        Raises:
+            StorageError: as `opened`.
+        """
+        with self.opened() as connection:
+            connection.execute("BEGIN DEFERRED")
+            yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -119,12 +147,12 @@ class SqliteFile:
         (application_id,) = connection.execute("PRAGMA application_id").fetchone()
         (schema_version,) = connection.execute("PRAGMA user_version").fetchone()
         if application_id != self.application_id:
-            raise self._damaged(f"it is empty or not {self.title}")
-        if schema_version != self.schema_version:
+            raise self.damaged(f"it is empty or not {self.title}")
+        if schema_version not in self.readable_versions:
             error = StorageError(
                 f"{self.title} has schema version {schema_version}",
                 where=str(self.path),
-                expected=f"schema version {self.schema_version}",
+                expected=f"schema version {self.schema_version}{' or older' if self.older_versions else ''}",
                 remedy="use the release of mlops-assets that wrote the file, or a newer one",
             )
             error.is_retryable = False
@@ -134,7 +162,7 @@ class SqliteFile:
         """Say what a complaint of SQLite means and what to do; anything unknown counts as damage."""
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
         if code not in _FACTS:
-            return self._damaged(f"SQLite reports: {error}")
+            return self.damaged(f"SQLite reports: {error}")
         fact, remedy = _FACTS[code]
         return StorageError(
             f"{self.title} {fact} ({error})",
@@ -143,7 +171,8 @@ class SqliteFile:
             remedy=f"{remedy}; nothing was recorded",
         )
 
-    def _damaged(self, fact: str) -> StorageError:
+    def damaged(self, fact: str) -> StorageError:
+        """Return the error that says that the file cannot be used."""
         error = StorageError(
             f"{self.title} cannot be used: {fact}",
             where=str(self.path),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops_assets.domain.errors import StaleChampionError
-from mlops_assets.domain.ports import LedgerEntry, ModelSlot
+from mlops_assets.domain.ports import LedgerEntry, ModelSlot, PromotionLedger
 from resources.promotion_ledger import SqlitePromotionLedger
 
 SLOT = ModelSlot("churn", "churn_30d", "cl")
@@ -40,7 +40,7 @@ def make_entry(
     return LedgerEntry(**{**fields, **changes})
 
 
-def promote_for_ever(ledger: SqlitePromotionLedger) -> None:
+def promote_for_ever(ledger: PromotionLedger) -> None:
     """Promote one version after the other on top of what is there."""
     champion = ledger.champion(SLOT)
     previous = champion.version if champion else None
@@ -51,7 +51,7 @@ def promote_for_ever(ledger: SqlitePromotionLedger) -> None:
         sys.stdout.flush()
 
 
-def promote_once(ledger: SqlitePromotionLedger, worker: str) -> None:
+def promote_once(ledger: PromotionLedger, worker: str) -> None:
     """Try to become the first champion and say how it went."""
     sys.stdin.readline()
     try:
