@@ -13,19 +13,16 @@ here: what a package holds or when a pointer moves (mlops_assets.domain.deployme
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import shutil
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import ValidationError
-
 from mlops_assets.domain.deployment_ports import ActivationRecord, DeploymentPointer
-from mlops_assets.domain.errors import StalePointerError, StorageError
-from mlops_assets.domain.hashing import stable_hash
+from mlops_assets.domain.errors import StorageError
 from mlops_assets.domain.ports import ModelSlot
+from resources import deployment_names as names
 from resources.atomic_files import fsync_dir, make_folder, sweep_leftovers, temporary_path, write_atomic
 from resources.file_lock import exclusive_lock
 
@@ -34,8 +31,6 @@ if TYPE_CHECKING:
 
     from mlops_assets.domain.model_base import Record
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _LEFTOVER_AGE_S = 3600.0
 _AnyRecord = TypeVar("_AnyRecord", bound="Record")
 
@@ -103,7 +98,7 @@ class LocalDeploymentStore:
         path = self._pointer_path(slot)
         found = _read(path, DeploymentPointer)
         if found is not None and found.slot != slot:
-            raise _damaged(path, f"it is the pointer of {found.slot.registered_name}")
+            raise names.damaged(str(path), f"it is the pointer of {found.slot.registered_name}")
         return found
 
     def swap(self, pointer: DeploymentPointer) -> None:
@@ -118,12 +113,7 @@ class LocalDeploymentStore:
             current = self.pointer(pointer.slot)
             generation = current.generation if current else 0
             if generation != pointer.generation - 1:
-                raise StalePointerError(
-                    f"the deployment pointer is of generation {generation}",
-                    where=pointer.slot.registered_name,
-                    expected=f"generation {pointer.generation - 1}",
-                    remedy="read the pointer again and decide anew",
-                )
+                raise names.stale_pointer(pointer, f"of generation {generation}")
             _write(path, pointer)
             sweep_leftovers(path.parent, _LEFTOVER_AGE_S)
 
@@ -154,18 +144,14 @@ class LocalDeploymentStore:
         return exclusive_lock(self.root / "locks" / f"{name}.lock")
 
     def _package_path(self, bundle_sha256: str) -> Path:
-        if not _SHA256.fullmatch(bundle_sha256):
-            raise _refused(bundle_sha256, "64 hex digits")
+        names.require_sha256(bundle_sha256)
         return self.root / "bundles" / bundle_sha256
 
     def _pointer_path(self, slot: ModelSlot) -> Path:
-        use_case, model, segment = _plain_parts(slot.use_case, slot.model, slot.segment)
-        return self.root / "pointers" / use_case / model / f"{segment}.json"
+        return self.root / names.pointer_name(slot)
 
     def _activation_path(self, slot: ModelSlot, decision_id: str) -> Path:
-        folders = _plain_parts(slot.use_case, slot.model, slot.segment)
-        name = decision_id if _PLAIN.fullmatch(decision_id) else stable_hash(decision_id)
-        return self.root.joinpath("activations", *folders, f"{name}.json")
+        return self.root / names.activation_name(slot, decision_id)
 
 
 def _make_durable(path: Path) -> None:
@@ -187,38 +173,7 @@ def _read(path: Path, kind: type[_AnyRecord]) -> _AnyRecord | None:
         return None
     except OSError as error:
         raise _explained(error, path) from error
-    try:
-        return kind.model_validate_json(content)
-    except ValidationError as error:
-        found = error.errors()[0]
-        raise _damaged(path, f"{'.'.join(map(str, found['loc'])) or 'content'}: {found['msg']}") from error
-
-
-def _plain_parts(*names: str) -> tuple[str, ...]:
-    for name in names:
-        if not _PLAIN.fullmatch(name):
-            raise _refused(name, "letters, digits, `.`, `_` and `-`, at most 128")
-    return names
-
-
-def _refused(name: str, expected: str) -> StorageError:
-    return StorageError(
-        "a deployment cannot have this name",
-        where=repr(name[:200]),
-        expected=expected,
-        remedy="correct the name; nothing was read or written",
-        is_retryable=False,
-    )
-
-
-def _damaged(path: Path, fact: str) -> StorageError:
-    return StorageError(
-        f"the deployment store cannot be trusted: {fact}",
-        where=str(path),
-        expected="a record that the platform wrote",
-        remedy="remove the file; `mlops deploy update` writes it anew from the promotion ledger",
-        is_retryable=False,
-    )
+    return names.decode(content, kind, str(path))
 
 
 def _explained(error: OSError, path: Path) -> StorageError:

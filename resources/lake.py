@@ -8,35 +8,17 @@ atomically, which makes it the commit point. Does not belong here: what a partit
 from __future__ import annotations
 
 import datetime as dt
-import json
-import re
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mlops_assets.domain.errors import StorageError, TableInputError
-from mlops_assets.domain.hashing import canonical_json
+from mlops_assets.domain.errors import StorageError
 from mlops_assets.domain.ports import Manifest, PartitionId
-from resources.atomic_files import (
-    make_folder,
-    publish,
-    reserve,
-    sweep_leftovers,
-    temporary_path,
-    write_atomic,
-)
-
-MANIFEST_NAME = "manifest.json"
-WITHOUT_DAY = "all"
-_TABLE = re.compile(r"[a-z][a-z0-9_]{0,62}(/[a-z][a-z0-9_]{0,62}){0,3}", re.ASCII)
-_SEGMENT = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9_.=-]{0,62}", re.ASCII)
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
-_ROLE = re.compile(r"[a-z][a-z0-9_]{0,30}", re.ASCII)
-_SUFFIX = re.compile(r"(\.[a-z0-9]{1,10})?", re.ASCII)
-_BUILD_KEY = re.compile(r"[0-9a-f]{12,128}", re.ASCII)
-_FORMAT_VERSION = 1
+from resources import partition_files as files_of
+from resources.atomic_files import publish, reserve, sweep_leftovers, write_atomic
+from resources.partition_files import MANIFEST_NAME, StagedFiles
 
 
 class LocalLake:
@@ -53,8 +35,7 @@ class LocalLake:
 
     def folder(self, partition: PartitionId) -> Path:
         """Return the folder of a partition; StorageError if a component is not an allowed name."""
-        day = partition.day.isoformat() if partition.day else WITHOUT_DAY
-        return self._table_folder(partition.table, partition.segment) / day
+        return self.root / files_of.partition_folder(partition)
 
     def manifest(self, partition: PartitionId) -> Manifest | None:
         """Return what is published, or None.
@@ -62,7 +43,8 @@ class LocalLake:
         Raises:
             StorageError: the manifest is unreadable; remove the partition and build it again.
         """
-        return _read_manifest(self.folder(partition) / MANIFEST_NAME)
+        content = _read_content(self.folder(partition) / MANIFEST_NAME)
+        return None if content is None else files_of.as_manifest(content)
 
     def path(self, partition: PartitionId, role: str = "data") -> Path:
         """Return the published file of a role.
@@ -73,15 +55,8 @@ class LocalLake:
         """
         folder = self.folder(partition)
         content = _read_content(folder / MANIFEST_NAME)
-        name = content["files"].get(role) if content else None
-        if content is None or name is None:
-            raise TableInputError(
-                f"{partition} has no published {role} file",
-                where=str(folder),
-                expected=f"a manifest that names a {role} file",
-                remedy="build this partition first",
-            )
-        return _checked(folder / name, content["sizes"][role])
+        name = files_of.published_name(content, partition, role, str(folder))
+        return _checked(folder / name, content["sizes"][role] if content else 0)
 
     @contextmanager
     def write(self, partition: PartitionId, build_key: str) -> Iterator[LocalPartitionWriter]:
@@ -90,7 +65,7 @@ class LocalLake:
         Raises:
             StorageError: a name is not allowed, or the disk is full or not writable.
         """
-        _require(_BUILD_KEY, build_key, "build key")
+        files_of.require_build_key(build_key)
         writer = LocalPartitionWriter(self.folder(partition), build_key, self.grace_s)
         try:
             yield writer
@@ -99,9 +74,9 @@ class LocalLake:
 
     def days(self, table: str, segment: str) -> list[dt.date]:
         """Return the published days in order."""
-        folder = self._table_folder(table, segment)
+        folder = self.root / files_of.table_folder(table, segment)
         names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-        days = [day for name in sorted(names) if (day := _as_day(name)) is not None]
+        days = [day for name in sorted(names) if (day := files_of.parse_day(name)) is not None]
         return [day for day in days if (folder / day.isoformat() / MANIFEST_NAME).is_file()]
 
     def remove(self, partition: PartitionId) -> None:
@@ -118,35 +93,13 @@ class LocalLake:
                 remedy="check permissions and repeat",
             ) from error
 
-    def _table_folder(self, table: str, segment: str) -> Path:
-        _require(_TABLE, table, "table")
-        _require(_SEGMENT, segment, "segment")
-        return self.root / table / segment
 
-
-class LocalPartitionWriter:
+class LocalPartitionWriter(StagedFiles):
     """Implements `ports.PartitionWriter`: temporary files beside their final place."""
 
     def __init__(self, folder: Path, build_key: str, grace_s: float) -> None:
-        self._folder, self._build_key, self._grace_s = folder, build_key, grace_s
-        self._temporary: dict[str, Path] = {}
-        self._scratch: list[Path] = []
-
-    def file(self, role: str, suffix: str = ".parquet") -> Path:
-        """Return the temporary path where the file of this role is to be written."""
-        if role not in self._temporary:
-            self._temporary[role] = self._new_path(role, suffix)
-        return self._temporary[role]
-
-    def scratch(self, suffix: str = ".parquet") -> Path:
-        """Return a temporary path for intermediate rows; the file is deleted with the end of the block."""
-        self._scratch.append(self._new_path("scratch", suffix))
-        return self._scratch[-1]
-
-    def drop(self, role: str) -> None:
-        """Take back a role: its file is not published."""
-        if role in self._temporary:
-            self._scratch.append(self._temporary.pop(role))
+        super().__init__(folder)
+        self._build_key, self._grace_s = build_key, grace_s
 
     def commit(
         self,
@@ -162,68 +115,37 @@ class LocalPartitionWriter:
         """
         files, sizes = {}, {}
         for role, temporary in self._temporary.items():
-            sizes[role] = _written_size(temporary, role)
+            sizes[role] = files_of.written_size(temporary, role)
             final = self._reserve(role, temporary.suffix)
             publish(temporary, final)
             files[role] = final.name
         self._temporary = {}
-        content = {
-            "format": _FORMAT_VERSION,
-            "build_key": self._build_key,
-            "row_count": row_count,
-            "files": files,
-            "sizes": sizes,
-            "inputs": dict(inputs or {}),
-            "facts": dict(facts or {}),
-        }
-        encoded = canonical_json(content).encode()
-        previous = _superseded(self._folder / MANIFEST_NAME)
-        write_atomic(self._folder / MANIFEST_NAME, encoded)
+        manifest = Manifest(self._build_key, row_count, files, inputs or {}, facts or {})
+        encoded = files_of.encode_manifest(manifest, sizes)
+        previous = _superseded(self.folder / MANIFEST_NAME)
+        write_atomic(self.folder / MANIFEST_NAME, encoded)
         self._sweep(keep={*files.values(), *previous[0]}, superseded_s=previous[1])
-        return _as_manifest(json.loads(encoded))
-
-    def discard(self) -> None:
-        """Delete what was written and not committed."""
-        for temporary in (*self._temporary.values(), *self._scratch):
-            with suppress(OSError):  # a leftover is swept by a later writer
-                temporary.unlink(missing_ok=True)
-        self._temporary, self._scratch = {}, []
-
-    def _new_path(self, role: str, suffix: str) -> Path:
-        _require(_ROLE, role, "role")
-        _require(_SUFFIX, suffix, "suffix")
-        make_folder(self._folder)
-        return temporary_path(self._folder / f"{role}{suffix}")
+        return files_of.as_manifest(files_of.read_content(encoded, str(self.folder)))
 
     def _reserve(self, role: str, suffix: str) -> Path:
         """Take a name that no other writer has: data files are never replaced, only superseded."""
         stem = f"{role}-{self._build_key[:12]}"
-        final, number = self._folder / f"{stem}{suffix}", 1
+        final, number = self.folder / f"{stem}{suffix}", 1
         while not reserve(final):
             number += 1
-            final = self._folder / f"{stem}-{number}{suffix}"
+            final = self.folder / f"{stem}-{number}{suffix}"
         return final
 
     def _sweep(self, keep: set[str], superseded_s: float) -> None:
         """Delete versions older than the previous one once no reader can still be about to open them."""
-        sweep_leftovers(self._folder, self._grace_s)
+        sweep_leftovers(self.folder, self._grace_s)
         limit_s = time.time() - self._grace_s
         if superseded_s > limit_s:
             return
-        for path in self._folder.iterdir():
+        for path in self.folder.iterdir():
             is_candidate = path.name not in {*keep, MANIFEST_NAME} and not path.name.startswith(".")
             if is_candidate and path.stat().st_mtime < limit_s:
                 path.unlink(missing_ok=True)
-
-
-def _as_day(name: str) -> dt.date | None:
-    """Return the day a folder is named by; None for others, such as a copy that somebody laid beside it."""
-    if not _DAY.fullmatch(name):
-        return None
-    try:
-        return dt.date.fromisoformat(name)
-    except ValueError:
-        return None
 
 
 def _superseded(manifest_path: Path) -> tuple[list[str], float]:
@@ -237,50 +159,14 @@ def _superseded(manifest_path: Path) -> tuple[list[str], float]:
     return list(content["files"].values()), manifest_path.stat().st_mtime
 
 
-def _written_size(temporary: Path, role: str) -> int:
-    try:
-        return temporary.stat().st_size
-    except FileNotFoundError as error:
-        raise StorageError(
-            f"the {role} file was announced but not written",
-            where=str(temporary.parent),
-            expected="a written file before commit",
-            remedy="write every file that `PartitionWriter.file` returned",
-            is_retryable=False,
-        ) from error
-
-
 def _read_content(path: Path) -> dict[str, Any] | None:
     try:
-        content = json.loads(path.read_bytes())
+        encoded = path.read_bytes()
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
-        raise _unreadable(path) from error
-    if not isinstance(content, dict) or content.get("format") != _FORMAT_VERSION:
-        raise _unreadable(path)
-    return content
-
-
-def _unreadable(path: Path) -> StorageError:
-    return StorageError(
-        "the manifest of a partition is unreadable",
-        where=str(path),
-        expected=f"JSON of format {_FORMAT_VERSION}",
-        remedy="delete this manifest and build the partition again",
-        is_retryable=False,
-    )
-
-
-def _read_manifest(path: Path) -> Manifest | None:
-    content = _read_content(path)
-    return None if content is None else _as_manifest(content)
-
-
-def _as_manifest(content: Mapping[str, Any]) -> Manifest:
-    return Manifest(
-        content["build_key"], content["row_count"], content["files"], content["inputs"], content["facts"]
-    )
+    except OSError as error:
+        raise files_of.unreadable(str(path)) from error
+    return files_of.read_content(encoded, str(path))
 
 
 def _checked(path: Path, size_bytes: int) -> Path:
@@ -297,13 +183,3 @@ def _checked(path: Path, size_bytes: int) -> Path:
             is_retryable=False,
         )
     return path
-
-
-def _require(pattern: re.Pattern[str], value: str, name: str) -> None:
-    if not pattern.fullmatch(value):
-        raise StorageError(
-            f"{value!r} is not allowed as {name}",
-            expected=f"a name like {pattern.pattern}",
-            remedy="use letters, digits and _; no absolute path, `..`, backslash or control character",
-            is_retryable=False,
-        )

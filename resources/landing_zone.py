@@ -28,33 +28,44 @@ class LocalLandingZone:
         Raises:
             StorageError: the geography or the name is not allowed as part of a path.
         """
-        if not _FILE_NAME.fullmatch(file_name):
-            raise StorageError(
-                f"{file_name!r} is not allowed as file name",
-                expected="letters, digits, `_`, `-` and `.`",
-                remedy="correct `file_pattern` in the feed's YAML",
-                is_retryable=False,
-            )
-        return None if _is_unfinished(file_name) else _landed(self._folder(geography) / file_name)
+        require_file_name(file_name)
+        return None if is_unfinished(file_name) else _landed(self._folder(geography) / file_name)
 
     def list(self, geography: str) -> list[LandedFile]:
         """Return all delivered files of a geography by name."""
         folder = self._folder(geography)
         names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-        found = [_landed(folder / name) for name in names if not _is_unfinished(name)]
+        found = [_landed(folder / name) for name in names if not is_unfinished(name)]
         return [file for file in found if file is not None]
 
     def _folder(self, geography: str) -> Path:
-        if not _GEOGRAPHY.fullmatch(geography):
-            raise StorageError(
-                f"{geography!r} is not allowed as geography",
-                expected="a code such as `cl`",
-                is_retryable=False,
-            )
-        return self.root / geography
+        return self.root / require_geography(geography)
 
 
-def _is_unfinished(name: str) -> bool:
+def require_file_name(file_name: str) -> None:
+    """Refuse what cannot be a delivered file's name. Raises StorageError."""
+    if not _FILE_NAME.fullmatch(file_name):
+        raise StorageError(
+            f"{file_name!r} is not allowed as file name",
+            expected="letters, digits, `_`, `-` and `.`",
+            remedy="correct `file_pattern` in the feed's YAML",
+            is_retryable=False,
+        )
+
+
+def require_geography(geography: str) -> str:
+    """Return a geography's code; refuse what is none. Raises StorageError."""
+    if not _GEOGRAPHY.fullmatch(geography):
+        raise StorageError(
+            f"{geography!r} is not allowed as geography",
+            expected="a code such as `cl`",
+            is_retryable=False,
+        )
+    return geography
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether a file of this name is still being written."""
     return name.startswith(".") or name.endswith(".part")
 
 

@@ -35,7 +35,7 @@ class LocalReportStore:
             StorageError: the path would leave the root or is not a plain file name, or the disk is full;
                 an older report of this name is as it was.
         """
-        path = self.root.joinpath(*_checked_parts(relative_path))
+        path = self.root.joinpath(*checked_parts(relative_path))
         if not path.parent.resolve().is_relative_to(self.root.resolve()):
             raise _refused(relative_path, "it leads out of the report folder through a link")
         write_atomic(path, content.encode("utf-8") if isinstance(content, str) else content)
@@ -52,25 +52,19 @@ class LocalReportStore:
         Raises:
             StorageError: there is none, or the path is refused.
         """
-        path = self.root.joinpath(*_checked_parts(relative_path))
+        path = self.root.joinpath(*checked_parts(relative_path))
         try:
             with path.open("rb") as stream:
                 return stream.read(most_bytes)
         except OSError as error:
-            raise StorageError(
-                "the report cannot be read",
-                where=str(path),
-                expected="a report that `list` shows",
-                remedy="run the step that writes it",
-                is_retryable=False,
-            ) from error
+            raise unreadable_report(str(path)) from error
 
 
 def _is_hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def _checked_parts(relative_path: str) -> tuple[str, ...]:
+def checked_parts(relative_path: str) -> tuple[str, ...]:
     """Return the folders and the file name of a harmless relative path."""
     if "\0" in relative_path or "\\" in relative_path:
         raise _refused(relative_path, "it contains NUL or a backslash")
@@ -82,6 +76,17 @@ def _checked_parts(relative_path: str) -> tuple[str, ...]:
     if any(part.startswith(".") or len(part.encode()) > _MAX_NAME_BYTES for part in path.parts):
         raise _refused(relative_path, "a part of it is hidden or longer than 255 bytes")
     return path.parts
+
+
+def unreadable_report(where: str) -> StorageError:
+    """Return the error for a report that is not there."""
+    return StorageError(
+        "the report cannot be read",
+        where=where,
+        expected="a report that `list` shows",
+        remedy="run the step that writes it",
+        is_retryable=False,
+    )
 
 
 def _refused(relative_path: str, fact: str) -> StorageError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Literal, cast
 
 from mlops_assets.commands.replay import DayResult
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 def save_summary(
     workspace: Workspace, results: Sequence[DayResult], elapsed_s: float, peak_memory_mb: float | None
-) -> tuple[RunSummary, Path]:
+) -> tuple[RunSummary, PurePath]:
     """Save the summary page and the index of all reports; return the summary and the path of the index."""
     summary = collect_summary(workspace, results, elapsed_s, peak_memory_mb)
     reports = workspace.platform.reports

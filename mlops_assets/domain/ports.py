@@ -10,7 +10,7 @@ import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -351,8 +351,8 @@ class PromotionLedger(Protocol):
 class ReportStore(Protocol):
     """Folder of documents that people read."""
 
-    def save(self, relative_path: str, content: str | bytes) -> Path:
-        """Write atomically and return the path; refuses absolute paths and `..`."""
+    def save(self, relative_path: str, content: str | bytes) -> PurePath:
+        """Write atomically and return where it is; refuses absolute paths and `..`."""
         ...
 
     def list(self) -> list[str]:

@@ -10,7 +10,7 @@ import datetime as dt
 import html
 import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePath, PurePosixPath
 from urllib.parse import quote
 
 from mlops_assets.domain.model_base import Record
@@ -59,7 +59,7 @@ def build_report_index(documents: Iterable[tuple[str, bytes]]) -> str:
     return render_page("report_index.html.j2", title="Reports", data_day=newest, groups=_group(entries))
 
 
-def save_report_index(reports: ReportStore) -> Path:
+def save_report_index(reports: ReportStore) -> PurePath:
     """Write the index page over all reports that are there, and return its path."""
     documents = ((path, reports.read(path, _HEAD_BYTES)) for path in reports.list() if path != INDEX_NAME)
     return reports.save(INDEX_NAME, build_report_index(documents))
