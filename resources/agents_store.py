@@ -65,16 +65,21 @@ class LocalAgentsStore:
         return True
 
     def _path(self, delivery: DeliveryId) -> Path:
-        for name in (delivery.use_case, delivery.segment):
-            if not _PLAIN.fullmatch(name):
-                raise StorageError(
-                    "offers cannot be delivered under this name",
-                    where=repr(name[:200]),
-                    expected="letters, digits, `_` and `-`",
-                    remedy="correct the name; nothing was written",
-                    is_retryable=False,
-                )
+        require_plain_names(delivery)
         return self.root / delivery.segment / delivery.file_name
+
+
+def require_plain_names(delivery: DeliveryId) -> None:
+    """Refuse names that could lead out of the store. Raises StorageError."""
+    for name in (delivery.use_case, delivery.segment):
+        if not _PLAIN.fullmatch(name):
+            raise StorageError(
+                "offers cannot be delivered under this name",
+                where=repr(name[:200]),
+                expected="letters, digits, `_` and `-`",
+                remedy="correct the name; nothing was written",
+                is_retryable=False,
+            )
 
 
 def _explained(error: OSError, path: Path) -> StorageError:

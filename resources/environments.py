@@ -6,8 +6,10 @@ Belongs here: which adapter stands for which port, and where its data lie. Does 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mlops_assets.config.models import Environment, MailConfig
 from mlops_assets.domain.deployment_ports import DeploymentStore
@@ -24,18 +26,28 @@ from mlops_assets.domain.ports import (
 )
 from mlops_assets.domain.quality.release_ports import FeedReleases
 from resources.agents_store import LocalAgentsStore
+from resources.database_address import make_address
 from resources.deployment_store import LocalDeploymentStore
 from resources.duckdb_engine import DuckDbEngine
 from resources.feed_releases import SqliteFeedReleases
+from resources.file_cache import FileCache
+from resources.gcs_agents import GcsAgentsStore
+from resources.gcs_lake import GcsLake
+from resources.gcs_stores import GcsDeploymentStore, GcsLandingZone, GcsReportStore
 from resources.lake import LocalLake
 from resources.landing_zone import LocalLandingZone
 from resources.mail_outbox import SqliteOutbox
 from resources.mailbox import LocalMailbox
 from resources.mlflow_registry import MlflowRegistry
+from resources.object_store import ObjectStore
+from resources.postgres_stores import PostgresFeedReleases, PostgresOutbox, PostgresPromotionLedger
 from resources.promotion_ledger import SqlitePromotionLedger
 from resources.provenance import GitProvenance
 from resources.report_store import LocalReportStore
 from resources.smtp_transport import SmtpTransport
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 OFFERS_FOLDER = "offers"  # in the deployment's folder: what the operator's systems read
 FEED_RELEASES_NAME = "feed_releases.db"  # beside the promotion ledger: both are decisions to be kept
@@ -68,30 +80,116 @@ def data_root() -> Path:
     return Path(os.environ.get("MLOPS_HOME", "var")).resolve()
 
 
+@dataclass(frozen=True)
+class _Files:
+    """What keeps files, and the local folders that the engine may read and write."""
+
+    landing: LandingZone
+    lake: Lake
+    reports: ReportStore
+    deployments: DeploymentStore
+    agents: AgentsStore
+    folders: tuple[Path, Path]
+    artifact_root: str | Path
+
+
+@dataclass(frozen=True)
+class _Records:
+    """What keeps records."""
+
+    registry_address: str | Callable[[], URL]
+    ledger: PromotionLedger
+    releases: FeedReleases
+    outbox: Outbox
+
+
 def open_platform(environment: Environment, home: Path) -> Platform:
-    """Build the resources of an environment; nothing is opened before it is used."""
-    storage, engine = environment.storage, environment.engine
+    """Build the resources of an environment; nothing is opened, and no secret read, before it is used."""
+    files = (_gcs_files if environment.storage.kind == "gcs" else _local_files)(environment, home)
+    is_server = environment.database.kind == "postgresql"
+    records = (_postgres_records if is_server else _sqlite_records)(environment, home)
     return Platform(
-        landing=LocalLandingZone(home / storage.landing),
-        lake=LocalLake(home / storage.lake),
-        engine=DuckDbEngine(
-            threads=environment.executor.threads_per_step,
-            memory_limit=engine.memory_limit,
-            temp_directory=home / storage.temporary,
-            allowed_directories=[home / storage.landing, home / storage.lake],
-        ),
+        landing=files.landing,
+        lake=files.lake,
+        engine=_open_engine(environment, home, files.folders),
         registry=MlflowRegistry(
-            tracking_uri=f"sqlite:///{home / environment.registry.database}",
-            artifact_root=home / environment.registry.artifacts,
+            records.registry_address, files.artifact_root, environment.registry.pages_url or None
         ),
-        ledger=SqlitePromotionLedger(home / environment.ledger.database),
-        releases=SqliteFeedReleases((home / environment.ledger.database).with_name(FEED_RELEASES_NAME)),
+        ledger=records.ledger,
+        releases=records.releases,
+        reports=files.reports,
+        deployments=files.deployments,
+        agents=files.agents,
+        provenance=GitProvenance(),
+        outbox=records.outbox,
+        mail=open_mail(environment.mail, home),
+    )
+
+
+def _open_engine(environment: Environment, home: Path, folders: tuple[Path, ...]) -> DuckDbEngine:
+    return DuckDbEngine(
+        threads=environment.executor.threads_per_step,
+        memory_limit=environment.engine.memory_limit,
+        temp_directory=home / environment.storage.temporary,
+        allowed_directories=list(folders),
+    )
+
+
+def _local_files(environment: Environment, home: Path) -> _Files:
+    storage = environment.storage
+    landing, lake = home / storage.landing, home / storage.lake
+    return _Files(
+        landing=LocalLandingZone(landing),
+        lake=LocalLake(lake),
         reports=LocalReportStore(home / storage.reports),
         deployments=LocalDeploymentStore(home / storage.deployment),
         agents=LocalAgentsStore(offers_folder(environment, home)),
-        provenance=GitProvenance(),
+        folders=(landing, lake),
+        artifact_root=home / environment.registry.artifacts,
+    )
+
+
+def _gcs_files(environment: Environment, home: Path) -> _Files:
+    storage = environment.storage
+    folder, limit_bytes = home / storage.cache, round(storage.cache_gb * 1e9)
+    landing = FileCache(folder / storage.landing, limit_bytes)
+    lake = FileCache(folder / storage.lake, limit_bytes)
+    return _Files(
+        landing=GcsLandingZone(
+            ObjectStore(storage.landing_bucket or storage.bucket, storage.landing), landing
+        ),
+        lake=GcsLake(ObjectStore(storage.bucket, storage.lake), lake),
+        reports=GcsReportStore(ObjectStore(storage.bucket, storage.reports)),
+        deployments=GcsDeploymentStore(
+            ObjectStore(storage.bucket, storage.deployment), folder / storage.deployment
+        ),
+        agents=GcsAgentsStore(
+            ObjectStore(storage.bucket, f"{storage.deployment}/{OFFERS_FOLDER}"),
+            FileCache(folder / OFFERS_FOLDER, limit_bytes),
+        ),
+        folders=(landing.folder, lake.folder),
+        artifact_root=f"gs://{storage.bucket}/{environment.registry.artifacts}",
+    )
+
+
+def _sqlite_records(environment: Environment, home: Path) -> _Records:
+    ledger = home / environment.ledger.database
+    return _Records(
+        registry_address=f"sqlite:///{home / environment.registry.database}",
+        ledger=SqlitePromotionLedger(ledger),
+        releases=SqliteFeedReleases(ledger.with_name(FEED_RELEASES_NAME)),
         outbox=SqliteOutbox(home / environment.mail.outbox, environment.mail.sender),
-        mail=open_mail(environment.mail, home),
+    )
+
+
+def _postgres_records(environment: Environment, _: Path) -> _Records:
+    settings = environment.database
+    address = make_address(settings, settings.platform)
+    return _Records(
+        registry_address=make_address(settings, settings.mlflow),
+        ledger=PostgresPromotionLedger(address),
+        releases=PostgresFeedReleases(address),
+        outbox=PostgresOutbox(address, environment.mail.sender),
     )
 
 
@@ -103,13 +201,8 @@ def offers_folder(environment: Environment, home: Path) -> Path:
 def open_scratch(environment: Environment, home: Path, folder: Path) -> tuple[Lake, TableEngine]:
     """Return an empty lake in a folder of its own, and an engine that reads the environment's lake and writes there."""
     storage = environment.storage
-    engine = DuckDbEngine(
-        threads=environment.executor.threads_per_step,
-        memory_limit=environment.engine.memory_limit,
-        temp_directory=home / storage.temporary,
-        allowed_directories=[home / storage.lake, folder],
-    )
-    return LocalLake(folder), engine
+    lake = home / storage.cache / storage.lake if storage.kind == "gcs" else home / storage.lake
+    return LocalLake(folder), _open_engine(environment, home, (lake, folder))
 
 
 def open_mail(settings: MailConfig, home: Path) -> MailTransport:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import shutil
 import threading
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -23,14 +23,21 @@ from mlops_assets.domain.ports import RegisteredVersion
 from resources.atomic_files import fsync_dir, make_folder, temporary_path
 from resources.mlflow_children import track_in_one_transaction
 from resources.mlflow_run import BufferedRun
-from resources.mlflow_store import explained_as_registry_error, open_client, sqlite_file, store_lock
+from resources.mlflow_store import (
+    explained_as_registry_error,
+    open_client,
+    shown_address,
+    sqlite_file,
+    store_lock,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from mlflow import MlflowClient
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
+    from sqlalchemy import URL
 
     from mlops_assets.domain.ports import FinishedRun
 
@@ -46,21 +53,33 @@ class MlflowRegistry:
     Open it in each process for itself: a SQLite connection does not survive a fork.
 
     Args:
-        tracking_uri: `sqlite:///FILE` or the address of an MLflow server.
+        tracking_uri: `sqlite:///FILE`, the address of an MLflow server, or a function that returns the URL of a
+            PostgreSQL database; it is called at the first use, since it reads a password.
         artifact_root: folder or URI below which new experiments put their artifacts; None leaves it to
             the server, or to a folder `artifacts` beside the SQLite file.
         ui_url: address under which people reach the MLflow pages, for links; the server's own if None.
     """
 
     def __init__(
-        self, tracking_uri: str, artifact_root: str | Path | None = None, ui_url: str | None = None
+        self,
+        tracking_uri: str | Callable[[], URL],
+        artifact_root: str | Path | None = None,
+        ui_url: str | None = None,
     ) -> None:
-        self.tracking_uri = tracking_uri
+        self._address = tracking_uri
         self.artifact_root = str(artifact_root) if artifact_root else None
-        self.ui_url = ui_url or (tracking_uri if tracking_uri.startswith("http") else None)
+        is_page = isinstance(tracking_uri, str) and tracking_uri.startswith("http")
+        self.ui_url = ui_url or (str(tracking_uri) if is_page else None)
         self._client_once: MlflowClient | None = None
         self._experiment_ids: dict[str, str] = {}
         self._guard = threading.Lock()
+
+    @property
+    def tracking_uri(self) -> str:
+        """The address that MLflow is given; it may hold a password, so never show it."""
+        if isinstance(self._address, str):
+            return self._address
+        return self._address().render_as_string(hide_password=False)
 
     def open(self) -> None:
         """Create or upgrade the store if needed, before several processes want it at once."""
@@ -246,7 +265,7 @@ class MlflowRegistry:
         if found is None or found.lifecycle_stage != "active":
             raise RegistryError(
                 f"the experiment {name} was deleted",
-                where=self.tracking_uri,
+                where=shown_address(self.tracking_uri),
                 expected="an active experiment",
                 remedy=f"mlflow experiments restore --experiment-id {found.experiment_id if found else '?'}",
             )
@@ -254,9 +273,8 @@ class MlflowRegistry:
         return self._experiment_ids[name]
 
     def _look_then_write(self) -> AbstractContextManager[None]:
-        """Lock a SQLite store between looking for a version and creating it; a server has no such lock."""
-        database = sqlite_file(self.tracking_uri)
-        return store_lock(database) if database else nullcontext()
+        """Lock a store of ours between looking for a version and creating it; a server has no such lock."""
+        return store_lock(self.tracking_uri)
 
     def _find(
         self, client: MlflowClient, name: str, run_id: str, bundle_sha256: str

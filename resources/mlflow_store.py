@@ -16,7 +16,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops_assets.domain.errors import RegistryError
+from mlops_assets.domain.errors import RegistryError, StorageError
 from resources.atomic_files import publish, sweep_leftovers, temporary_path
 from resources.file_lock import exclusive_lock
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _SQLITE_PREFIX = "sqlite:///"
+_POSTGRES_PREFIX = "postgresql"
 _LONGEST_CREATION_S = 3600.0
 _CHATTY_LOGGERS = ("mlflow.store.db.utils", "alembic.runtime.migration", "alembic.runtime.plugins")
 
@@ -50,7 +51,7 @@ def open_client(tracking_uri: str, artifact_root_uri: str | None) -> MlflowClien
     """Return a client whose store exists and has the schema of this MLflow.
 
     Args:
-        tracking_uri: `sqlite:///FILE` or the address of an MLflow server.
+        tracking_uri: `sqlite:///FILE`, `postgresql+psycopg2://...` or the address of an MLflow server.
         artifact_root_uri: where a new SQLite store puts the artifacts of its default experiment.
 
     Raises:
@@ -61,22 +62,64 @@ def open_client(tracking_uri: str, artifact_root_uri: str | None) -> MlflowClien
     from mlflow import MlflowClient
 
     database = sqlite_file(tracking_uri)
-    with quiet_mlflow(), explained_as_registry_error(tracking_uri):
-        if database is None:
-            return MlflowClient(tracking_uri, tracking_uri)
-        with store_lock(database):
+    with (
+        quiet_mlflow(),
+        explained_as_registry_error(shown_address(tracking_uri)),
+        store_lock(tracking_uri),
+    ):
+        if database is not None:
             if database.exists():
                 _upgrade_if_outdated(database, tracking_uri)
             else:
                 _create(database, artifact_root_uri)
-            return MlflowClient(tracking_uri, tracking_uri)
+        elif tracking_uri.startswith(_POSTGRES_PREFIX):
+            _create_tables(tracking_uri, artifact_root_uri)
+        return MlflowClient(tracking_uri, tracking_uri)
 
 
 @contextmanager
-def store_lock(database: Path) -> Iterator[None]:
-    """Hold the store's lock file: for creating it, upgrading it, and look-then-write operations."""
-    with exclusive_lock(database.with_name(f"{database.name}.lock")):
+def store_lock(tracking_uri: str) -> Iterator[None]:
+    """Hold the store's lock: for creating it, upgrading it, and look-then-write operations. A server has none."""
+    database = sqlite_file(tracking_uri)
+    if database is not None:
+        with exclusive_lock(database.with_name(f"{database.name}.lock")):
+            yield
+    elif tracking_uri.startswith(_POSTGRES_PREFIX):
+        with _postgres_lock(tracking_uri):
+            yield
+    else:
         yield
+
+
+@contextmanager
+def _postgres_lock(tracking_uri: str) -> Iterator[None]:
+    """Hold an advisory lock of the database; the server frees it when its holder dies."""
+    from sqlalchemy import NullPool, create_engine
+    from sqlalchemy.exc import OperationalError
+
+    engine = create_engine(tracking_uri, poolclass=NullPool)
+    try:
+        connection = engine.connect()
+    except OperationalError as error:
+        raise StorageError(
+            f"the model registry cannot be reached ({str(error.orig).splitlines()[0]})",
+            where=shown_address(tracking_uri),
+            expected="a PostgreSQL server that answers",
+            remedy="see whether the server runs, then run again",
+        ) from error
+    with connection, connection.begin():
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('mlops'), hashtext('mlflow'))")
+        yield
+    engine.dispose()
+
+
+def shown_address(tracking_uri: str) -> str:
+    """Return a store's address for messages, without the password."""
+    if not tracking_uri.startswith(_POSTGRES_PREFIX):
+        return tracking_uri
+    from sqlalchemy import make_url
+
+    return make_url(tracking_uri).set(query={}).render_as_string(hide_password=True)
 
 
 @contextmanager
@@ -129,6 +172,13 @@ def _create(database: Path, artifact_root_uri: str | None) -> None:
     store = SqlAlchemyStore(f"{_SQLITE_PREFIX}{temporary}", root_uri)
     store.engine.dispose()
     publish(temporary, database)
+
+
+def _create_tables(tracking_uri: str, artifact_root_uri: str | None) -> None:
+    """Create the tables of a database that has none; an older schema is for the migration before a roll-out."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    SqlAlchemyStore(tracking_uri, artifact_root_uri).engine.dispose()
 
 
 def _upgrade_if_outdated(database: Path, tracking_uri: str) -> None:

@@ -17,7 +17,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlops_assets.config.models import MailConfig, is_loopback
+from mlops_assets.config.models import MailConfig
+from mlops_assets.config.store_models import is_loopback
 from mlops_assets.domain.errors import ConfigError
 from mlops_assets.domain.mail_ports import MailDeferredError, MailRejectedError, OutgoingMail
 

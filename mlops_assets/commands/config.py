@@ -10,8 +10,9 @@ import click
 from mlops_assets.commands.config_plan import plan_command
 from mlops_assets.commands.config_show import show_command
 from mlops_assets.config.json_schema import render_schemas, stale_schemas
-from mlops_assets.config.loader import PROJECT_CONFIGS, load_project
+from mlops_assets.config.loader import PROJECT_CONFIGS, load_project_with_sources
 from mlops_assets.domain.errors import ConfigError
+from resources.dagster_instance import DEPLOY_FOLDER, instance_file, render_instance, stale_instances
 
 
 @click.group("config")
@@ -26,17 +27,26 @@ config_commands.add_command(plan_command)
 @config_commands.command("check")
 def check() -> None:
     """Load and cross-check every YAML file; exit with 1 and all findings if something is wrong."""
-    config = load_project()
+    loaded = load_project_with_sources()
+    config = loaded.config
     if stale := stale_schemas(PROJECT_CONFIGS / "schema"):
         raise ConfigError(
             f"stale schemas: {', '.join(stale)}",
             where=str(PROJECT_CONFIGS / "schema"),
             remedy="run `mlops config schema`",
         )
+    ours = {name: found for name, found in loaded.environments.items() if instance_file(name).parent.is_dir()}
+    if stale := stale_instances(ours):
+        raise ConfigError(
+            f"stale dagster.yaml of environments: {', '.join(stale)}",
+            where=str(DEPLOY_FOLDER),
+            remedy="run `mlops config render`",
+        )
     segments = sum(len(segments) for segments in config.use_cases.values())
     click.echo(
         f"ok: {len(config.feeds)} feeds, {len(config.geographies)} geographies, {len(config.use_cases)} use cases "
-        f"with {segments} segments, environment {config.environment.name}"
+        f"with {segments} segments, environment {config.environment.name} "
+        f"(there are {', '.join(sorted(loaded.environments))})"
     )
 
 
@@ -48,3 +58,15 @@ def schema() -> None:
     for name, text in render_schemas().items():
         (folder / name).write_text(text)
         click.echo(f"wrote {folder / name}")
+
+
+@config_commands.command("render")
+def render() -> None:
+    """Write the dagster.yaml of every environment that is not one machine's, below deploy/."""
+    for name, environment in sorted(load_project_with_sources().environments.items()):
+        if environment.database.kind == "sqlite" and environment.storage.kind == "local":
+            continue
+        target = instance_file(name)
+        target.parent.mkdir(exist_ok=True)
+        target.write_text(render_instance(environment), encoding="utf-8")
+        click.echo(f"wrote {target}")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,12 +16,12 @@ import click
 
 from mlops_assets.config.loader import load_project
 from mlops_assets.config.models import ProjectConfig
+from resources.atomic_files import write_atomic
+from resources.dagster_instance import render_instance
 from resources.environments import Platform, data_root, open_platform
 
 if TYPE_CHECKING:
     import dagster as dg
-
-INSTANCE_CONFIG = Path(__file__).resolve().parents[2] / "deploy" / "local" / "dagster.yaml"
 
 
 @dataclass(frozen=True)
@@ -78,8 +77,11 @@ class Workspace:
             click.echo(f"DAGSTER_HOME={foreign} is not used; the history is in {self.dagster_home}", err=True)
         self.dagster_home.mkdir(parents=True, exist_ok=True)
         settings = self.dagster_home / "dagster.yaml"
-        if not settings.exists():
-            shutil.copyfile(INSTANCE_CONFIG, settings)
+        is_own = (
+            self.config.environment.database.kind == "sqlite"
+        )  # people may change the file of their laptop
+        if not (is_own and settings.exists()):
+            write_atomic(settings, render_instance(self.config.environment).encode())
         os.environ["DAGSTER_HOME"] = str(self.dagster_home)
         return dg.DagsterInstance.from_config(str(self.dagster_home))
 

@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from mlops_assets.config.store_models import (
+    DatabaseConfig,
+    LedgerConfig,
+    RegistryConfig,
+    RelativePath,
+    StorageConfig,
+    VariableName,
+    is_loopback,
+)
 from mlops_assets.domain.feeds.contract import (
     CountryCode,
     CurrencyCode,
@@ -30,13 +38,6 @@ from mlops_assets.domain.model_base import Record
 from mlops_assets.domain.offers.offers_spec import OffersSpec
 from mlops_assets.domain.quality.spec import MonitorSpec
 
-# Plain names joined by "/": neither absolute nor "..", by construction.
-RelativePath = Annotated[
-    str,
-    Field(
-        max_length=200, pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(/[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)*$"
-    ),
-]
 Owner = Annotated[str, Field(pattern=r"^(team:[a-z][a-z0-9-]{1,60}|[^@\s]+@[^@\s]+\.[^@\s]+)$")]
 
 
@@ -105,37 +106,14 @@ class EngineConfig(Record):
     memory_limit: str = Field("2GB", pattern=r"^[1-9][0-9]*(MB|GB)$")
 
 
-class StorageConfig(Record):
-    """Folders below MLOPS_HOME; `deployment` holds packages of champions and the pointers to them."""
-
-    landing: RelativePath = "landing"
-    lake: RelativePath = "lake"
-    reports: RelativePath = "reports"
-    deployment: RelativePath = "deployment"
-    temporary: RelativePath = "tmp"
-    sandbox: RelativePath = "sandbox"
-
-
-class RegistryConfig(Record):
-    """The model registry's store and artifacts, below MLOPS_HOME."""
-
-    database: RelativePath = "mlflow/mlflow.db"
-    artifacts: RelativePath = "mlflow/artifacts"
-
-
-class LedgerConfig(Record):
-    """The promotion ledger's file, below MLOPS_HOME."""
-
-    database: RelativePath = "ledger/ledger.db"
-
-
 class MailConfig(Record):
     """How mails leave. `local` writes them into a folder, `smtp` gives them to a server.
 
     Attributes:
         kind: `local` or `smtp`.
         sender: address in From.
-        outbox: file of the mails that wait or were sent, below MLOPS_HOME.
+        outbox: file of the mails that wait or were sent, below MLOPS_HOME; unused with a `database` of kind
+            `postgresql`.
         mailbox: folder of mails as files, below MLOPS_HOME.
         host: of the SMTP server.
         port: of the SMTP server; 587 for `starttls`, 465 for `implicit` as a rule.
@@ -155,7 +133,7 @@ class MailConfig(Record):
     tls: Literal["starttls", "implicit", "none"] = "starttls"
     ca_file: RelativePath | None = None
     username: str = ""
-    password_variable: str = Field("", pattern=r"^([A-Z][A-Z0-9_]*)?$")
+    password_variable: VariableName = ""
     timeout_s: float = Field(20.0, gt=0.0, le=40.0)  # a dozen answers, within the outbox's claim
 
     @model_validator(mode="after")
@@ -169,14 +147,6 @@ class MailConfig(Record):
                 f"`tls: none` would send mails in clear to {self.host}; use starttls or implicit"
             )
         return self
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine, by name or by number; nothing is looked up."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class AlertsConfig(Record):
@@ -230,6 +200,7 @@ class Environment(Record):
     calendar: CalendarConfig
     engine: EngineConfig = EngineConfig()
     storage: StorageConfig = StorageConfig()
+    database: DatabaseConfig = DatabaseConfig()
     registry: RegistryConfig = RegistryConfig()
     ledger: LedgerConfig = LedgerConfig()
     mail: MailConfig = MailConfig()

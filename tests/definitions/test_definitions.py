@@ -21,6 +21,7 @@ def definitions() -> dg.Definitions:
     return build_defs(load_project())
 
 
+@pytest.mark.disable_socket
 @pytest.mark.parametrize(
     "environment", sorted(p.stem for p in (PROJECT_CONFIGS / "environments").glob("*.yaml"))
 )

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from mlops_assets.config.models import MailConfig, is_loopback
+from mlops_assets.config.models import MailConfig
+from mlops_assets.config.store_models import is_loopback
 from mlops_assets.domain.errors import ConfigError
 from resources.environments import open_mail
 from resources.mailbox import LocalMailbox

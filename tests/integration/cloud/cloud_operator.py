@@ -1,0 +1,150 @@
+"""One simulated operator twice: on folders and SQLite, and on a bucket and PostgreSQL; and what is compared of both.
+
+Belongs here: building both, reading their logical content. Does not belong here: what has to be equal.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import yaml
+
+from mlops_assets.commands.replay import DayResult, Replay
+from mlops_assets.commands.workspace import Workspace
+from mlops_assets.config.loader import load_project
+from mlops_assets.domain.ports import Lake, PartitionId
+from resources.object_store import ObjectStore
+from tests.integration.cloud.postgres_server import USER, PostgresServer
+from tests.integration.small_operator import GEOGRAPHIES
+
+PASSWORD_VARIABLE = "TEST_DATABASE_PASSWORD"  # noqa: S105 - a name
+ENVIRONMENT = "cloud_test"
+
+
+def write_environment(configs: Path, server: PostgresServer, bucket: str) -> None:
+    """Add an environment on the services of this machine to a folder of configs."""
+    databases = {name: server.create_database() for name in ("platform", "dagster", "mlflow")}
+    local = yaml.safe_load((configs / "environments" / "local.yaml").read_text())
+    settings = {
+        **local,
+        "name": ENVIRONMENT,
+        "storage": {"kind": "gcs", "bucket": bucket},
+        "database": {
+            "kind": "postgresql",
+            "host": "127.0.0.1",
+            "port": server.port,
+            "user": USER,
+            "password_variable": PASSWORD_VARIABLE,
+            "tls": "none",
+            **databases,
+        },
+    }
+    (configs / "environments" / f"{ENVIRONMENT}.yaml").write_text(yaml.safe_dump(settings))
+
+
+def upload_landing(home: Path, bucket: str) -> None:
+    """Deliver the files of a data root into the bucket, as the operator would."""
+    store = ObjectStore(bucket, "landing")
+    for path in sorted((home / "landing").glob("*/*.*")):
+        store.upload(path.relative_to(home / "landing").as_posix(), path)
+
+
+def run_days(home: Path, configs: Path, environment: str, first: dt.date, last: dt.date) -> Site:
+    """Run days in this process."""
+    workspace = Workspace.of_one_process(home, load_project([configs], environment))
+    with workspace.open_instance() as instance:
+        results = Replay(workspace, instance).run(first, last, lambda _: None)
+    return Site(workspace, results)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A workspace whose days were run."""
+
+    workspace: Workspace
+    results: list[DayResult]
+
+    def days(self) -> list[tuple[object, ...]]:
+        """Return what each day reported."""
+        return [
+            (r.day, r.status, r.rows, r.quarantined_rows, r.scored_rows, r.findings) for r in self.results
+        ]
+
+    def decisions(self) -> list[tuple[object, ...]]:
+        """Return every decision of the ledger without the ids of runs."""
+        ledger = self.workspace.platform.ledger
+        return [
+            (e.slot, e.outcome, e.version, e.previous_version, e.bundle_sha256, e.reasons, e.as_of_day)
+            for slot in ledger.slots()
+            for e in ledger.history(slot)
+        ]
+
+    def tables(self) -> dict[str, tuple[str, int, str]]:
+        """Return build key, row count and hash of the sorted rows of every partition."""
+        lake = self.workspace.platform.lake
+        return {str(partition): _content(lake, partition) for partition in self._partitions()}
+
+    def reports(self) -> dict[str, str]:
+        """Return every report's text by its path, without moments, durations, ids and addresses."""
+        store = self.workspace.platform.reports
+        return {path: _settled(store.read(path)) for path in store.list()}
+
+    def _partitions(self) -> list[PartitionId]:
+        environment = self.workspace.config.environment
+        if environment.storage.kind == "gcs":
+            store = ObjectStore(environment.storage.bucket, environment.storage.lake)
+            found = [item.name for item in store.list()]
+        else:
+            root = self.workspace.home / environment.storage.lake
+            found = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
+        return [_partition(name) for name in sorted(found) if name.endswith("/manifest.json")]
+
+
+def _partition(name: str) -> PartitionId:
+    *table, segment, day, _ = name.split("/")
+    return PartitionId("/".join(table), segment, None if day == "all" else dt.date.fromisoformat(day))
+
+
+def _content(lake: Lake, partition: PartitionId) -> tuple[str, int, str]:
+    manifest = lake.manifest(partition)
+    assert manifest is not None
+    digests = []
+    for role, name in sorted(manifest.files.items()):
+        path = lake.path(partition, role)
+        is_table = name.endswith(".parquet")
+        rows = (
+            sorted(map(str, pq.read_table(path).to_pylist())) if is_table else [_settled(path.read_bytes())]
+        )
+        digests.append(f"{role} {sha256(chr(10).join(rows).encode()).hexdigest()}")
+    return manifest.build_key, manifest.row_count, " ".join(digests)
+
+
+_VOLATILE = (
+    (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "RUN"),
+    (r"\b[0-9a-f]{32}\b", "MLFLOW-RUN"),
+    (r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?( UTC|Z|\+00:00)?", "MOMENT"),
+    (r"\d+(\.\d+)? (ms|s)\b", "DURATION"),
+)
+
+
+def _settled(content: bytes) -> str:
+    text: str = content.decode("utf-8", errors="replace")
+    for pattern, word in _VOLATILE:
+        text = re.sub(pattern, word, text)
+    return text
+
+
+def differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """Return the keys under which two dictionaries differ."""
+    return sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
+
+
+def segments() -> tuple[str, ...]:
+    """Return the geographies of both sites."""
+    return GEOGRAPHIES
