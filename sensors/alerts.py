@@ -5,6 +5,9 @@ what is an alert and what its mail says (domain.reporting.alert_mail), or sendin
 
 The cursor says how far the log was read. It is stored after the mails were queued: a tick that is killed between the
 two is read again, and the outbox knows its mails by report, partition and recipient.
+
+PostgreSQL numbers a record when it is inserted and shows it when it is committed, so a lower number may appear after a
+higher one. The cursor therefore stays behind what is younger than SETTLED_AFTER and names what it has read beyond.
 """
 
 import dataclasses
@@ -27,15 +30,24 @@ from mlops_assets.domain.reporting.alert_mail import (
 RECORDS_PER_TICK = 500
 # Without a cursor (the first tick, or the first with recipients) older failures are history, not news.
 FIRST_LOOK_BACK = dt.timedelta(days=1)
+# No event takes as long from its number to its commit.
+SETTLED_AFTER = dt.timedelta(minutes=1)
 _PARTITION_TAG = "dagster/partition"
 
 
 @dataclasses.dataclass(frozen=True)
 class _Position:
-    """The last record that was read of each kind, by storage id; None before the first tick."""
+    """How far the log was read, for each kind of record.
+
+    Attributes:
+        runs, checks: storage ids up to which everything was read; None before the first tick.
+        runs_beyond, checks_beyond: ids above these that were read, too.
+    """
 
     runs: int | None = None
     checks: int | None = None
+    runs_beyond: tuple[int, ...] = ()
+    checks_beyond: tuple[int, ...] = ()
 
 
 def build_alerts_sensor(recipients: Sequence[str]) -> dg.SensorDefinition:
@@ -71,7 +83,11 @@ def _parse_cursor(cursor: str | None) -> _Position:
         return _Position()
     values = found if isinstance(found, dict) else {}
     runs, checks = (one if isinstance(one := values.get(name), int) else None for name in ("runs", "checks"))
-    return _Position(runs, checks)
+    return _Position(runs, checks, _ids(values.get("runs_beyond")), _ids(values.get("checks_beyond")))
+
+
+def _ids(value: object) -> tuple[int, ...]:
+    return tuple(one for one in value if isinstance(one, int)) if isinstance(value, list) else ()
 
 
 def _read_new(
@@ -79,29 +95,52 @@ def _read_new(
 ) -> tuple[_Position, list[FailedRun], list[EvaluatedCheck]]:
     """Return what is new since a position, oldest first, and the position after it."""
     newest = instance.event_log_storage.get_maximum_record_id() or 0
-    since = now_utc - FIRST_LOOK_BACK
-    failures = _records(instance, dg.DagsterEventType.RUN_FAILURE, position.runs, since)
-    evaluations = _records(instance, dg.DagsterEventType.ASSET_CHECK_EVALUATION, position.checks, since)
-    after = _Position(
-        _last_id(failures, newest if position.runs is None else position.runs),
-        _last_id(evaluations, newest if position.checks is None else position.checks),
+    of_runs, of_checks = dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    failures = _read_kind(instance, of_runs, position.runs, position.runs_beyond, newest, now_utc)
+    evaluations = _read_kind(instance, of_checks, position.checks, position.checks_beyond, newest, now_utc)
+    after = _Position(failures.settled, evaluations.settled, failures.beyond, evaluations.beyond)
+    runs = [_failed_run(instance, record) for record in failures.records]
+    return after, runs, [_evaluated_check(instance, record) for record in evaluations.records]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Read:
+    """New records of one kind, and how far they were read."""
+
+    records: list[dg.EventLogRecord]
+    settled: int
+    beyond: tuple[int, ...]
+
+
+def _read_kind(
+    instance: dg.DagsterInstance,
+    kind: dg.DagsterEventType,
+    settled: int | None,
+    beyond: tuple[int, ...],
+    newest: int,
+    now_utc: dt.datetime,
+) -> _Read:
+    found = _records(instance, kind, settled, now_utc - FIRST_LOOK_BACK, RECORDS_PER_TICK + len(beyond))
+    if settled is None:
+        settled = found[0].storage_id - 1 if found else newest
+    limit = now_utc - SETTLED_AFTER
+    old = [record.storage_id for record in found if _moment(record) < limit]
+    settled = old[-1] if old else settled
+    return _Read(
+        records=[record for record in found if record.storage_id not in beyond],
+        settled=settled,
+        beyond=tuple(record.storage_id for record in found if record.storage_id > settled),
     )
-    runs = [_failed_run(instance, record) for record in failures]
-    return after, runs, [_evaluated_check(instance, record) for record in evaluations]
 
 
 def _records(
-    instance: dg.DagsterInstance, kind: dg.DagsterEventType, after: int | None, since: dt.datetime
+    instance: dg.DagsterInstance, kind: dg.DagsterEventType, after: int | None, since: dt.datetime, limit: int
 ) -> Sequence[dg.EventLogRecord]:
     # The instance itself has no call for check evaluations that is not deprecated; its storage has.
     wanted = dg.EventRecordsFilter(
         kind, after_cursor=after, after_timestamp=since.timestamp() if after is None else None
     )
-    return instance.event_log_storage.get_event_records(wanted, limit=RECORDS_PER_TICK, ascending=True)
-
-
-def _last_id(records: Sequence[dg.EventLogRecord], otherwise: int) -> int:
-    return records[-1].storage_id if records else otherwise
+    return instance.event_log_storage.get_event_records(wanted, limit=limit, ascending=True)
 
 
 def _partition(instance: dg.DagsterInstance, run_id: str) -> str:

@@ -1,6 +1,7 @@
 """The sensor of alerts over an event log: failed runs and failed checks are mailed once, whatever is restarted."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -124,6 +125,30 @@ def test_more_than_one_tick_can_read_is_read_by_the_next(
     for _ in range(4):
         _, cursor = tick(instance, outbox, cursor)
     assert len(outbox.entries()) == 4
+
+
+@pytest.mark.parametrize("settles", [True, False])
+def test_a_record_that_appears_after_a_later_one_is_mailed(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, settles: bool
+) -> None:
+    """PostgreSQL shows a record when its transaction commits, whatever its number."""
+    outbox = FakeOutbox()
+    _, cursor = tick(instance, outbox, None)
+    late, early = run(instance, broken), run(instance, broken, "2026-09-02")
+    read = alerts._records
+
+    def without_late(*arguments: Any) -> list[dg.EventLogRecord]:
+        return [record for record in read(*arguments) if record.event_log_entry.run_id != late]
+
+    if settles:  # too long ago to be waited for: what a minute does
+        monkeypatch.setattr(alerts, "SETTLED_AFTER", -alerts.SETTLED_AFTER)
+    with monkeypatch.context() as patch:
+        patch.setattr(alerts, "_records", without_late)
+        _, cursor = tick(instance, outbox, cursor)
+        assert mailed(outbox) == [f"alerts/failed_run {early}"]
+    _, cursor = tick(instance, outbox, cursor)
+    assert mailed(outbox)[1:] == ([] if settles else [f"alerts/failed_run {late}"])
+    assert tick(instance, outbox, cursor) == ("nothing has failed", cursor)
 
 
 def test_nobody_is_told_by_default_and_later_only_what_fails_then(instance: dg.DagsterInstance) -> None:
