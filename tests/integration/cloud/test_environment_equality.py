@@ -46,7 +46,7 @@ def sites(
     deliver(home, configs, subscribers=600, days=days, behaviour=RESTLESS)
     upload_landing(home, bucket)
     local = run_days(home, configs, "local", FIRST_DAY, LAST_DAY)
-    monkeypatch.setattr("mlops_assets.domain.learning.champions._loaded", {})
+    monkeypatch.setattr("mlops_assets.domain.learning.bundle._kept", {})
     return local, run_days(tmp_path / "cloud", configs, ENVIRONMENT, FIRST_DAY, LAST_DAY)
 
 
