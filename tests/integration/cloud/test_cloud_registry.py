@@ -21,7 +21,11 @@ from tests.integration.registry.test_registry_contract import NAME, bundle  # no
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
-pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.slow,  # MLflow makes its tables anew for each test
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+]
 globals().update(contract_of(test_registry_contract))
 
 PROJECT = Path(__file__).parents[3]
@@ -46,7 +50,6 @@ def test_nothing_is_left_in_the_working_folder(registry: MlflowRegistry, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
 def test_many_processes_may_use_a_fresh_database_at_once(address: Callable[[], URL], bucket: str) -> None:
     url = address().render_as_string(hide_password=False)
     command = [sys.executable, "-c", OPEN, url, f"gs://{bucket}/artifacts"]

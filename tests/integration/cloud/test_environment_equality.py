@@ -38,6 +38,7 @@ LAST_DAY = READY_DAY + dt.timedelta(days=1)  # trained on the day before, scored
 def sites(
     tmp_path: Path, postgres: PostgresServer, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Site, Site]:
+    pytest.importorskip("dagster_postgres", reason="dagster-postgres is not installed (PyPI)")
     home, configs = tmp_path / "local", copy_configs(tmp_path / "configs")
     shorten_churn(configs)
     write_environment(configs, postgres, bucket)
