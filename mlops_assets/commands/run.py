@@ -55,7 +55,7 @@ def _day_range(
     if not found and not (first and last):
         raise FeedMissingError(
             "no feed file has been delivered",
-            where=str(workspace.home / workspace.config.environment.storage.landing),
+            where=workspace.where(workspace.config.environment.storage.landing),
             expected="files named as in configs/feeds/*.yaml, in one folder per geography",
             remedy="`mlops sandbox init` simulates an operator",
         )

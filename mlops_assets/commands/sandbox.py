@@ -13,6 +13,7 @@ import click
 
 from mlops_assets.commands.run import DAY
 from mlops_assets.commands.workspace import Workspace, open_workspace
+from mlops_assets.domain.errors import ConfigError
 from mlops_assets.sandbox.events import EVENT_PARAMETERS, ScriptedEvent, default_events
 from mlops_assets.sandbox.geography_world import DayOutcome
 from mlops_assets.sandbox.simulation import advance, init_sandbox, list_events, schedule_event
@@ -27,8 +28,19 @@ def sandbox_commands() -> None:
 
 
 def sandbox_arguments(workspace: Workspace) -> dict[str, Any]:
-    """Return what every sandbox call needs of a workspace."""
+    """Return what every sandbox call needs of a workspace.
+
+    Raises:
+        ConfigError: the environment takes its deliveries from a bucket.
+    """
     config, storage = workspace.config, workspace.config.environment.storage
+    if storage.kind != "local":
+        raise ConfigError(
+            "the simulated operator delivers into a folder, and this environment reads a bucket",
+            where=f"environment {config.environment.name}, {workspace.where(storage.landing)}",
+            expected="an environment with `storage.kind: local`",
+            remedy="simulate with MLOPS_ENVIRONMENT=local and copy its landing folder into the bucket",
+        )
     return {
         "root": workspace.home / storage.sandbox,
         "landing": workspace.home / storage.landing,

@@ -156,7 +156,7 @@ def _places(workspace: Workspace) -> Iterator[Place]:
     storage = workspace.config.environment.storage
     yield Place(
         title="Reports",
-        location=str(workspace.home / storage.reports / INDEX_NAME),
+        location=f"{workspace.where(storage.reports)}/{INDEX_NAME}",
         what="this summary, the reports of each day, model cards",
     )
     yield Place(
@@ -171,11 +171,11 @@ def _places(workspace: Workspace) -> Iterator[Place]:
     )
     yield Place(
         title="Lake",
-        location=str(workspace.home / storage.lake),
+        location=workspace.where(storage.lake),
         what="feeds, feature tables, corpora and scores as Parquet",
     )
     yield Place(
         title="Landing zone",
-        location=str(workspace.home / storage.landing),
+        location=workspace.where(storage.landing),
         what="the files that the sandbox operator delivered",
     )

@@ -53,6 +53,14 @@ class Workspace:
         """Return the resources of the environment."""
         return open_platform(self.config.environment, self.home)
 
+    def where(self, place: str) -> str:
+        """Return the address of a folder of `storage`: below the data root, or in the bucket."""
+        storage = self.config.environment.storage
+        if storage.kind == "local":
+            return str(self.home / place)
+        bucket = storage.landing_bucket if place == storage.landing else ""
+        return f"gs://{bucket or storage.bucket}/{place}"
+
     @property
     def dagster_home(self) -> Path:
         """Return the folder of the Dagster instance: below the data root, as in the Makefile.
