@@ -38,7 +38,7 @@ class FileCache:
         self._added_bytes = limit_bytes  # unknown at first: look
         self._guard = threading.Lock()
 
-    def fetch(self, name: str, size_bytes: int, download: Callable[[Path], None]) -> Path:
+    def fetch(self, name: str, size_bytes: int, download: Callable[[Path], object]) -> Path:
         """Return the copy of this name, got by `download` if it is not there.
 
         Args:

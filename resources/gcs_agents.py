@@ -5,6 +5,7 @@ Belongs here: where delivered offers lie. Does not belong here: what a file hold
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,8 @@ class GcsAgentsStore:
                 new one is there although its answer was lost.
         """
         generation = self.store.write(_name(delivery), source.read_bytes())
-        return self.cache.adopt(source, f"{delivery.segment}/{generation}/{delivery.file_name}")
+        copy, size_bytes = f"{delivery.segment}/{generation}/{delivery.file_name}", source.stat().st_size
+        return self.cache.fetch(copy, size_bytes, lambda target: shutil.copyfile(source, target))
 
     def withdraw(self, delivery: DeliveryId) -> bool:
         """Remove a file; return whether there was one. Raises StorageError."""

@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.domain.errors import StalePointerError, StorageError
+from mlops_assets.domain.offers.delivery_ports import DeliveryId
 from mlops_assets.domain.ports import ModelSlot
 from resources.file_cache import FileCache
+from resources.gcs_agents import GcsAgentsStore
 from resources.gcs_stores import GcsDeploymentStore, GcsLandingZone, GcsReportStore
 from resources.object_store import ObjectStore
 from tests.integration.cloud.gcs_server import FaultyProxy
 from tests.unit.resources import test_deployment_store as deployments_contract
 from tests.unit.resources import test_report_store as reports_contract
-from tests.unit.resources.test_deployment_store import RELEASE, SHA, SLOT, make_pointer
+from tests.unit.resources.test_deployment_store import NOW, RELEASE, SHA, SLOT, make_pointer
 
 pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")]
 
@@ -211,3 +213,24 @@ def test_a_package_list_that_names_files_outside_is_refused(
         objects.write(f"bundles/{SHA}.json", listing.replace(b"package.json", evil))
         with pytest.raises(StorageError, match="cannot be trusted"):
             store.package(SHA)
+
+
+def test_offers_are_delivered_replaced_and_withdrawn(
+    objects: ObjectStore, cache: FileCache, tmp_path: Path
+) -> None:
+    agents, delivery = GcsAgentsStore(objects, cache), DeliveryId("personalized_offer", "cl", NOW.date())
+    assert agents.find(delivery) is None
+    assert not agents.withdraw(delivery)
+    for content in ("first", "newer"):
+        (tmp_path / "part.csv").write_text(content)
+        path = agents.deliver(delivery, tmp_path / "part.csv")
+        assert path.name == "personalized_offer_20260901.csv"
+        found = agents.find(delivery)
+        assert found is not None
+        assert (path.read_text(), found.read_text()) == (content, content)
+    assert [item.name for item in objects.list()] == ["cl/personalized_offer_20260901.csv"]
+    assert agents.withdraw(delivery)
+    assert agents.find(delivery) is None
+    for bad in (DeliveryId("../x", "cl", NOW.date()), DeliveryId("x", "a/b", NOW.date())):
+        with pytest.raises(StorageError, match="under this name"):
+            agents.deliver(bad, tmp_path / "part.csv")
