@@ -162,7 +162,9 @@ def _outcomes(shape: CorpusShape, label: EventLabel) -> ir.Table:
     used = dict.fromkeys([key, *label.columns])
     events = ibis.table({**{name: stored[name] for name in used}, "file_day": "date"}, name="events")
     if label.given is not None:
-        events = events.filter(_fits(events, label.given.one_of), _reaches(events, label.given.at_least))
+        events = events.filter(
+            fits_values(events, label.given.one_of), reaches_values(events, label.given.at_least)
+        )
     windows = ibis.table({"event_day": "date", "as_of_day": "date"}, name="label_windows")
     inside = events.join(windows, events.file_day == windows.event_day)
     is_time = label.days_until_first or bool(label.windows_days)
@@ -170,14 +172,14 @@ def _outcomes(shape: CorpusShape, label: EventLabel) -> ir.Table:
         outcome = inside.event_day.delta(inside.as_of_day, unit="day").cast("float64")
     else:
         outcome = inside[label.value].cast("float64") if label.value else ibis.literal(1.0)
-    counted = ibis.ifelse(_fits(inside, label.where), outcome, ibis.null("float64"))
+    counted = ibis.ifelse(fits_values(inside, label.where), outcome, ibis.null("float64"))
     named = inside.select(event_key=key, event_as_of_day="as_of_day", outcome=counted)
     largest_or_sum = named.outcome.max() if label.reduce == "max" else named.outcome.sum()
     merged = named.outcome.min() if is_time else largest_or_sum
     return named.group_by("event_key", "event_as_of_day").aggregate(outcome=merged)
 
 
-def _fits(rows: ir.Table, one_of: Mapping[str, Sequence[str]]) -> ir.Value:
+def fits_values(rows: ir.Table, one_of: Mapping[str, Sequence[str]]) -> ir.Value:
     """Return whether each row's columns have one of the given values."""
     import ibis
 
@@ -185,7 +187,8 @@ def _fits(rows: ir.Table, one_of: Mapping[str, Sequence[str]]) -> ir.Value:
     return ibis.and_(*conditions)
 
 
-def _reaches(rows: ir.Table, at_least: Mapping[str, float]) -> ir.Value:
+def reaches_values(rows: ir.Table, at_least: Mapping[str, float]) -> ir.Value:
+    """Return whether each row's columns are at least as large as the given values."""
     import ibis
 
     return ibis.and_(*(rows[name] >= least for name, least in at_least.items()))

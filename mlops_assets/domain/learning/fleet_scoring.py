@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-FLEET_SCORING_VERSION = "1"
-_UNLOADABLE = (ModelIntegrityError, RegistryError, LearningError)
+FLEET_SCORING_VERSION = "2"
+UNLOADABLE = (ModelIntegrityError, RegistryError, LearningError)
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,9 @@ def score_fleet_day(
 ) -> ScoreOutcome:
     """Score every row of the day that the model is made for.
 
-    Columns: entity key, group, `score` (or `score_<class>`), `model_segment` and `model_version` of who scored; with
-    `alerts`, `is_alert` and `alert_rank` (1 is the highest score; null beyond the capacity of a day).
+    Columns: entity key, group, `score` (or `score_<class>`), `pooled_score` (what the pooled champion says of the
+    same row; one score a row only), `model_segment` and `model_version` of who scored; with `alerts`, `is_alert` and
+    `alert_rank` (1 is the highest score; null beyond the capacity of a day).
 
     Raises:
         ModelIntegrityError: the pooled champion's files are not what was promoted; nothing is scored.
@@ -158,6 +159,7 @@ class _Scored:
     """Rows with their predictions and who made them; `by` is a position in `makers`."""
 
     rows: Dataset
+    pooled: NDArray[np.float64]
     predictions: NDArray[np.float64]
     by: NDArray[np.int32]
     makers: tuple[tuple[str, str], ...]
@@ -178,10 +180,12 @@ class _Scored:
         pooled = load_version(registry, fleet.slot, champions.pooled.version, champions.pooled.bundle_sha256)
         loaded, failed = _load_groups(fleet, champions, registry)
         models = [pooled, *(one for blend in loaded.values() for one in (blend.own, blend.pooled) if one)]
-        rows = _read_rows(fleet, models, engine, source)
+        rows = read_fleet_rows(fleet, models, engine, source)
+        by_pooled = pooled.predict(rows.select(pooled.features), threads)
         scored = cls(
             rows,
-            pooled.predict(rows.select(pooled.features), threads),
+            by_pooled,
+            by_pooled.copy(),
             np.zeros(rows.rows, dtype=np.int32),
             ((fleet.slot.segment, champions.pooled.version),),
             failed,
@@ -199,7 +203,7 @@ class _Scored:
         """Score the rows of one group by its own champion; if that fails on them, the pooled scores stay."""
         try:
             predictions = blend.predict(self.rows.take(positions).select(blend.signature.features), threads)
-        except _UNLOADABLE:
+        except UNLOADABLE:
             return replace(self, failed=(*self.failed, maker[0]))
         self.predictions[positions] = predictions
         self.by[positions] = len(self.makers)
@@ -225,7 +229,7 @@ def _load_groups(
         try:
             own = load_version(registry, entry.slot, entry.version, entry.bundle_sha256)
             loaded[segment] = GroupScorer(own, _load_pooled(own, fleet.slot, registry))
-        except _UNLOADABLE:
+        except UNLOADABLE:
             failed.append(segment)
     return loaded, tuple(failed)
 
@@ -235,7 +239,7 @@ def _load_pooled(own: Scorer, slot: ModelSlot, registry: ModelRegistry) -> Score
     return load_version(registry, slot, wanted.version, wanted.bundle_sha256) if wanted else None
 
 
-def _read_rows(fleet: FleetDay, models: Sequence[Scorer], engine: TableEngine, source: Path) -> Dataset:
+def read_fleet_rows(fleet: FleetDay, models: Sequence[Scorer], engine: TableEngine, source: Path) -> Dataset:
     """Read the day's population with every feature that some model asks for."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -283,6 +287,7 @@ def _columns(scored: _Scored, fleet: FleetDay) -> Iterator[tuple[str, pa.Array]]
     yield fleet.group_column, pa.array([None if name == MISSING else name for name in groups], pa.string())
     if scored.predictions.ndim == 1:
         yield "score", pa.array(scored.predictions)
+        yield "pooled_score", pa.array(scored.pooled)
     else:
         for index, name in enumerate(scored.classes):
             yield f"score_{name}", pa.array(scored.predictions[:, index])

@@ -39,3 +39,18 @@ def scores_table(use_case: str, model: str) -> str:
 def fleet_table(use_case: str, model: str) -> str:
     """Lake table of a fleet's newest training: one row per group, and one per group and algorithm."""
     return f"fleet/{use_case}/{model}"
+
+
+def alerts_table(use_case: str, model: str) -> str:
+    """Lake table of a fleet's daily alerts, with their reasons."""
+    return f"fleet/{use_case}/{model}_alerts"
+
+
+def matched_table(use_case: str, model: str) -> str:
+    """Lake table of a fleet's predictions beside what happened: one row per group and day of prediction."""
+    return f"fleet/{use_case}/{model}_matched"
+
+
+def fleet_history_table(use_case: str, model: str) -> str:
+    """Lake table of a fleet's trainings by their last day of data: one row per group."""
+    return f"fleet/{use_case}/{model}_history"
