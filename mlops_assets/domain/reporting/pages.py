@@ -3,13 +3,16 @@
 Belongs here: the template environment and what every page gets. Does not belong here: the content of a
 report.
 
-Every page is one file without outside references (it is mailed, copied and opened offline), escapes all
-values, adapts to phone and desktop and to a light or dark screen, and carries its title and data day in a
-form that the index page reads back.
+Every page is one file without outside references (it is mailed, copied and opened offline), reads whole without
+its script if it has one, escapes all values, adapts to phone and desktop and to a light or dark screen, and carries
+its title and data day in a form that the index page reads back.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -33,6 +36,25 @@ def render_page(template: str, *, title: str, data_day: dt.date | None, **conten
     """
     page = _environment().get_template(template)
     return page.render(title=title, data_day=data_day, **content)
+
+
+@dataclass(frozen=True)
+class Script:
+    """A script inside a page, and the source by which the page's own policy allows it and no other."""
+
+    text: str
+
+    @property
+    def source(self) -> str:
+        """Return the hash source of Content Security Policy level 3."""
+        digest = hashlib.sha256(self.text.encode()).digest()
+        return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+@cache
+def read_script(name: str) -> Script:
+    """Return a script of `templates/`; it has no blanks to fill in."""
+    return Script(_environment().get_template(name).render())
 
 
 @cache

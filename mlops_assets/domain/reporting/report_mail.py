@@ -21,7 +21,7 @@ _FOOTER = "Aggregates only, no data of any single subscriber."
 
 @dataclass(frozen=True)
 class MailBody:
-    """What a mail says: the verdict, lines letter by letter, tables, sentences, commands with their meaning."""
+    """What a mail says: the verdict, lines letter by letter, tables, sentences, commands with their meaning, footer."""
 
     title: str
     verdict: Mark
@@ -29,6 +29,7 @@ class MailBody:
     tables: Sequence[Table] = ()
     notes: Sequence[str] = ()
     commands: Sequence[tuple[str, str]] = ()
+    footer: str = _FOOTER
 
 
 def render_mail_body(body: MailBody, *, data_day: dt.date | None) -> str:
@@ -41,7 +42,7 @@ def render_mail_body(body: MailBody, *, data_day: dt.date | None) -> str:
         body=body,
         tables=[one for one in tables if one[1]],
         headings={"notes": _NOTES, "commands": _COMMANDS},
-        footer=_FOOTER,
+        footer=body.footer,
     )
 
 
@@ -65,7 +66,7 @@ def _text_blocks(body: MailBody, data_day: dt.date | None) -> Iterator[str]:
         commands = (f"- {what}:\n    {command}" for command, what in body.commands)
         yield "\n".join([f"{_COMMANDS}:", *commands])
     up_to = f"Data up to {format_day(data_day)}. " if data_day else ""
-    yield f"{up_to}{_FOOTER}"
+    yield f"{up_to}{body.footer}"
 
 
 def _text_rows(table: Table) -> Iterator[str]:
