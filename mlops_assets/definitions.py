@@ -15,6 +15,8 @@ from mlops_assets.assets.deployment import build_deployment_assets
 from mlops_assets.assets.execution import build_executor
 from mlops_assets.assets.feeds import build_feed_assets
 from mlops_assets.assets.fleet import build_fleet_assets
+from mlops_assets.assets.fleet_days import build_fleet_day_assets
+from mlops_assets.assets.fleet_reports import build_fleet_training_reports, build_fleet_week_reports
 from mlops_assets.assets.jobs import build_jobs
 from mlops_assets.assets.ladder_reports import build_ladder_reports
 from mlops_assets.assets.learning import build_learning_assets
@@ -63,7 +65,8 @@ def _build(config: ProjectConfig, resources: Mapping[str, object] | None) -> dg.
     scores, quality = build_score_assets(config, days), build_quality_assets(config, days)
     performance = build_offer_performance_assets(config, days)
     offers, offer_reports = build_offer_assets(config, days), build_offer_reports(config, days)
-    before_log = (*tables, *scores, *quality, *offers, *performance, *offer_reports)
+    fleets = [*build_fleet_day_assets(config, days), *build_fleet_week_reports(config, days)]
+    before_log = (*tables, *scores, *fleets, *quality, *offers, *performance, *offer_reports)
     day_log = build_day_log_asset(config, days, [key for asset in before_log for key in sorted(asset.keys)])
     utilisation = build_utilisation_asset(config, days, day_log.key)
     learning = [
@@ -75,6 +78,7 @@ def _build(config: ProjectConfig, resources: Mapping[str, object] | None) -> dg.
         *build_report_assets(config),
         *build_retraining_reports(config),
         *build_ladder_reports(config),
+        *build_fleet_training_reports(config),
     ]
     deployments, snapshots = build_deployment_assets(config), build_snapshot_quality_assets(config)
     of_the_day = (*feeds, *before_log, day_log, utilisation)
@@ -85,6 +89,7 @@ def _build(config: ProjectConfig, resources: Mapping[str, object] | None) -> dg.
             *tables,
             *learning,
             *scores,
+            *fleets,
             *quality,
             *offers,
             *performance,

@@ -17,6 +17,7 @@ from mlops_assets.config import names
 from mlops_assets.config.models import ProjectConfig
 from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.learning.corpus import CorpusRequest
+from mlops_assets.domain.learning.fleet_history import record_training
 from mlops_assets.domain.learning.fleet_promotion import FleetRules
 from mlops_assets.domain.learning.fleet_training import (
     FLEET_VERSION,
@@ -95,7 +96,9 @@ def _build_fleet(
         }
         rules = FleetRules(spec.fleet, dt.datetime.now(dt.UTC), segments[segment].approval)
         stores = FleetStores(lake, registry, ledger)
-        yield _report(train_fleet(request, stores, rules, stamps=stamps, processes=processes))
+        training = train_fleet(request, stores, rules, stamps=stamps, processes=processes)
+        record_training(lake, training.slot, request.corpus, spec.fleet.group_column)
+        yield _report(training)
 
     return fleet_asset
 

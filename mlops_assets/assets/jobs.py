@@ -90,6 +90,7 @@ def _training_keys(config: ProjectConfig, use_case: str) -> Iterator[dg.AssetKey
             yield dg.AssetKey(make_key(use_case, model))
     for model in config.fleets(use_case):
         yield dg.AssetKey(names.fleet_key(use_case, model))
+        yield dg.AssetKey(names.fleet_training_report_key(use_case, model))
     yield from {
         dg.AssetKey(key): None
         for agent in segments_by_agent(config, use_case)

@@ -22,6 +22,7 @@ STAGES = (
     "champion",
     "deployment",
     "scores",
+    "fleet",
     "offers",
     "reports",
 )
@@ -62,6 +63,8 @@ CHECK_FAIRNESS = "groups_alike"
 CHECK_SUMS = "sums_close"
 CHECK_GATE = "gate"
 CHECK_GROUPS = "groups_trained"
+CHECK_MATCHED = "days_matched"
+CHECK_RECALL = "recall_holds"
 CHECK_COVERAGE = "kernel_coverage"
 CHECK_ANOMALIES = "anomaly_share"
 CHECK_DRIFT = "behaviour"
@@ -98,6 +101,26 @@ def champion_key(use_case: str, model: str) -> list[str]:
 def fleet_key(use_case: str, model: str) -> list[str]:
     """Asset key of a fleet's models, one per group."""
     return table_key(lake_tables.fleet_table(use_case, model))
+
+
+def fleet_alerts_key(use_case: str, model: str) -> list[str]:
+    """Asset key of a fleet's daily alert list."""
+    return table_key(lake_tables.alerts_table(use_case, model))
+
+
+def fleet_matched_key(use_case: str, model: str) -> list[str]:
+    """Asset key of a fleet's predictions beside what happened."""
+    return table_key(lake_tables.matched_table(use_case, model))
+
+
+def fleet_report_key(use_case: str, model: str) -> list[str]:
+    """Asset key of the weekly report on a fleet."""
+    return ["reports", use_case, f"{model}_fleet"]
+
+
+def fleet_training_report_key(use_case: str, model: str) -> list[str]:
+    """Asset key of the report on a fleet's newest training."""
+    return ["reports", use_case, f"{model}_fleet_training"]
 
 
 def scores_key(use_case: str, model: str) -> list[str]:

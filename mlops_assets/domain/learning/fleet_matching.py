@@ -11,7 +11,7 @@ label asks for that (`given`).
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -65,6 +65,18 @@ def days_to_match(run_day: dt.date, label: EventLabel, look_back_days: int = LOO
     """
     newest = run_day - label.horizon_days * _DAY
     return [newest - back * _DAY for back in range(look_back_days, -1, -1)]
+
+
+def find_missing_feeds(fleet: FleetDay, lake: Lake) -> list[str]:
+    """Return the feeds that scored days wait for whose horizon has ended by the fleet's day."""
+    label, _ = _asked(fleet)
+    slot, missing = fleet.slot, set()
+    for day in days_to_match(fleet.day, label):
+        if lake.manifest(replace(fleet, day=day).target) is None:
+            continue
+        ahead = [day + number * _DAY for number in range(1, label.horizon_days + 1)]
+        missing |= {PartitionId(label.table, slot.segment, one) for one in ahead}
+    return [str(one) for one in sorted(missing) if lake.manifest(one) is None]
 
 
 def match_day(fleet: FleetDay, *, lake: Lake, engine: TableEngine) -> MatchOutcome:

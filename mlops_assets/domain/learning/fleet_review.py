@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlops_assets.domain.learning.fleet_blend import follows_pooled
 from mlops_assets.domain.learning.fleet_gains import gain_over_best_single, gain_over_pooled
 from mlops_assets.domain.learning.fleet_history import PastTraining, read_trainings
 from mlops_assets.domain.learning.fleet_live import LiveRecord, Sums, read_live, share_of
@@ -155,7 +154,6 @@ def assemble_fleet_report(sources: FleetSources) -> FleetReport:
 def _group_line(sources: FleetSources, row: Mapping[str, Any], pooled: LedgerEntry | None) -> GroupLine:
     name = row["group"]
     own = current_champion(sources.histories.get(group_segment(sources.slot.segment, name), ()))
-    own = None if own and follows_pooled(own.evidence) else own
     serving = own or pooled
     sums, drift = sources.live.by_group.get(name), sources.live.drift.get(name)
     is_newest = own is not None and own.version == row.get("version")
