@@ -5,7 +5,7 @@ fits and decisions (mlops_assets.domain.learning.fleet_*).
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
@@ -89,18 +89,28 @@ def _build_fleet(
             yield dg.AssetCheckResult(check_name=names.CHECK_GROUPS, asset_key=key, passed=True)
             return
         request = CorpusRequest(use_case, model, segments[segment].corpus, spec, segment)
+        rules = FleetRules(spec.fleet, dt.datetime.now(dt.UTC), segments[segment].approval)
         stamps = {
             **provenance.stamps(),
             "dagster_run_id": context.run.run_id,
             "config_sha256": stable_hash([request.corpus, request.model]),
         }
-        rules = FleetRules(spec.fleet, dt.datetime.now(dt.UTC), segments[segment].approval)
-        stores = FleetStores(lake, registry, ledger)
-        training = train_fleet(request, stores, rules, stamps=stamps, processes=processes)
-        record_training(lake, training.slot, request.corpus, spec.fleet.group_column)
-        yield _report(training)
+        yield _report(_train(request, FleetStores(lake, registry, ledger), rules, stamps, processes))
 
     return fleet_asset
+
+
+def _train(
+    request: CorpusRequest,
+    stores: FleetStores,
+    rules: FleetRules,
+    stamps: Mapping[str, object],
+    processes: int,
+) -> FleetTraining:
+    """Train, and keep what it cost beside the trainings before."""
+    training = train_fleet(request, stores, rules, stamps=stamps, processes=processes)
+    record_training(stores.lake, training.slot, request.corpus, rules.fleet.group_column)
+    return training
 
 
 def _report(training: FleetTraining) -> dg.MaterializeResult:

@@ -1,4 +1,4 @@
-"""Stage `fleet`, by the day: the alert list, what happened to those who were on it, and the fleet's report.
+"""Stages `alerts` and `matched`: a fleet's alert list of the day, and its predictions beside what happened.
 
 Belongs here: turning their outcomes into materialisations, metadata, mails and checks. Does not belong here: reasons,
 counting, drift (mlops_assets.domain.learning.fleet_*) or pages (mlops_assets.domain.reporting).

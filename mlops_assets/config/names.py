@@ -20,9 +20,11 @@ STAGES = (
     "corpus",
     "model",
     "champion",
+    "fleet",
     "deployment",
     "scores",
-    "fleet",
+    "alerts",
+    "matched",
     "offers",
     "reports",
 )

@@ -51,7 +51,7 @@ class FleetSources:
         live: matched days.
         scored: devices of the newest scores by group, and their day.
         missing: feeds that days wait for.
-        today: day of the report; None for data without days.
+        newest_day: day of the report; None for data without days.
     """
 
     slot: ModelSlot
@@ -64,13 +64,13 @@ class FleetSources:
     live: LiveRecord = field(default_factory=LiveRecord)
     scored: tuple[dt.date | None, Mapping[str | None, int]] = (None, {})
     missing: tuple[str, ...] = ()
-    today: dt.date | None = None
+    newest_day: dt.date | None = None
 
 
 def read_sources(
     slot: ModelSlot,
     spec: ModelSpec,
-    today: dt.date | None,
+    newest_day: dt.date | None,
     *,
     lake: Lake,
     ledger: PromotionLedger,
@@ -81,7 +81,7 @@ def read_sources(
     Args:
         slot: of the pooled model.
         spec: the model; has a fleet.
-        today: newest day that may be in the report; None for data without days.
+        newest_day: newest day that may be in the report; None for data without days.
         lake: holds trainings, scores and matched days.
         ledger: who is champion.
         missing: feeds that days wait for.
@@ -90,7 +90,7 @@ def read_sources(
         return None
     groups, entries, note = read_fleet(lake, slot)
     trained = note.facts["as_of_day"]
-    day = today or (dt.date.fromisoformat(trained) if trained else None)
+    day = newest_day or (dt.date.fromisoformat(trained) if trained else None)
     return FleetSources(
         slot,
         spec,
@@ -107,12 +107,12 @@ def read_sources(
 
 
 def _count_scored(
-    lake: Lake, slot: ModelSlot, spec: ModelSpec, today: dt.date | None
+    lake: Lake, slot: ModelSlot, spec: ModelSpec, newest_day: dt.date | None
 ) -> tuple[dt.date | None, dict[str | None, int]]:
     import pyarrow.parquet as pq
 
     table = scores_table(slot.use_case, slot.model)
-    days = [day for day in lake.days(table, slot.segment) if today is None or day <= today]
+    days = [day for day in lake.days(table, slot.segment) if newest_day is None or day <= newest_day]
     if not days or spec.fleet is None:
         return None, {}
     column = spec.fleet.group_column
@@ -135,7 +135,7 @@ def assemble_fleet_report(sources: FleetSources) -> FleetReport:
         use_case=slot.use_case,
         model=slot.model,
         segment=slot.segment,
-        data_day=sources.today,
+        data_day=sources.newest_day,
         group_column=spec.fleet.group_column if spec.fleet else "",
         metric=spec.metric,
         caveat=str(sources.facts.get("caveat", "")),
@@ -165,7 +165,7 @@ def _group_line(sources: FleetSources, row: Mapping[str, Any], pooled: LedgerEnt
         algorithm=str(row.get("algorithm") or "") if is_newest else "",
         outcome=row["outcome"],
         detail=row["detail"] or "",
-        age_days=_age_days(serving, sources.today),
+        age_days=_age_days(serving, sources.newest_day),
         metric=_serving_metric(row, sources.spec, own),
         pooled_metric=row.get("pooled_metric"),
         trend=_trend(row, sources),
@@ -181,8 +181,8 @@ def _group_line(sources: FleetSources, row: Mapping[str, Any], pooled: LedgerEnt
     )
 
 
-def _age_days(entry: LedgerEntry | None, today: dt.date | None) -> int | None:
-    return (today - entry.as_of_day).days if entry and entry.as_of_day and today else None
+def _age_days(entry: LedgerEntry | None, newest_day: dt.date | None) -> int | None:
+    return (newest_day - entry.as_of_day).days if entry and entry.as_of_day and newest_day else None
 
 
 def _serving_metric(row: Mapping[str, Any], spec: ModelSpec, own: LedgerEntry | None) -> float | None:

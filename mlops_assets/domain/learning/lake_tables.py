@@ -43,14 +43,14 @@ def fleet_table(use_case: str, model: str) -> str:
 
 def alerts_table(use_case: str, model: str) -> str:
     """Lake table of a fleet's daily alerts, with their reasons."""
-    return f"fleet/{use_case}/{model}_alerts"
+    return f"alerts/{use_case}/{model}"
 
 
 def matched_table(use_case: str, model: str) -> str:
     """Lake table of a fleet's predictions beside what happened: one row per group and day of prediction."""
-    return f"fleet/{use_case}/{model}_matched"
+    return f"matched/{use_case}/{model}"
 
 
 def fleet_history_table(use_case: str, model: str) -> str:
     """Lake table of a fleet's trainings by their last day of data: one row per group."""
-    return f"fleet/{use_case}/{model}_history"
+    return f"fleet_history/{use_case}/{model}"

@@ -144,7 +144,7 @@ def test_a_model_that_cannot_be_loaded_leaves_its_alerts_without_reason(
         if run.logged_tags.get("group") == "delta":
             run.files = {name: content + b" " for name, content in run.files.items()}
     monkeypatch.setattr("mlops_assets.domain.learning.bundle._kept", {})
-    world.lake.remove(PartitionId("fleet/network_event/failure_alerts", "cl", DAY))
+    world.lake.remove(PartitionId("alerts/network_event/failure", "cl", DAY))
     stores = AlertStores(world.lake, engine, world.registry, world.ledger)
     outcome = publish_alerts(fleet_day(), stores)
     reasons = {row["device_id"]: row["reasons"] for row in read_alerts(world.lake, outcome.partition)}
