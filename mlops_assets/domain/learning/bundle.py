@@ -39,8 +39,9 @@ INDEX_FILE = "bundle.json"
 CALIBRATION_FILE = "calibration.json"
 SEEN_KEYS_FILE = "seen_keys.npy"
 _FORMAT = 1
-# Bundles never change and a native load takes seconds (skops): a run's steps, cards and packages share one.
-_MOST_KEPT = 16
+# Bundles never change and a native load takes seconds (skops): steps, cards, packages and the days of a replay share
+# one. More than the slots of a platform are kept, or each day would push out what the next one asks for first.
+_MOST_KEPT = 256
 _kept: dict[str, Scorer] = {}
 _keeping = threading.Lock()
 _SAFE_NAME = re.compile(r"[a-z0-9_]+\.[a-z0-9]+")
