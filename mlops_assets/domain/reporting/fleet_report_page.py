@@ -36,7 +36,8 @@ from mlops_assets.domain.reporting.tables import (
     to_markdown,
 )
 
-_CHARTED_GROUPS, _CHARTED_DAYS, _SHOWN_FAULTS, _MARKDOWN_GROUPS = 16, 14, 100, 50
+_CHARTED_GROUPS, _CHARTED_DAYS, _LISTED_DAYS = 16, 8, 14
+_SHOWN_FAULTS, _MARKDOWN_GROUPS = 100, 50
 _SERVED = {
     "own": Mark("own model", "good"),
     "pooled": Mark("pooled model", "neutral"),
@@ -209,7 +210,7 @@ def make_fleet_tables(report: FleetReport) -> dict[str, Table]:
                 "#Of alerts",
             ],
             [
-                *(_live_row(format_day(one.day), one) for one in report.live[-_CHARTED_DAYS:]),
+                *(_live_row(format_day(one.day), one) for one in report.live[-_LISTED_DAYS:]),
                 *_live_total(report),
             ],
         ),
