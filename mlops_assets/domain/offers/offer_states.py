@@ -10,7 +10,9 @@
 | offers, ignored | `feeds/offers_sent`, by week before the day |
 | plans_bought, boosters_bought | `etl/purchases_daily`, likewise |
 
-A day of either log that is not published counts as empty and is named. Nobody without a row of the day has a state.
+A day of either log that is not published is named. Of purchases it counts as empty; instead of the campaign's log
+our own proposals of that day count as contacts, so that a held log leads to no second one. Nobody without a row of
+the day has a state.
 
 Belongs here: the statement, and streaming it. Does not belong here: what a week brought (transitions.py), choosing.
 """
@@ -39,9 +41,11 @@ from mlops_assets.domain.offers.decision_data import (
 )
 from mlops_assets.domain.offers.eligibility import feature_columns, to_expression
 from mlops_assets.domain.offers.eligibility_check import check_rule
+from mlops_assets.domain.offers.offer_tables import proposals_table
 from mlops_assets.domain.offers.state_history import (
     AS_OF_COLUMNS,
     CONTACT_COLUMNS,
+    PROPOSED_COLUMNS,
     PURCHASE_COLUMNS,
     clock_of,
     contact_history,
@@ -135,11 +139,18 @@ def plan_states(setting: OfferSetting, day: dt.date, *, lake: Lake) -> StatesPla
         there = {partition.day for partition in found}
         wanted = [day - dt.timedelta(days=back) for back in range(days - 1, -1, -1)]
         missing[table] = tuple(one for one in wanted if one not in there)
+    proposed = _find(lake, proposals_table(setting.use_case), setting.segment, missing[CONTACTS])
+    inputs |= {str(partition): key for partition, key in proposed.items()}
+    views["proposed"] = ViewPlan(PROPOSED_COLUMNS, tuple(proposed), has_file_day=True)
     return StatesPlan(day, views, inputs, missing, manifest.row_count)
 
 
 def _published(lake: Lake, table: str, segment: str, day: dt.date, days: int) -> dict[PartitionId, str]:
-    window = [PartitionId(table, segment, day - dt.timedelta(days=back)) for back in range(days - 1, -1, -1)]
+    return _find(lake, table, segment, [day - dt.timedelta(days=back) for back in range(days - 1, -1, -1)])
+
+
+def _find(lake: Lake, table: str, segment: str, days: Sequence[dt.date]) -> dict[PartitionId, str]:
+    window = [PartitionId(table, segment, day) for day in days]
     return {one: manifest.build_key for one in window if (manifest := lake.manifest(one)) is not None}
 
 

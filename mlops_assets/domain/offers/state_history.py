@@ -12,12 +12,14 @@ from mlops_assets.domain.features.table import unbound
 from mlops_assets.domain.feeds.contract import ColumnType
 from mlops_assets.domain.offers.catalogue_spec import ContactPolicy
 from mlops_assets.domain.offers.decision_data import CLOCK_BOUNDS, HISTORIES, HISTORY_WEEKS, STEP_DAYS
+from mlops_assets.domain.offers.reconciliation import NO_OFFER
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 _KEY = "subscriber_id"
 CONTACT_COLUMNS: dict[str, ColumnType] = {_KEY: "integer", "is_accepted": "boolean"}
+PROPOSED_COLUMNS: dict[str, ColumnType] = {_KEY: "integer", "plan_code": "text"}
 PURCHASE_COLUMNS: dict[str, ColumnType] = {_KEY: "integer", "n_plans": "integer", "n_boosters": "integer"}
 AS_OF_COLUMNS: dict[str, ColumnType] = {"as_of_day": "date", "chunk": "integer", "chunks": "integer"}
 # What a clock says where nothing is known: expired long ago, not a customer yet, never contacted.
@@ -38,7 +40,7 @@ def clock_of(rows: ir.Table, name: str) -> ir.Value:
 
 def contact_history(as_of: ir.Table, policy: ContactPolicy) -> ir.Table:
     """Return contacts by week, those ignored, days from the last one to the day after, contacts in the window."""
-    rows = unbound("contacts", {**CONTACT_COLUMNS, "file_day": "date"}).cross_join(as_of)
+    rows = _all_contacts().cross_join(as_of)
     rows = rows.filter((rows[_KEY] % rows.chunks == rows.chunk) & (rows.file_day <= rows.as_of_day))
     age_days = rows.as_of_day.delta(rows.file_day, unit="day")
     is_ignored = ~rows.is_accepted.fill_null(False)
@@ -54,6 +56,20 @@ def contact_history(as_of: ir.Table, policy: ContactPolicy) -> ir.Table:
         last_age_days=offer_age_days.min(),
         **sums,
     )
+
+
+def _all_contacts() -> ir.Table:
+    """Return the logged contacts, and the offers that we proposed on days whose log is not published.
+
+    A log that is late or held says nothing; nobody may be contacted twice because of it.
+    """
+    import ibis
+
+    logged = unbound("contacts", {**CONTACT_COLUMNS, "file_day": "date"})
+    proposed = unbound("proposed", {**PROPOSED_COLUMNS, "file_day": "date"})
+    offers = proposed.filter(proposed.plan_code != NO_OFFER)
+    assumed = offers.select(_KEY, "file_day", is_accepted=ibis.literal(False))
+    return logged.select(_KEY, "file_day", "is_accepted").union(assumed)
 
 
 def purchase_history(as_of: ir.Table) -> ir.Table:

@@ -21,6 +21,7 @@ from mlops_assets.domain.offers.offer_states import (
     plan_states,
     stream_people,
 )
+from mlops_assets.domain.offers.offer_tables import proposals_table
 from mlops_assets.domain.offers.state_scores import NotReady, OfferSetting, StateScorers, find_scorers
 from mlops_assets.domain.ports import PartitionId
 from tests.unit.domain.features.feed_world import GEOGRAPHY
@@ -114,6 +115,28 @@ def test_days_without_a_log_are_named_and_count_as_empty(loop: LoopWorld) -> Non
     assert isinstance(plan, StatesPlan)
     assert plan.missing_days["feeds/offers_sent"] == tuple(days_before(back) for back in range(59, 0, -1))
     assert plan.history_days == 1
+
+
+def test_a_day_whose_log_is_held_counts_by_what_was_proposed(loop: LoopWorld) -> None:
+    setting = make_setting()
+    loop.crown_all(setting)
+    proposed = pa.table(
+        {"subscriber_id": [7, 8], "plan_code": ["data_m", "no_offer"], "stratum": ["policy"] * 2}
+    )
+    for back in (0, 2, 3):
+        with loop.lake.write(
+            PartitionId(proposals_table(setting.use_case), GEOGRAPHY, days_before(back)), f"{back:012x}"
+        ) as writer:
+            pq.write_table(proposed, writer.file("data"))
+            writer.commit(row_count=2)
+    loop.live(days_before(2))  # its log is in and says that nobody was contacted
+    loop.live(LAST, [ANN, NEW])
+    states = states_of(loop, setting)
+    assert row(states, 7)["days_since_offer"] == 3
+    assert row(states, 7)["ignored_week_1"] == 1
+    assert row(states, 8)["days_since_offer"] == 60
+    (people,) = people_of(loop, setting)
+    assert people.may_contact.tolist() == [False, True]
 
 
 def test_a_model_without_champion_is_named(loop: LoopWorld) -> None:
