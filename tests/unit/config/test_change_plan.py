@@ -143,7 +143,7 @@ def test_scores_that_end_are_told(compare: Compare, edit: Edit) -> None:
             "who may be offered what changes with the next day's offers",
         ),
         ("window_days: 28", "window_days: 21", "follow the new limits from the next day's offers on"),
-        ("contacts_per_day: 20000", "contacts_per_day: 900", "follow the new limits"),
+        ("contacts_per_day: 1500", "contacts_per_day: 900", "follow the new limits"),
         ("contact_ratio_max: 1.5", "contact_ratio_max: 1.4", "follow the new limits"),
         ("epsilon: 0.05", "epsilon: 0.1", "drawn anew by the next day's offers"),
         ("data_local_mb, n_plans_month1]", "data_local_mb]", "made anew with the next training of the agent"),
