@@ -24,9 +24,8 @@ def test_sound_configuration_is_counted(tmp_path: Path, configs: Path, mlops: Co
     feeds = len(list((configs / "feeds").glob("*.yaml")))
     told = mlops("config", "check")
     assert (told.status, told.err) == (0, "")
-    assert re.fullmatch(
-        rf"ok: {feeds} feeds, 2 geographies, \d+ use cases with \d+ segments, environment local\n", told.out
-    )
+    counted = rf"ok: {feeds} feeds, 2 geographies, \d+ use cases with \d+ segments, environment local"
+    assert re.fullmatch(rf"{counted} \(there are gcp, local, staging\)\n", told.out)
 
 
 def test_all_faults_are_told_with_file_and_line(tmp_path: Path, configs: Path, mlops: CommandLine) -> None:

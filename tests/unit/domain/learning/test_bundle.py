@@ -55,13 +55,14 @@ def test_equal_bytes_are_loaded_once_but_verified_each_time(tmp_path: Path) -> N
         load_bundle(copy, digest)
 
 
-def test_only_the_last_bundles_are_kept(tmp_path: Path) -> None:
+def test_only_the_last_bundles_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlops_assets.domain.learning.bundle._MOST_KEPT", 3)
     scorer, digests = _scorer("dummy"), []
-    for number in range(20):
+    for number in range(5):
         digests.append(save_bundle(tmp_path / str(number), replace(scorer, stamps={"number": number})))
         load_bundle(tmp_path / str(number), digests[-1])
     kept = [find_kept(digest) is not None for digest in digests]
-    assert kept == [False] * 4 + [True] * 16
+    assert kept == [False] * 2 + [True] * 3
 
 
 def test_keys_seen_survive(tmp_path: Path) -> None:
