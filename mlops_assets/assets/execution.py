@@ -39,6 +39,8 @@ def retry_if_worthwhile(compute: Compute) -> Compute:
             with _retried(context):
                 for result in compute(context, *args, **kwargs):
                     yield meter.stamp(result)
+                    if isinstance(result, dg.MaterializeResult):  # storing it is no work for the next one
+                        meter.restart()
 
         return generate  # type: ignore[return-value]  # the signature is that of the wrapped function
 

@@ -13,23 +13,26 @@ from mlops_assets.config import names
 
 
 class StepMeter:
-    """Measures this process from its start on: the wall clock, and the CPU of all threads and ended children.
+    """Measures this process from its (re)start on: the wall clock, and the CPU of all threads and ended children.
 
     A step has its process to itself while it runs, in both executors; so the process' CPU is the step's.
     """
 
     def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Measure anew: what happened until now is not counted."""
         self._seconds, self._cpu_seconds = time.perf_counter(), _cpu_seconds()
 
     def stamp(self, result: object) -> object:
-        """Return a materialisation with what was spent on it, anything else as it is; then measure anew."""
+        """Return a materialisation with what was spent on it, anything else as it is."""
         if not isinstance(result, dg.MaterializeResult):
             return result
         spent = {
             names.SECONDS_METADATA: dg.MetadataValue.float(time.perf_counter() - self._seconds),
             names.CPU_SECONDS_METADATA: dg.MetadataValue.float(_cpu_seconds() - self._cpu_seconds),
         }
-        self._seconds, self._cpu_seconds = time.perf_counter(), _cpu_seconds()
         return dg.MaterializeResult(
             asset_key=result.asset_key,
             metadata={**(result.metadata or {}), **spent},
