@@ -10,7 +10,12 @@ from collections.abc import Iterator
 import dagster as dg
 
 from mlops_assets.assets.execution import retry_if_worthwhile
-from mlops_assets.assets.learning_view import challenger_metadata, corpus_metadata, report_decision
+from mlops_assets.assets.learning_view import (
+    challenger_metadata,
+    corpus_metadata,
+    gate_check_spec,
+    report_decision,
+)
 from mlops_assets.assets.partitions import segment_partitions
 from mlops_assets.assets.segments import Segments, entity_of, owners_of, require_settings
 from mlops_assets.config import names
@@ -211,14 +216,7 @@ def _build_champion(
         partitions_def=partitions,
         code_version=stable_hash(judged)[:12],
         deps=[dg.AssetKey(names.model_key(use_case, model)), dg.AssetKey(names.corpus_key(use_case, model))],
-        check_specs=[
-            dg.AssetCheckSpec(
-                names.CHECK_GATE,
-                asset=key,
-                partitions_def=partitions,
-                description="The challenger passed every check of the gate.",
-            )
-        ],
+        check_specs=[gate_check_spec(key, partitions)],
     )
     @retry_if_worthwhile
     def champion_asset(

@@ -73,6 +73,16 @@ def decision_metadata(entry: LedgerEntry) -> Metadata:
     }
 
 
+def gate_check_spec(champion: dg.AssetKey, partitions: dg.PartitionsDefinition) -> dg.AssetCheckSpec:
+    """Return the check that `report_decision` answers."""
+    return dg.AssetCheckSpec(
+        names.CHECK_GATE,
+        asset=champion,
+        partitions_def=partitions,
+        description="The challenger passed every check of the gate.",
+    )
+
+
 def report_decision(entry: LedgerEntry) -> dg.MaterializeResult:
     """Return a decision as its asset reports it.
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from mlops_assets.assets.execution import retry_if_worthwhile
-from mlops_assets.assets.learning_view import report_decision
+from mlops_assets.assets.learning_view import gate_check_spec, report_decision
 from mlops_assets.assets.offer_learning_view import (
     log_metadata,
     policy_metadata,
@@ -271,14 +271,7 @@ def _build_champion(
             dg.AssetKey(names.simulator_key(use_case)),
             dg.AssetKey(names.transitions_key(use_case)),
         ],
-        check_specs=[
-            dg.AssetCheckSpec(
-                names.CHECK_GATE,
-                asset=key,
-                partitions_def=partitions,
-                description="The challenger passed every check of the gate.",
-            )
-        ],
+        check_specs=[gate_check_spec(key, partitions)],
     )
     @retry_if_worthwhile
     def champion_asset(

@@ -17,7 +17,7 @@ from mlops_assets.domain.offers.performance_record import find_first_policy_day
 from mlops_assets.domain.offers.policy_evidence import Court
 from mlops_assets.domain.offers.simulator_fit import split_customers
 from mlops_assets.domain.offers.simulator_support import find_support, find_support_problems
-from mlops_assets.domain.offers.worlds import JUDGING, WorldsOutcome, load_world, read_worlds
+from mlops_assets.domain.offers.worlds import JUDGING, load_world, read_worlds
 from mlops_assets.domain.ports import Lake, LedgerEntry, ModelSlot
 
 
@@ -39,7 +39,7 @@ def open_court(slot: ModelSlot, spec: OffersSpec, history: Sequence[LedgerEntry]
     return Court(
         simulator=load_world(slot, JUDGING, lake),
         simulator_sha256=worlds.sha256[JUDGING],
-        failures=_find_failures(log, worlds),
+        failures=worlds.failures_with(log),
         find_refusals=partial(
             find_support_problems, support=support, tolerance=spec.gate.contact_rate_tolerance
         ),
@@ -49,12 +49,6 @@ def open_court(slot: ModelSlot, spec: OffersSpec, history: Sequence[LedgerEntry]
         holdout_first_day=worlds.holdout_first_day,
         holdout_last_day=worlds.holdout_last_day,
     )
-
-
-def _find_failures(log: FrozenLog, worlds: WorldsOutcome) -> tuple[str, ...]:
-    if worlds.log_sha256 != log.sha256:
-        return ("the simulators were learned from another log than the one that is kept", *worlds.failures)
-    return worlds.failures
 
 
 def choose_people(log: FrozenLog, spec: OffersSpec) -> OfferStates:

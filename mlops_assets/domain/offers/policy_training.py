@@ -97,10 +97,7 @@ def train_policy(
 
 def _require_sound(slot: ModelSlot, log: FrozenLog, worlds: WorldsOutcome) -> None:
     """The blocking check stops a run; this stops whoever asks for the policy alone."""
-    reasons = worlds.failures
-    if worlds.log_sha256 != log.sha256:
-        reasons = ("they were learned from another log than the one that is kept", *reasons)
-    if reasons:
+    if reasons := worlds.failures_with(log):
         raise LearningError(
             "no policy may be learned in these simulators",
             where=f"{slot.registered_name}: {'; '.join(reasons)}",

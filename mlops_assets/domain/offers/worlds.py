@@ -58,6 +58,12 @@ class WorldsOutcome:
         """Whether policies may be learned in them."""
         return not self.failures
 
+    def failures_with(self, log: FrozenLog) -> tuple[str, ...]:
+        """Return why no policy may be learned or judged in them with this log, in words; empty if it may."""
+        if self.log_sha256 != log.sha256:
+            return ("the simulators were learned from another log than the one that is kept", *self.failures)
+        return self.failures
+
 
 def worlds_partition(slot: ModelSlot) -> PartitionId:
     """Return the lake partition of a slot's worlds."""

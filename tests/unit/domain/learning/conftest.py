@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from resources.duckdb_engine import DuckDbEngine
 from tests.unit.domain.learning.small_world import SmallWorld
 
 
@@ -18,3 +19,11 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallWorl
     world.publish_corpus()
     yield world
     world.engine.close()
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[DuckDbEngine]:
+    """An engine that reads the test's folder."""
+    opened = DuckDbEngine(1, "200MB", tmp_path / "spill", [tmp_path])
+    yield opened
+    opened.close()

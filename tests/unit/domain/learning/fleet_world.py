@@ -106,6 +106,14 @@ class FleetWorld:
         """The three stores of a training."""
         return FleetStores(self.lake, self.registry, self.ledger)
 
+    def train_with_cold_delta(self, devices: int, *more: pa.Table) -> None:
+        """Train twice: a pooled model of arda and boreal, then delta as well, which fails with cold."""
+        alike = [make_rows("arda", by_heat), make_rows("boreal", by_heat, seed=1)]
+        self.publish(alike)
+        self.train_pooled()
+        self.publish([*alike, make_rows("delta", by_cold, devices=devices), *more])
+        self.train()
+
     def publish(self, tables: Sequence[pa.Table]) -> None:
         """Publish a corpus that consists of tables as `make_rows` gives them."""
         partition = make_request().partition

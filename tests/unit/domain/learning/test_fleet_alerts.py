@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,7 @@ from tests.unit.domain.learning.fleet_world import (
     DECIDED,
     SLOT,
     FleetWorld,
-    by_cold,
-    by_heat,
     make_request,
-    make_rows,
 )
 
 DAY = DECIDED.date() + dt.timedelta(days=1)
@@ -45,19 +42,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FleetWorld:
     """Arda and boreal fail with heat by the pooled champion, delta with cold by its own."""
     monkeypatch.setattr("mlops_assets.domain.learning.bundle._kept", {})
     made = FleetWorld(tmp_path)
-    alike = [make_rows("arda", by_heat), make_rows("boreal", by_heat, seed=1)]
-    made.publish(alike)
-    made.train_pooled()
-    made.publish([*alike, make_rows("delta", by_cold, devices=30)])
-    made.train()
+    made.train_with_cold_delta(devices=30)
     return made
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[DuckDbEngine]:
-    opened = DuckDbEngine(1, "200MB", tmp_path / "spill", [tmp_path])
-    yield opened
-    opened.close()
 
 
 def spec_with_alerts(**changes: Any) -> ModelSpec:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +43,6 @@ SCORES = [  # device, group, score, pooled score
 @pytest.fixture
 def lake(tmp_path: Path) -> LocalLake:
     return LocalLake(tmp_path / "lake")
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[DuckDbEngine]:
-    opened = DuckDbEngine(1, "200MB", tmp_path / "spill", [tmp_path])
-    yield opened
-    opened.close()
 
 
 def make_spec(*, needs_observation: bool = True) -> ModelSpec:

@@ -21,7 +21,6 @@ from tests.unit.domain.learning.fleet_world import (
     PART_DAYS,
     SLOT,
     FleetWorld,
-    by_cold,
     by_heat,
     make_request,
     make_rows,
@@ -37,11 +36,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FleetWorld:
     """Delta is unlike the others and gets a model of its own; tiny has too few rows."""
     monkeypatch.setattr("mlops_assets.domain.learning.bundle._kept", {})
     made = FleetWorld(tmp_path)
-    alike = [make_rows("arda", by_heat), make_rows("boreal", by_heat, seed=1)]
-    made.publish(alike)
-    made.train_pooled()
-    made.publish([*alike, make_rows("delta", by_cold, devices=60), make_rows("tiny", by_heat, devices=4)])
-    made.train()
+    made.train_with_cold_delta(60, make_rows("tiny", by_heat, devices=4))
     return made
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from tests.unit.domain.learning.fleet_world import (
     FEATURES,
     SLOT,
     FleetWorld,
-    by_cold,
     by_heat,
     make_request,
     make_rows,
@@ -36,19 +34,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FleetWorld:
     """Arda and boreal are alike, delta has a champion of its own."""
     monkeypatch.setattr("mlops_assets.domain.learning.bundle._kept", {})
     made = FleetWorld(tmp_path)
-    alike = [make_rows("arda", by_heat), make_rows("boreal", by_heat, seed=1)]
-    made.publish(alike)
-    made.train_pooled()
-    made.publish([*alike, make_rows("delta", by_cold, devices=30)])
-    made.train()
+    made.train_with_cold_delta(devices=30)
     return made
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[DuckDbEngine]:
-    opened = DuckDbEngine(1, "200MB", tmp_path / "spill", [tmp_path])
-    yield opened
-    opened.close()
 
 
 def publish_day(world: FleetWorld, groups: list[str | None], **columns: Any) -> None:
