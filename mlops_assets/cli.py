@@ -51,8 +51,6 @@ for command in (
     history,
     rollback,
     reproduce,
-    demo,
-    mailbox_commands,
 ):
     cli.add_command(command)
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
+import click
+
 from mlops_assets.commands.mailbox import deliver_due_mails
 from mlops_assets.commands.sensor_ticks import learning_sensors, tick
 from mlops_assets.config import names
@@ -31,6 +33,15 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 # State in the day's log -> state of a refusal.
 _STATES = {"absent": "missing", "held": "held"}
+
+
+class CommandInterruptedError(click.ClickException):
+    """Somebody stopped the command; nothing half-written is visible, and it goes on where it was stopped."""
+
+    exit_code = 130
+
+    def __init__(self) -> None:
+        super().__init__("interrupted; the same command goes on from here")
 
 
 @dataclass(frozen=True)
@@ -283,6 +294,8 @@ class Replay:
             run_config=QUIET,
             asset_selection=[dg.AssetKey(key) for key in only] or None,
         )
+        if _is_interrupted(result):
+            raise CommandInterruptedError
         return result.success, tuple(_refused(result)), tuple(_failures(result))
 
     def _counts(self, day: dt.date) -> dict[str, int]:
@@ -318,6 +331,16 @@ def _refused(result: dg.ExecuteInProcessResult) -> Iterator[Refusal]:
             feed = check.asset_key.path[-1]
             for geography, reasons in by_geography.items():
                 yield from (Refusal(feed, geography, reason, states[geography]) for reason in reasons)
+
+
+def _is_interrupted(result: dg.ExecuteInProcessResult) -> bool:
+    """Return whether SIGINT or SIGTERM ended the run; Dagster takes it for a failure and would go on with the next."""
+    from dagster._core.events import RunFailureReason
+
+    ended = result.filter_events(lambda event: event.is_job_failure)
+    return any(
+        event.job_failure_data.failure_reason == RunFailureReason.UNEXPECTED_TERMINATION for event in ended
+    )
 
 
 def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
