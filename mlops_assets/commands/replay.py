@@ -10,10 +10,10 @@ import datetime as dt
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-import click
-
+from mlops_assets.commands.job_runs import JobResult, JobRun, JobRunner, Refusal
 from mlops_assets.commands.mailbox import deliver_due_mails
 from mlops_assets.commands.sensor_ticks import learning_sensors, tick
 from mlops_assets.config import names
@@ -21,37 +21,15 @@ from mlops_assets.config.policy_slots import follow_up_keys
 from mlops_assets.config.run_plan import all_slots, day_log_partition, plan_days
 from mlops_assets.domain.errors import StorageError
 from mlops_assets.domain.feeds.arrival import DueDay
-from mlops_assets.domain.ports import LedgerEntry, PartitionId
+from mlops_assets.domain.ports import LedgerEntry, ModelSlot, PartitionId
 
 if TYPE_CHECKING:
     import dagster as dg
 
     from mlops_assets.commands.workspace import Workspace
 
-# Run logs stay in Dagster's event log; the terminal shows one line a day.
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-
 # State in the day's log -> state of a refusal.
 _STATES = {"absent": "missing", "held": "held"}
-
-
-class CommandInterruptedError(click.ClickException):
-    """Somebody stopped the command; nothing half-written is visible, and it goes on where it was stopped."""
-
-    exit_code = 130
-
-    def __init__(self) -> None:
-        super().__init__("interrupted; the same command goes on from here")
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A file that was not used, why, and whether it was `missing`, `held` or `refused`."""
-
-    feed: str
-    geography: str
-    reason: str
-    state: str
 
 
 @dataclass(frozen=True)
@@ -115,7 +93,6 @@ class Replay:
 
     workspace: Workspace
     instance: dg.DagsterInstance
-    _jobs: dict[str, dg.JobDefinition] = field(default_factory=dict)
     _failed: dict[dt.date, str] = field(default_factory=dict)
 
     def run(
@@ -164,9 +141,10 @@ class Replay:
         failures: tuple[str, ...] = ()
         if due is not None:
             tags = {names.TAG_REASON: due.reason, names.TAG_DELIVERY: due.fingerprint}
-            succeeded, refused, failures = self._execute(names.DAILY_JOB, day.isoformat(), tags)
-            status = ("incomplete" if refused else "built") if succeeded else "failed"
-            if not succeeded:
+            done = self._execute(JobRun(names.DAILY_JOB, day.isoformat(), tags))
+            refused, failures = done.refused, done.failures
+            status = ("incomplete" if refused else "built") if done.succeeded else "failed"
+            if not done.succeeded:
                 self._failed[day] = due.fingerprint
         elif not self._is_built(day):
             status, failures = "failed", (f"nothing was delivered for {day}",)
@@ -206,23 +184,21 @@ class Replay:
     def _train_due(self, day: dt.date) -> tuple[tuple[str, ...], tuple[LedgerEntry, ...]]:
         """Let the sensors look at the day and run what they request."""
         outcomes = [
-            self._run_request(sensor, request)
+            outcome
             for sensor in learning_sensors(self.workspace.definitions)
-            for request in tick(sensor, self.workspace, self.instance, day)
+            for outcome in self._run_requests(sensor, list(tick(sensor, self.workspace, self.instance, day)))
         ]
         failures = tuple(text for outcome in outcomes if not outcome.succeeded for text in outcome.findings)
         return failures, tuple(entry for outcome in outcomes for entry in outcome.decisions)
 
-    def _run_request(self, sensor: dg.SensorDefinition, request: dg.RunRequest) -> TrainingOutcome:
-        job_name, segment = str(sensor.job_name), str(request.partition_key)
-        only = [list(key.path) for key in request.asset_selection or ()]
-        tags = {**request.tags, "dagster/sensor_name": sensor.name}
-        if request.run_key:
-            tags["dagster/run_key"] = request.run_key
-        if job_name.startswith(names.TRAINING_JOB):
-            return self._train(job_name.removeprefix(f"{names.TRAINING_JOB}_"), segment, tags, only)
-        succeeded, _, failures = self._execute(job_name, segment, tags, only=only)
-        return TrainingOutcome(job_name, segment, succeeded, failures)
+    def _run_requests(
+        self, sensor: dg.SensorDefinition, requests: Sequence[dg.RunRequest]
+    ) -> list[TrainingOutcome]:
+        """Run what a sensor asks for in one tick; different segments beside each other, one segment's in order."""
+        by_segment: dict[str | None, list[JobRun]] = {}
+        for run in (_job_run(sensor, request) for request in requests):
+            by_segment.setdefault(run.partition_key, []).append(run)
+        return self._train(list(by_segment.values()))
 
     def train(
         self, use_case: str, segment: str, as_of_day: dt.date | None, reason: str = "by hand", shift: str = ""
@@ -241,28 +217,43 @@ class Replay:
             tags[names.TAG_SHIFT] = shift
         if as_of_day:
             tags[names.TAG_AS_OF_DAY] = as_of_day.isoformat()
-        return self._train(use_case, segment, tags)
+        return self._train([[JobRun(names.training_job(use_case), segment, tags)]])[0]
 
-    def _train(
-        self, use_case: str, segment: str, tags: dict[str, str], only: Sequence[list[str]] = ()
-    ) -> TrainingOutcome:
+    def _train(self, chains: Sequence[Sequence[JobRun]]) -> list[TrainingOutcome]:
+        """Run each segment's jobs and tell what was decided."""
         ledger = self.workspace.platform.ledger
-        slots = [
+        before = {
+            slot: len(ledger.history(slot)) for chain in chains for r in chain for slot in self._slots(r)
+        }
+        found = self._runner.execute_chains(chains)
+        return [
+            TrainingOutcome(
+                use_case=run.job_name.removeprefix(f"{names.TRAINING_JOB}_"),
+                segment=str(run.partition_key),
+                succeeded=result.succeeded,
+                findings=result.failures,
+                decisions=tuple(
+                    entry for slot in self._slots(run) for entry in ledger.history(slot)[before[slot] :]
+                ),
+            )
+            for chain, results in zip(chains, found, strict=True)
+            for run, result in zip(chain, results, strict=True)
+        ]
+
+    def _slots(self, run: JobRun) -> list[ModelSlot]:
+        """Return the slots that a training decides about; none for other jobs."""
+        return [
             slot
             for slot in all_slots(self.workspace.config)
-            if (slot.use_case, slot.segment) == (use_case, segment)
+            if (names.training_job(slot.use_case), slot.segment) == (run.job_name, run.partition_key)
         ]
-        before = {slot: len(ledger.history(slot)) for slot in slots}
-        succeeded, _, failures = self._execute(names.training_job(use_case), segment, tags, only)
-        decisions = tuple(entry for slot in slots for entry in ledger.history(slot)[before[slot] :])
-        return TrainingOutcome(use_case, segment, succeeded, failures, decisions)
 
     def watch(self) -> WatchOutcome:
         """Land the snapshots that monitors watch and replay all their days; needs at least one such monitor."""
         tags = {names.TAG_REASON: "by hand"}
-        succeeded, refused, failures = self._execute(names.SNAPSHOT_QUALITY_JOB, None, tags)
-        reasons = tuple(one.reason for one in refused)
-        return WatchOutcome(succeeded, (*reasons, *failures, *self._deliver_mails()))
+        done = self._execute(JobRun(names.SNAPSHOT_QUALITY_JOB, None, tags))
+        reasons = tuple(one.reason for one in done.refused)
+        return WatchOutcome(done.succeeded, (*reasons, *done.failures, *self._deliver_mails()))
 
     def follow_up(self, entry: LedgerEntry) -> tuple[str, ...]:
         """Move what serves by a decision about a model, renew what shows it; return what failed."""
@@ -272,31 +263,15 @@ class Replay:
         return tuple(
             failure
             for key in keys
-            for failure in self._execute(job_name, entry.slot.segment, tags, only=[key])[2]
+            for failure in self._execute(JobRun(job_name, entry.slot.segment, tags, (tuple(key),))).failures
         )
 
-    def _execute(
-        self,
-        job_name: str,
-        partition_key: str | None,
-        tags: dict[str, str],
-        only: Sequence[list[str]] = (),
-    ) -> tuple[bool, tuple[Refusal, ...], tuple[str, ...]]:
-        import dagster as dg
+    def _execute(self, run: JobRun) -> JobResult:
+        return self._runner.execute(run)
 
-        if job_name not in self._jobs:
-            self._jobs[job_name] = self.workspace.definitions.resolve_job_def(job_name)
-        result = self._jobs[job_name].execute_in_process(
-            partition_key=partition_key,
-            instance=self.instance,
-            raise_on_error=False,
-            tags=tags,
-            run_config=QUIET,
-            asset_selection=[dg.AssetKey(key) for key in only] or None,
-        )
-        if _is_interrupted(result):
-            raise CommandInterruptedError
-        return result.success, tuple(_refused(result)), tuple(_failures(result))
+    @cached_property
+    def _runner(self) -> JobRunner:
+        return JobRunner(self.workspace, self.instance)
 
     def _counts(self, day: dt.date) -> dict[str, int]:
         config, lake = self.workspace.config, self.workspace.platform.lake
@@ -323,28 +298,9 @@ def _days(first: dt.date, last: dt.date) -> Iterator[dt.date]:
         yield first + dt.timedelta(days=offset)
 
 
-def _refused(result: dg.ExecuteInProcessResult) -> Iterator[Refusal]:
-    for check in result.get_asset_check_evaluations():
-        if not check.passed and check.check_name == names.CHECK_DELIVERY:
-            by_geography = cast("dict[str, list[str]]", check.metadata[names.REFUSED_METADATA].value)
-            states = cast("dict[str, str]", check.metadata[names.STATES_METADATA].value)
-            feed = check.asset_key.path[-1]
-            for geography, reasons in by_geography.items():
-                yield from (Refusal(feed, geography, reason, states[geography]) for reason in reasons)
-
-
-def _is_interrupted(result: dg.ExecuteInProcessResult) -> bool:
-    """Return whether SIGINT or SIGTERM ended the run; Dagster takes it for a failure and would go on with the next."""
-    from dagster._core.events import RunFailureReason
-
-    ended = result.filter_events(lambda event: event.is_job_failure)
-    return any(
-        event.job_failure_data.failure_reason == RunFailureReason.UNEXPECTED_TERMINATION for event in ended
-    )
-
-
-def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
-    for event in result.filter_events(lambda e: e.is_step_failure):
-        error = event.step_failure_data.error
-        cause = error.cause if error and error.cause else error
-        yield f"{event.step_key}: {cause.message.strip().splitlines()[0] if cause else 'failed'}"
+def _job_run(sensor: dg.SensorDefinition, request: dg.RunRequest) -> JobRun:
+    tags = {**request.tags, "dagster/sensor_name": sensor.name}
+    if request.run_key:
+        tags["dagster/run_key"] = request.run_key
+    only = tuple(tuple(key.path) for key in request.asset_selection or ())
+    return JobRun(str(sensor.job_name), str(request.partition_key), tags, only)

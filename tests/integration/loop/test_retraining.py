@@ -13,7 +13,8 @@ import dagster as dg
 import pytest
 import yaml
 
-from mlops_assets.commands.replay import QUIET, Replay
+from mlops_assets.commands.job_runs import QUIET
+from mlops_assets.commands.replay import Replay
 from mlops_assets.config import names
 from mlops_assets.domain.mail_ports import MailEntry
 from mlops_assets.domain.ports import LedgerEntry, PartitionId

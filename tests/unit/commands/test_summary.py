@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 
-from mlops_assets.commands.replay import DayResult, Refusal
+from mlops_assets.commands.job_runs import Refusal
+from mlops_assets.commands.replay import DayResult
 from mlops_assets.commands.run import _count_days
 from mlops_assets.commands.summary import find_faulty_files
 

@@ -1,0 +1,172 @@
+"""Jobs of the graph run to their end by a command: one here, or several segments' beside each other.
+
+Belongs here: executing a job, what is told of it, the processes in which independent runs go on at once. Does not
+belong here: which jobs are due, and in what order (replay.py).
+
+Segments share no model, so the trainings that one sensor asks for in one tick do not touch each other: each gets a
+process with its share of the cores. The stores they meet in (ledger, MLflow, outbox, lake) are made for many processes.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from mlops_assets.commands.workspace import Workspace
+from mlops_assets.config import names
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from mlops_assets.config.models import ProjectConfig
+
+# Run logs stay in Dagster's event log; the terminal shows one line a day.
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+class CommandInterruptedError(click.ClickException):
+    """Somebody stopped the command; nothing half-written is visible, and it goes on where it was stopped."""
+
+    exit_code = 130
+
+    def __init__(self, message: str = "interrupted; the same command goes on from here") -> None:
+        super().__init__(message)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A file that was not used, why, and whether it was `missing`, `held` or `refused`."""
+
+    feed: str
+    geography: str
+    reason: str
+    state: str
+
+
+@dataclass(frozen=True)
+class JobRun:
+    """A job to run: its partition, tags, and the keys of the assets to run if not all."""
+
+    job_name: str
+    partition_key: str | None
+    tags: Mapping[str, str]
+    only: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """Whether a run succeeded, the files it did not use, and its failures."""
+
+    succeeded: bool
+    refused: tuple[Refusal, ...]
+    failures: tuple[str, ...]
+
+
+@dataclass
+class JobRunner:
+    """Runs jobs of a workspace; `instance` records them."""
+
+    workspace: Workspace
+    instance: dg.DagsterInstance
+    _jobs: dict[str, dg.JobDefinition] = field(default_factory=dict)
+
+    def execute(self, run: JobRun) -> JobResult:
+        """Run a job in this process.
+
+        Raises:
+            CommandInterruptedError: SIGINT or SIGTERM came while it ran.
+        """
+        import dagster as dg
+
+        if run.job_name not in self._jobs:
+            self._jobs[run.job_name] = self.workspace.definitions.resolve_job_def(run.job_name)
+        result = self._jobs[run.job_name].execute_in_process(
+            partition_key=run.partition_key,
+            instance=self.instance,
+            raise_on_error=False,
+            tags=dict(run.tags),
+            run_config=QUIET,
+            asset_selection=[dg.AssetKey(key) for key in run.only] or None,
+        )
+        if _is_interrupted(result):
+            raise CommandInterruptedError
+        return JobResult(result.success, tuple(_refused(result)), tuple(_failures(result)))
+
+    def execute_chains(self, chains: Sequence[Sequence[JobRun]]) -> list[list[JobResult]]:
+        """Run chains of jobs, each chain in its order, independent ones in processes beside each other.
+
+        Raises:
+            CommandInterruptedError: SIGINT or SIGTERM came while they ran.
+        """
+        cores = self.workspace.config.environment.executor.cores
+        workers = min(len(chains), cores)
+        if workers < 2:
+            return [[self.execute(run) for run in chain] for chain in chains]
+        context = multiprocessing.get_context("forkserver")
+        arguments = (self.workspace.home, _share_cores(self.workspace.config, workers))
+        with ProcessPoolExecutor(workers, context, _open_worker, arguments) as pool:
+            try:
+                return list(pool.map(_execute_in_worker, chains))
+            except BrokenProcessPool as error:
+                raise click.ClickException(
+                    "a process of a training was killed, perhaps for want of memory; the same command goes on from here"
+                ) from error
+            except BaseException:
+                # Without this, leaving the block would wait for trainings that nobody wants any more.
+                for child in multiprocessing.active_children():
+                    child.terminate()
+                raise
+
+
+def _share_cores(config: ProjectConfig, workers: int) -> ProjectConfig:
+    executor = config.environment.executor
+    executor = executor.model_copy(update={"cores": max(1, executor.cores // workers)})
+    environment = config.environment.model_copy(update={"executor": executor})
+    return config.model_copy(update={"environment": environment})
+
+
+_opened: dict[int, JobRunner] = {}  # of a worker: its process and what it runs with
+
+
+def _open_worker(home: Path, config: ProjectConfig) -> None:
+    workspace = Workspace(home, config)
+    _opened[os.getpid()] = JobRunner(workspace, workspace.open_instance())
+
+
+def _execute_in_worker(chain: Sequence[JobRun]) -> list[JobResult]:
+    return [_opened[os.getpid()].execute(run) for run in chain]
+
+
+def _refused(result: dg.ExecuteInProcessResult) -> Iterator[Refusal]:
+    for check in result.get_asset_check_evaluations():
+        if not check.passed and check.check_name == names.CHECK_DELIVERY:
+            by_geography = cast("dict[str, list[str]]", check.metadata[names.REFUSED_METADATA].value)
+            states = cast("dict[str, str]", check.metadata[names.STATES_METADATA].value)
+            feed = check.asset_key.path[-1]
+            for geography, reasons in by_geography.items():
+                yield from (Refusal(feed, geography, reason, states[geography]) for reason in reasons)
+
+
+def _is_interrupted(result: dg.ExecuteInProcessResult) -> bool:
+    """Return whether SIGINT or SIGTERM ended the run; Dagster takes it for a failure and would go on with the next."""
+    from dagster._core.events import RunFailureReason
+
+    ended = result.filter_events(lambda event: event.is_job_failure)
+    return any(
+        event.job_failure_data.failure_reason == RunFailureReason.UNEXPECTED_TERMINATION for event in ended
+    )
+
+
+def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
+    for event in result.filter_events(lambda e: e.is_step_failure):
+        error = event.step_failure_data.error
+        cause = error.cause if error and error.cause else error
+        yield f"{event.step_key}: {cause.message.strip().splitlines()[0] if cause else 'failed'}"
