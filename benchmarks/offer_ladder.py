@@ -109,6 +109,10 @@ def _lines(told: _Told, worlds: list[_World]) -> Iterator[Line]:
     if told.fatigue == "strong":
         for other in _CAPPED:
             yield told.line(f"over_{other}", _bound(worlds, other), lenient, _gain_facts(worlds, other))
+            # What is deployed may be `no_offer`; that says nothing of the agent by itself.
+            mean, low, high = paired_interval([one.totals["agent"] - one.totals[other] for one in worlds])
+            facts = {"mean": mean, "low": low, "high": high}
+            yield told.line(f"agent_over_{other}", low, lenient, facts)
     else:
         means = {name: _mean(worlds, name) for name in worlds[0].totals if name != _ORACLE}
         deployed = float(np.mean([one.totals[one.chosen].mean() for one in worlds]))
