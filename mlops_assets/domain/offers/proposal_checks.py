@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.domain.features.build import view_source
 from mlops_assets.domain.features.subscriber_features import SUBSCRIBER_FEATURES
-from mlops_assets.domain.features.table import unbound
+from mlops_assets.domain.features.table import ViewPlan, unbound
+from mlops_assets.domain.feeds.contract import ColumnType
 from mlops_assets.domain.offers.catalogue_spec import FairnessBound, OfferCatalogueSpec
 from mlops_assets.domain.offers.eligibility import (
     action_rows,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _SUM_TOLERANCE = 1e-4  # of twenty float32 numbers
 _SAME_DISCOUNT = 1e-6
+_PROPOSED_COLUMNS: dict[str, ColumnType] = {"subscriber_id": "integer", "plan_code": "text"}
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ def count_faults(
     counted = engine.fetch(compile_sql(_own_faults()), proposals).to_pylist()[0]
     plan = plan_eligibility(spec, partition.segment, offer_day, lake=lake)
     views = {name: view_source(view, lake) for name, view in plan.views.items()} | proposals
+    views["proposed"] = view_source(_proposed_on(plan.missing_days, partition, lake), lake)
     views |= {
         "actions": ViewSource(table=action_rows(spec)),
         "as_of": ViewSource(table=as_of_row(spec, offer_day, 0, 1)),
@@ -82,6 +85,13 @@ def count_faults(
         forbidden=forbidden,
         unfair=tuple(words for words in unfair if words),
     )
+
+
+def _proposed_on(days: tuple[dt.date, ...], partition: PartitionId, lake: Lake) -> ViewPlan:
+    """Return our own proposals of days whose campaign log is not published: they count as contacts."""
+    of_days = [PartitionId(partition.table, partition.segment, day) for day in days]
+    published = tuple(one for one in of_days if lake.manifest(one) is not None)
+    return ViewPlan(_PROPOSED_COLUMNS, published, has_file_day=True)
 
 
 def _day_of(partition: PartitionId) -> dt.date:
@@ -123,6 +133,10 @@ def _forbidden(spec: OfferCatalogueSpec) -> ir.Table:
     features = views["features"]
     # Only the people with an offer: a table of everybody and every action would be twenty times as long.
     views["features"] = features.semi_join(offers, features.subscriber_id == offers.person)
+    proposed = unbound("proposed", {**_PROPOSED_COLUMNS, "file_day": "date"})
+    # In another order than declared: else Ibis leaves the selection out, and a file may have more columns.
+    assumed = proposed.filter(proposed.plan_code != NO_OFFER).select("file_day", "subscriber_id")
+    views["contacts"] = views["contacts"].select("file_day", "subscriber_id").union(assumed)
     allowed = eligible(spec, views)
     left = offers.anti_join(
         allowed,

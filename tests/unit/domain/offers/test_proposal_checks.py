@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlops_assets.domain.hashing import stable_hash
+from mlops_assets.domain.offers.eligibility import CONTACTS
 from mlops_assets.domain.offers.proposal_checks import ProposalFaults, count_faults
 from mlops_assets.domain.offers.state_scores import OfferSetting
 from mlops_assets.domain.ports import PartitionId
@@ -76,6 +77,24 @@ def test_an_offer_within_the_cool_down_is_forbidden(loop: LoopWorld) -> None:
     loop.live(LAST, [person(n) for n in range(1, 200)], contacts=[{"subscriber_id": offered[0]}])
     found = count_faults(setting.spec.catalogue, PARTITION, lake=loop.lake, engine=loop.engine)
     assert found.forbidden == 1
+
+
+@pytest.mark.parametrize(("is_log_held", "forbidden"), [(True, 1), (False, 0)])
+def test_a_proposal_of_a_day_without_log_counts_as_contact(
+    loop: LoopWorld, is_log_held: bool, forbidden: int
+) -> None:
+    setting = setting_of(EXPLORING)
+    made(loop, setting)
+    table = pq.read_table(loop.lake.path(PARTITION))
+    offers = [row for row in table.to_pylist() if row["plan_code"] != "no_offer"]
+    before = PartitionId(PARTITION.table, GEOGRAPHY, LAST)
+    with loop.lake.write(before, "the day before") as writer:
+        pq.write_table(pa.Table.from_pylist(offers[:1], schema=table.schema), writer.file("data"))
+        writer.commit(row_count=1)
+    if is_log_held:
+        loop.lake.remove(PartitionId(CONTACTS, GEOGRAPHY, LAST))
+    found = count_faults(setting.spec.catalogue, PARTITION, lake=loop.lake, engine=loop.engine)
+    assert found.forbidden == forbidden
 
 
 def test_an_exceeded_fairness_bound_is_told(loop: LoopWorld) -> None:
