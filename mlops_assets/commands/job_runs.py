@@ -110,7 +110,7 @@ class JobRunner:
         workers = min(len(chains), cores)
         if workers < 2:
             return [[self.execute(run) for run in chain] for chain in chains]
-        context = multiprocessing.get_context("forkserver")
+        context = multiprocessing.get_context("spawn")
         arguments = (self.workspace.home, _share_cores(self.workspace.config, workers))
         with ProcessPoolExecutor(workers, context, _open_worker, arguments) as pool:
             try:

@@ -88,7 +88,7 @@ def test_a_proposal_of_a_day_without_log_counts_as_contact(
     table = pq.read_table(loop.lake.path(PARTITION))
     offers = [row for row in table.to_pylist() if row["plan_code"] != "no_offer"]
     before = PartitionId(PARTITION.table, GEOGRAPHY, LAST)
-    with loop.lake.write(before, "the day before") as writer:
+    with loop.lake.write(before, stable_hash("the day before")) as writer:
         pq.write_table(pa.Table.from_pylist(offers[:1], schema=table.schema), writer.file("data"))
         writer.commit(row_count=1)
     if is_log_held:
