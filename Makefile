@@ -25,10 +25,10 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 # Two makes at once: the second waits (where flock exists) and then finds the stamp.
 guard = set -e; mkdir -p var; exec 9>var/.setup.lock; ! command -v flock >/dev/null || flock 9; test ! -e $@ || exit 0
 
-.PHONY: help setup demo dev mlflow test test-all lint format types contracts ci bench lock clean distclean
+.PHONY: help setup demo dev mlflow test test-all lint format types contracts ci bench lock deploy-render clean distclean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 setup: $(INSTALLED) ## install everything into .venv (skipped when nothing changed)
 
@@ -92,11 +92,19 @@ ci: ## what the build server runs
 bench: setup ## run the benchmarks and record them in docs/benchmarks.md (BENCHMARKS="etl_ratio --quick" for some)
 	@$(BIN)/python -m benchmarks run $(BENCHMARKS) --record
 
-lock: setup ## renew requirements.lock from pyproject.toml (UPGRADE=--upgrade for newer versions)
+lock: setup ## renew both locks from pyproject.toml (UPGRADE=--upgrade for newer versions)
 	@test -x $(BIN)/uv || $(PIP) uv
 	@$(BIN)/uv pip compile --quiet $(UPGRADE) --universal --generate-hashes --python-version 3.11 --group dev \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 	    pyproject.toml --output-file requirements.lock
+	@: "What the image installs: the same versions, without what only developers need."
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --group image \
+	    --constraints requirements.lock --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+	    pyproject.toml --output-file requirements-runtime.lock
+
+deploy-render: setup ## write the manifests of Google Cloud from configs/environments and deploy/cloud_run
+	@$(BIN)/mlops config render
+	@$(BIN)/python -m deploy render
 
 clean: ## remove caches and build outputs
 	@rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache catboost_info

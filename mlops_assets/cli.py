@@ -17,6 +17,7 @@ from mlops_assets.commands.demo import demo
 from mlops_assets.commands.deploy import deploy_commands
 from mlops_assets.commands.feeds import feeds_commands
 from mlops_assets.commands.mailbox import mailbox_commands
+from mlops_assets.commands.mlflow import mlflow
 from mlops_assets.commands.reproduce import reproduce
 from mlops_assets.commands.run import run, train
 from mlops_assets.commands.sandbox import sandbox_commands
@@ -46,6 +47,7 @@ for command in (
     mailbox_commands,
     deploy_commands,
     serve,
+    mlflow,
     approvals_commands,
     champions,
     history,

@@ -5,6 +5,7 @@ Belongs here: asking git and hashing the lock file. Does not belong here: where 
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Mapping
 from functools import lru_cache
@@ -16,10 +17,11 @@ from mlops_assets.domain.ports import Person
 
 PROJECT = Path(__file__).resolve().parents[1]
 UNKNOWN = "unknown"
+COMMIT_VARIABLE = "MLOPS_SOURCE_COMMIT"  # set in the image, which holds no repository
 
 
 class GitProvenance:
-    """Implements `ports.CodeProvenance` for a checkout; an installed copy without git says `unknown`."""
+    """Implements `ports.CodeProvenance` for a checkout; an image without git says the commit that it was built from."""
 
     def __init__(self, project: Path = PROJECT) -> None:
         self.project = project
@@ -52,7 +54,7 @@ def _read_stamps(project: Path) -> dict[str, Any]:
     changes = _git(project, "status", "--porcelain", "--untracked-files=no") if commit else None
     lock = project / "requirements.lock"
     return {
-        "git_commit": commit or UNKNOWN,
+        "git_commit": commit or os.environ.get(COMMIT_VARIABLE) or UNKNOWN,
         "is_git_dirty": bool(changes),
         "environment_lock_sha256": sha256(lock.read_bytes()).hexdigest() if lock.exists() else UNKNOWN,
     }

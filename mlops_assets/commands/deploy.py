@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 
 import click
 
+from mlops_assets.commands.deploy_check import check
 from mlops_assets.commands.mailbox import JSON, deliver_due_mails
 from mlops_assets.commands.workspace import Workspace, open_workspace
 from mlops_assets.domain.deployment.activation import DeploymentSite, SlotOutcome
@@ -43,6 +44,9 @@ class SlotLine:
 @click.group("deploy")
 def deploy_commands() -> None:
     """Look at what serves, and bring it to what the promotion ledger says."""
+
+
+deploy_commands.add_command(check)
 
 
 @deploy_commands.command("update")

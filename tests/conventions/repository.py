@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("mlops_assets", "resources", "sensors")
+PACKAGES = ("mlops_assets", "resources", "sensors", "deploy")
 _NOT_OURS = {".venv", ".git", "var", "__pycache__", "node_modules", "build", "dist"}
 
 

