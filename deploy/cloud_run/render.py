@@ -131,7 +131,6 @@ def render_names(site: Site, roles: Sequence[Role]) -> str:
         "network": NETWORK,
         "repository": REPOSITORY,
         "instance": site.instance,
-        "database_user": site.database_user,
         "databases": list(site.databases),
         "bucket": site.bucket,
         "landing_bucket": site.landing_bucket,

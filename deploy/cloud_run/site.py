@@ -27,7 +27,6 @@ class Site(Record):
     Attributes:
         environment: name of the environment's file.
         project, region, instance: of the Cloud SQL instance, and of everything else.
-        database_user: who logs in.
         databases: on the instance.
         bucket, landing_bucket: of the platform, and of the operator's deliveries.
         secrets: name of the secret by environment variable.
@@ -40,7 +39,6 @@ class Site(Record):
     project: str
     region: str
     instance: str
-    database_user: str
     databases: tuple[str, ...]
     bucket: str
     landing_bucket: str
@@ -84,7 +82,6 @@ def read_site(environment: Environment) -> Site:
         project=project,
         region=region,
         instance=instance,
-        database_user=database.user,
         databases=(database.platform, database.dagster, database.mlflow),
         bucket=storage.bucket,
         landing_bucket=storage.landing_bucket or storage.bucket,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import subprocess
 from hashlib import sha256
 from pathlib import Path
-
-import pytest
+from typing import TYPE_CHECKING
 
 from resources.provenance import COMMIT_VARIABLE, GitProvenance
+
+if TYPE_CHECKING:
+    import pytest
 
 BUILT_FROM = "b" * 40
 
