@@ -21,6 +21,7 @@ from deploy.cloud_run.release import (
 from deploy.cloud_run.render import render_site
 from deploy.cloud_run.roles import ROLES
 from deploy.cloud_run.site import is_deployable, read_site
+from deploy.cost import Assumptions, Prices, estimate_month, render_estimate
 from mlops_assets.config.loader import load_project_with_sources
 from mlops_assets.config.models import Environment
 from mlops_assets.domain.errors import ConfigError, PlatformError
@@ -79,6 +80,14 @@ def release(
 def commit_command(described: Path) -> None:
     """Print the commit of a deployed service, of which `gcloud run services describe` wrote DESCRIBED; or nothing."""
     click.echo(deployed_commit(described.read_text(encoding="utf-8")))
+
+
+@commands.command("cost")
+@click.option("--environment", default="gcp", show_default=True, help="Whose sizes.")
+def cost(environment: str) -> None:
+    """Print what a month costs, by list prices and assumptions (deploy/cost.py)."""
+    (chosen,) = [found for found in cloud_environments() if found.name == environment]
+    click.echo(render_estimate(estimate_month(read_site(chosen), ROLES, Prices(), Assumptions())))
 
 
 def render_all() -> dict[str, dict[str, str]]:

@@ -65,7 +65,7 @@ class ServiceRole(Role):
 
     Attributes:
         ingress: from where requests may come; never from everywhere.
-        alive, ready: paths of the probes.
+        alive, ready: paths of the probes: whether an instance lives, and whether it has started.
         least, most: instances.
         always_on: whether the CPU is there between two requests.
         concurrency: requests that an instance takes at once.
@@ -163,7 +163,9 @@ ROLES: tuple[Role, ...] = (
         bucket="read",
         ingress="internal",
         alive="/healthz",
-        ready="/readyz",
+        # It answers once everything deployed is loaded. Not /readyz: one slot that cannot be loaded would keep every
+        # new instance from answering for the others; its own 503 is what the canary sees.
+        ready="/healthz",
         least=1,
         most=10,
         always_on=True,  # it follows the pointers between two requests
@@ -184,7 +186,7 @@ ROLES: tuple[Role, ...] = (
     PoolRole(
         name="daemon",
         description="Sensors, schedules and the run queue; one leads, by a lock in the database.",
-        args=("mlops", "daemon", "--host", "0.0.0.0", "--port", str(PORT)),  # noqa: S104
+        args=("mlops", "daemon", "--host", "0.0.0.0", "--health-port", str(PORT)),  # noqa: S104
         cpu=2,
         memory_gib=8,
         bucket="read",

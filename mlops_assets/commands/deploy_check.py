@@ -70,10 +70,8 @@ def ask_parts(workspace: Workspace, patience_s: float | None = None) -> Iterator
 
 
 def _ask_ledger(workspace: Workspace) -> str:
-    """Read every decision; the ledger refuses a chain that is broken."""
     ledger = workspace.platform.ledger
-    histories = [ledger.history(slot) for slot in ledger.slots()]
-    return f"{sum(map(len, histories))} decisions about {len(histories)} slots, in an unbroken chain"
+    return f"{ledger.verify()} decisions about {len(ledger.slots())} slots, in an unbroken chain"
 
 
 def _ask_outbox(workspace: Workspace) -> str:

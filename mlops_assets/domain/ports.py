@@ -347,6 +347,10 @@ class PromotionLedger(Protocol):
         """Return every slot that has a decision."""
         ...
 
+    def verify(self) -> int:
+        """Read and check everything that is recorded, and return the number of decisions; StorageError if damaged."""
+        ...
+
 
 class ReportStore(Protocol):
     """Folder of documents that people read."""

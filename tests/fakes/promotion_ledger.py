@@ -52,6 +52,10 @@ class FakePromotionLedger:
             raise
         return RecordedBatch(tuple(recorded), tuple(stale))
 
+    def verify(self) -> int:
+        """Return the number of decisions: nothing in memory is ever damaged."""
+        return len(self.entries)
+
     def histories(self, use_case: str, model: str) -> dict[str, list[LedgerEntry]]:
         """Return all decisions of a model by segment."""
         found: dict[str, list[LedgerEntry]] = {}

@@ -28,7 +28,7 @@ _STOP_S = 20
 
 def why_missing() -> str:
     """Return why no server can be started here; empty if it can."""
-    if _binary("initdb") is None:
+    if find_binary("initdb") is None:
         return "PostgreSQL is not installed (Debian package `postgresql`)"
     if importlib.util.find_spec("psycopg2") is None:
         return "psycopg2 is not installed (PyPI package `psycopg2-binary`)"
@@ -104,7 +104,7 @@ class PostgresServer:
         engine.dispose()
 
     def _call(self, program: str, *arguments: str) -> None:
-        binary = _binary(program)
+        binary = find_binary(program)
         assert binary is not None
         command = [str(binary), "-D", str(self.folder / "data"), *arguments]
         if os.geteuid() == 0:
@@ -112,7 +112,8 @@ class PostgresServer:
         subprocess.run(command, check=True, cwd="/", stdout=subprocess.DEVNULL, timeout=60)
 
 
-def _binary(program: str) -> Path | None:
+def find_binary(program: str) -> Path | None:
+    """Return one of PostgreSQL's programs, of the newest version that is installed."""
     found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{program}"))
     on_path = shutil.which(program)
     return found[-1] if found else Path(on_path) if on_path else None
