@@ -4,7 +4,7 @@ Belongs here: turning an environment's sections into Dagster's settings. Does no
 secret: the file names the environment variable that holds the password.
 
 What holds everywhere (pools, queue, retries, monitoring, retention, no telemetry) is written once, in
-deploy/local/dagster.yaml; other environments replace where history and logs are kept.
+deploy/local/dagster.yaml; other environments replace where history and logs are kept and who launches runs.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from resources.database_address import SCHEME, connection_parameters, server_nam
 
 if TYPE_CHECKING:
     from mlops_assets.config.models import Environment
+    from mlops_assets.config.run_models import RunsConfig
     from mlops_assets.config.store_models import DatabaseConfig
 
 DEPLOY_FOLDER = Path(__file__).resolve().parents[1] / "deploy"
@@ -43,6 +44,8 @@ def render_instance(environment: Environment) -> str:
         settings = {"storage": {"postgres": {"postgres_db": _postgres(database)}}, **settings}
     if storage.kind == "gcs":
         settings["compute_logs"] = _compute_logs(storage.bucket)
+    if environment.runs.kind == "cloud_run":
+        settings["run_launcher"] = _cloud_run(environment.runs)
     header = (
         f"# The Dagster instance of environment `{environment.name}`: rendered by `mlops config render` from\n"
         f"# configs/environments/{environment.name}.yaml and deploy/local/dagster.yaml, which says why each is so.\n"
@@ -69,6 +72,15 @@ def _postgres(settings: DatabaseConfig) -> dict[str, Any]:
         "username": settings.user,
         "password": {"env": settings.password_variable},
         "params": connection_parameters(settings),
+    }
+
+
+def _cloud_run(runs: RunsConfig) -> dict[str, Any]:
+    """Return who launches runs; plain values, since nothing of it is secret."""
+    return {
+        "module": "resources.cloud_run_launcher",
+        "class": "CloudRunLauncher",
+        "config": runs.model_dump(exclude={"kind"}),
     }
 
 

@@ -25,7 +25,7 @@ _CONNECT_S = 10
 # A session that stands still within a transaction is ended: its locks would keep everybody else out.
 _IDLE_IN_TRANSACTION_MS = 60_000
 # Classes of SQLSTATE that pass by themselves: connection, resources, operator, transaction; and a lock not obtained.
-_PASSING = ("08", "53", "57", "40", "55P03")
+PASSING_CODES = ("08", "53", "57", "40", "55P03")
 _FORBIDDEN = ("28", "42501", "3D000")
 _VERSION_TABLE = "store_version"
 
@@ -249,7 +249,7 @@ def _is_passing(error: DBAPIError) -> bool:
     from sqlalchemy.exc import OperationalError
 
     if _code(error):
-        return _code(error).startswith(_PASSING)
+        return _code(error).startswith(PASSING_CODES)
     return (isinstance(error, OperationalError) or error.connection_invalidated) and not _is_refused(error)
 
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 
+_TAGS = {names.TAG_SIZE: "s"}
+
+
 class Word(Enum):
     """What a person says."""
 
@@ -67,6 +70,7 @@ def build_decision_job(config: ProjectConfig) -> dg.JobDefinition:
 
     @dg.job(
         name=names.DECISION_JOB,
+        tags=_TAGS,
         description="Approve or reject what waits for a person (`mlops approvals list`); the launchpad asks for all.",
     )
     def decide_approval() -> None:
@@ -85,5 +89,6 @@ def build_follow_up_jobs(config: ProjectConfig) -> "Iterator[UnresolvedAssetJobD
         yield dg.define_asset_job(
             names.follow_up_job(use_case),
             selection=dg.AssetSelection.assets(*keys),
+            tags=_TAGS,
             description=f"Reports and deployments of {use_case} after a person's decision, for one segment.",
         )

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 # Window tables slide from yesterday's state, so days run one at a time, in order.
-DAILY_TAGS = {names.TAG_QUEUE: names.DAILY_JOB}
+DAILY_TAGS = {names.TAG_QUEUE: names.DAILY_JOB, names.TAG_SIZE: "m"}
+TRAINING_TAGS = {names.TAG_SIZE: "l"}
 
 _MAKE_KEYS = (
     names.corpus_key,
@@ -74,6 +75,7 @@ def _training_jobs(config: ProjectConfig) -> "Iterator[UnresolvedAssetJobDefinit
         yield dg.define_asset_job(
             names.training_job(use_case),
             selection=selection,
+            tags=TRAINING_TAGS,
             description=(
                 f"Corpus, leaderboard, gate, model card and deployment of every model of {use_case}, then the policy "
                 "of its offers if it has any, for one segment."

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from mlops_assets.config.run_models import LogForm, RunsConfig
 from mlops_assets.config.store_models import (
     DatabaseConfig,
     LedgerConfig,
@@ -193,7 +194,10 @@ class CostConfig(Record):
 
 
 class Environment(Record):
-    """configs/environments/<name>.yaml."""
+    """configs/environments/<name>.yaml.
+
+    `logs: json` writes one JSON object a line, as Cloud Logging reads them.
+    """
 
     name: Name
     description: str = ""
@@ -206,6 +210,8 @@ class Environment(Record):
     mail: MailConfig = MailConfig()
     alerts: AlertsConfig = AlertsConfig()
     executor: ExecutorConfig = ExecutorConfig()
+    runs: RunsConfig = RunsConfig()
+    logs: LogForm = "text"
     cost: CostConfig = CostConfig()
 
 

@@ -48,6 +48,12 @@ TAG_AS_OF_DAY = "mlops/as_of_day"
 TAG_DELIVERY = "mlops/delivery"
 TAG_SHIFT = "mlops/shift"  # monitor/day on which a shift was recognised
 TAG_QUEUE = "mlops/queue"
+TAG_SIZE = "mlops/size"  # s, m or l: the machine that a run needs, where runs have machines of their own
+TAG_LAUNCH = (
+    "mlops/launch"  # the Cloud Run job that a launch was begun with: a second launch looks before it starts
+)
+TAG_EXECUTION = "mlops/execution"  # the execution that Cloud Run named when it was asked
+TAG_WORKER = "mlops/worker"  # the execution that has claimed the run; it knows best
 
 CHECK_DELIVERY = "delivery"
 REFUSED_METADATA = "refused_by_geography"
