@@ -19,6 +19,7 @@ from mlops_assets.commands.feeds import feeds_commands
 from mlops_assets.commands.mailbox import mailbox_commands
 from mlops_assets.commands.mlflow import mlflow
 from mlops_assets.commands.processes import execute_run
+from mlops_assets.commands.processes import daemon, execute_run, migrate
 from mlops_assets.commands.reproduce import reproduce
 from mlops_assets.commands.run import run, train
 from mlops_assets.commands.sandbox import sandbox_commands
@@ -54,6 +55,8 @@ for command in (
     history,
     rollback,
     reproduce,
+    migrate,
+    daemon,
     execute_run,
 ):
     cli.add_command(command)

@@ -34,11 +34,13 @@ from mlops_assets.assets.weekly_reports import build_offer_reports, build_utilis
 from mlops_assets.config.loader import load_project
 from mlops_assets.config.models import ProjectConfig
 from resources.environments import data_root, open_platform
+from resources.json_logs import configure_logs
 from sensors.alerts import build_alerts_sensor
 from sensors.approvals import build_approval_sensors
 from sensors.drift import build_drift_sensors
 from sensors.feed_arrival import build_feed_arrival_sensor
 from sensors.first_champion import build_first_champion_sensors
+from sensors.orphans import build_orphans_sensor
 from sensors.outbox import build_outbox_sensor
 
 
@@ -60,6 +62,7 @@ def build_defs(
 
 
 def _build(config: ProjectConfig, resources: Mapping[str, object] | None) -> dg.Definitions:
+    configure_logs(config.environment.logs)
     days = daily_partitions(config.environment.calendar)
     feeds, tables = build_feed_assets(config, days), build_table_assets(config, days)
     scores, quality = build_score_assets(config, days), build_quality_assets(config, days)
@@ -108,6 +111,7 @@ def _build(config: ProjectConfig, resources: Mapping[str, object] | None) -> dg.
             build_alerts_sensor(config.environment.alerts.recipients),
             *build_approval_sensors(config),
             build_outbox_sensor(),
+            build_orphans_sensor(),
         ],
         resources=resources
         if resources is not None

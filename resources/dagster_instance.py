@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from resources.database_address import SCHEME, connection_parameters, server_name
+from resources.json_logs import dagster_log_settings
 
 if TYPE_CHECKING:
     from mlops_assets.config.models import Environment
@@ -46,6 +47,8 @@ def render_instance(environment: Environment) -> str:
         settings["compute_logs"] = _compute_logs(storage.bucket)
     if environment.runs.kind == "cloud_run":
         settings["run_launcher"] = _cloud_run(environment.runs)
+    if environment.logs == "json":
+        settings["python_logs"] = dagster_log_settings()
     header = (
         f"# The Dagster instance of environment `{environment.name}`: rendered by `mlops config render` from\n"
         f"# configs/environments/{environment.name}.yaml and deploy/local/dagster.yaml, which says why each is so.\n"

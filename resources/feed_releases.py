@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from mlops_assets.domain.errors import StorageError
 from mlops_assets.domain.quality.release_ports import FeedRelease
+from resources.sql_database import prepare_tables
 from resources.sqlite_file import SqliteFile
 
 if TYPE_CHECKING:
@@ -54,6 +55,10 @@ class StoredFeedReleases:
 
     def __init__(self, database: SqlDatabase) -> None:
         self._database = database
+
+    def prepare(self) -> str:
+        """Create the tables, or bring them to this release's schema; return which. Raises StorageError."""
+        return prepare_tables(self._database)
 
     def record(self, release: FeedRelease) -> FeedRelease:
         """Append a release; the same delivery again returns the release that was recorded first.

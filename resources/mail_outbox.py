@@ -34,6 +34,8 @@ from mlops_assets.domain.reporting.mail import (
     require_address,
 )
 from resources import outbox_rows as rows
+from resources.json_logs import log_fact
+from resources.sql_database import prepare_tables
 from resources.sqlite_file import SqliteFile
 
 if TYPE_CHECKING:
@@ -104,6 +106,10 @@ class StoredOutbox:
         require_address(sender, "sender of the outbox")
         self.sender, self.retry = sender, retry or RetryPolicy()
         self._database, self._claim_statement = database, claim_statement
+
+    def prepare(self) -> str:
+        """Create the tables, or bring them to this release's schema; return which. Raises StorageError."""
+        return prepare_tables(self._database)
 
     def enqueue(self, message: MailMessage, at_utc: dt.datetime) -> list[MailEntry]:
         """Queue a mail for each recipient, all or none; what is known and unchanged stays as it is.
@@ -216,13 +222,19 @@ class StoredOutbox:
             "number": claimed.mail.number,
             "claim": claimed.claim,
         }
-        return self._update(rows.MARK_NOT_SENT, values)
+        entry = self._update(rows.MARK_NOT_SENT, values)
+        if values["state"] == "dead":
+            _tell_dead(entry)
+        return entry
 
     def _give_up(self, now: dt.datetime) -> list[MailEntry]:
         """Bury mails whose last allowed attempt ended with its process."""
-        return self._update_many(
+        found = self._update_many(
             rows.GIVE_UP, {"limit": self.retry.max_attempts, "at": rows.encode_moment(now)}
         )
+        for entry in found:
+            _tell_dead(entry)
+        return found
 
     def entries(self) -> list[MailEntry]:
         """Return all mails, oldest first. Raises StorageError if the outbox cannot be read."""
@@ -306,6 +318,10 @@ class SqliteOutbox(StoredOutbox):
             busy_timeout_s=busy_timeout_s,
         )
         super().__init__(file, sender, retry)
+
+
+def _tell_dead(entry: MailEntry) -> None:
+    log_fact("mail_dead", severity="ERROR", number=entry.number, report=entry.key.report)
 
 
 def _one(connection: SqlConnection, query: str, values: Mapping[str, object]) -> SqlRow | None:

@@ -85,6 +85,11 @@ class MlflowRegistry:
         """Create or upgrade the store if needed, before several processes want it at once."""
         self._client()
 
+    def prepare(self) -> str:
+        """Create or upgrade the store; return its state in words. Raises RegistryError."""
+        self.open()
+        return "at the schema of this MLflow"
+
     @contextmanager
     def run(
         self, experiment: str, run_name: str, tags: Mapping[str, str], parent_run_id: str | None = None

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from mlops_assets.domain.errors import StorageError
 
@@ -71,3 +71,24 @@ class SqlDatabase(Protocol):
     def damaged(self, fact: str) -> StorageError:
         """Return the error that says that what is stored cannot be used."""
         ...
+
+
+@runtime_checkable
+class Preparable(Protocol):
+    """A store with a schema of its own."""
+
+    def prepare(self) -> str:
+        """Create the schema or bring it to this release's; return which, in words. Raises PlatformError."""
+        ...
+
+
+def prepare_tables(database: SqlDatabase) -> str:
+    """Create tables, or bring them to this release's schema.
+
+    Raises:
+        StorageError: they cannot be reached, or are of a newer release.
+    """
+    was_there = database.exists()
+    database.create_if_missing()
+    with database.writing():  # opening for writing migrates, and refuses what is newer
+        return "up to date" if was_there else "created"

@@ -12,8 +12,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from mlops_assets.domain.errors import RegistryError, StaleChampionError
+from mlops_assets.domain.learning.approval import GATE
 from mlops_assets.domain.ports import CHAMPION_OUTCOMES, RecordedBatch
+from resources.json_logs import log_fact
 from resources.ledger_rows import decode_entry, encode_entry, is_same_decision
+from resources.sql_database import prepare_tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,6 +62,10 @@ class StoredPromotionLedger:
     def __init__(self, database: SqlDatabase) -> None:
         self._database = database
 
+    def prepare(self) -> str:
+        """Create the tables, or bring them to this release's schema; return which. Raises StorageError."""
+        return prepare_tables(self._database)
+
     def champion(self, slot: ModelSlot) -> LedgerEntry | None:
         """Return the entry that made the current champion, or None.
 
@@ -85,7 +92,10 @@ class StoredPromotionLedger:
         content = encode_entry(entry)
         self._database.create_if_missing()
         with self._database.writing() as connection:
-            return self._record(connection, entry, content)
+            recorded, is_new = self._record(connection, entry, content)
+        if is_new:
+            _tell(recorded)
+        return recorded
 
     def record_many(self, entries: Sequence[LedgerEntry]) -> RecordedBatch:
         """Append decisions in one transaction: one write to disk for a fleet, not one per group.
@@ -97,23 +107,30 @@ class StoredPromotionLedger:
             RegistryError, StorageError: as `record`; nothing was recorded.
         """
         contents = [encode_entry(entry) for entry in entries]
-        recorded, stale = [], []
+        recorded, told, stale = [], [], []
         self._database.create_if_missing()
         with self._database.writing() as connection:
             for entry, content in zip(entries, contents, strict=True):
                 try:
-                    recorded.append(self._record(connection, entry, content))
+                    found, is_new = self._record(connection, entry, content)
+                    recorded.append(found)
+                    told += [found] * is_new
                 except StaleChampionError:  # found before anything is written
                     stale.append(entry)
+        for entry in told:  # only what was kept
+            _tell(entry)
         return RecordedBatch(tuple(recorded), tuple(stale))
 
-    def _record(self, connection: SqlConnection, entry: LedgerEntry, content: str) -> LedgerEntry:
+    def _record(
+        self, connection: SqlConnection, entry: LedgerEntry, content: str
+    ) -> tuple[LedgerEntry, bool]:
+        """Return the recorded entry, and whether it is new."""
         recorded = self._find(connection, entry.decision_id)
         if recorded is not None:
-            return _require_same(recorded, entry)
+            return _require_same(recorded, entry), False
         if entry.makes_champion:
             _require_current(entry, self._champion(connection, entry.slot))
-        return self._append(connection, entry, content)
+        return self._append(connection, entry, content), True
 
     def history(self, slot: ModelSlot) -> list[LedgerEntry]:
         """Return all decisions of a slot, oldest first. Raises StorageError if a row is damaged."""
@@ -209,6 +226,21 @@ class StoredPromotionLedger:
 
 def _key(slot: ModelSlot) -> tuple[str, str, str]:
     return slot.use_case, slot.model, slot.segment
+
+
+def _tell(entry: LedgerEntry) -> None:
+    by = "gate" if entry.decided_by == GATE else "person"  # who it was is in the ledger
+    slot = entry.slot
+    log_fact(
+        "decision",
+        use_case=slot.use_case,
+        model=slot.model,
+        segment=slot.segment,
+        version=entry.version,
+        outcome=entry.outcome,
+        by=by,
+        decision_id=entry.decision_id,
+    )
 
 
 def _slot_values(slot: ModelSlot) -> dict[str, str]:

@@ -13,6 +13,7 @@ from mlops_assets.config.json_schema import render_schemas, stale_schemas
 from mlops_assets.config.loader import PROJECT_CONFIGS, load_project_with_sources
 from mlops_assets.domain.errors import ConfigError
 from resources.dagster_instance import DEPLOY_FOLDER, instance_file, render_instance, stale_instances
+from resources.log_metrics import METRICS_FILE, render_metrics
 
 
 @click.group("config")
@@ -34,6 +35,10 @@ def check() -> None:
             f"stale schemas: {', '.join(stale)}",
             where=str(PROJECT_CONFIGS / "schema"),
             remedy="run `mlops config schema`",
+        )
+    if not METRICS_FILE.is_file() or METRICS_FILE.read_text(encoding="utf-8") != render_metrics():
+        raise ConfigError(
+            "the metrics of the log are stale", where=str(METRICS_FILE), remedy="run `mlops config render`"
         )
     ours = {name: found for name, found in loaded.environments.items() if instance_file(name).parent.is_dir()}
     if stale := stale_instances(ours):
@@ -62,7 +67,9 @@ def schema() -> None:
 
 @config_commands.command("render")
 def render() -> None:
-    """Write the dagster.yaml of every environment that is not one machine's, below deploy/."""
+    """Write the dagster.yaml of every environment that is not one machine's, and the log's metrics, below deploy/."""
+    METRICS_FILE.write_text(render_metrics(), encoding="utf-8")
+    click.echo(f"wrote {METRICS_FILE}")
     for name, environment in sorted(load_project_with_sources().environments.items()):
         if environment.database.kind == "sqlite" and environment.storage.kind == "local":
             continue

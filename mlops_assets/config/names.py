@@ -39,6 +39,7 @@ FOLLOW_UP_JOB = "follow_decision"
 FEED_ARRIVAL_SENSOR = "feed_arrival"
 FIRST_CHAMPION_SENSOR = "first_champion"
 DRIFT_SENSOR = "drift"
+ORPHANS_SENSOR = "orphans"
 OUTBOX_SENSOR = "outbox"
 ALERTS_SENSOR = "alerts"
 APPROVALS_SENSOR = "approvals"
@@ -53,6 +54,7 @@ TAG_LAUNCH = (
     "mlops/launch"  # the Cloud Run job that a launch was begun with: a second launch looks before it starts
 )
 TAG_EXECUTION = "mlops/execution"  # the execution that Cloud Run named when it was asked
+TAG_STOPPED = "mlops/worker_stopped"  # the run is over, and so is its worker
 TAG_WORKER = "mlops/worker"  # the execution that has claimed the run; it knows best
 
 CHECK_DELIVERY = "delivery"

@@ -1,0 +1,105 @@
+"""Locks over PostgreSQL: one holder, a name for it, and a loss that is noticed; and migrations under such a lock."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mlops_assets.commands.workspace import Workspace
+from mlops_assets.config.loader import load_project
+from mlops_assets.domain.errors import StorageError
+from resources.leader import Leadership
+from resources.migration import migrate_stores
+from resources.process_lock import PostgresLock, open_lock
+from tests.integration.cloud.cloud_operator import ENVIRONMENT, PASSWORD_VARIABLE, write_environment
+from tests.integration.cloud.postgres_server import PASSWORD, PostgresServer
+from tests.integration.small_operator import copy_configs
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+
+pytestmark = pytest.mark.integration
+STORES = ["promotion ledger", "mail outbox", "feed releases", "model registry", "history of Dagster"]
+
+
+def test_one_holds_it_and_is_named(address: Callable[[], URL]) -> None:
+    first, second, other = (PostgresLock(address, name) for name in ("daemon", "daemon", "migrate"))
+    assert first.try_acquire()
+    assert not second.try_acquire()
+    assert other.try_acquire(), "names do not disturb each other"
+    assert "mlops lock daemon: process" in second.holder()
+    assert first.is_held()
+    first.release()
+    assert not first.is_held()
+    assert second.try_acquire()
+    for lock in (second, other):
+        lock.release()
+
+
+def test_a_session_that_is_ended_loses_the_lock(
+    address: Callable[[], URL], postgres: PostgresServer, database: str
+) -> None:
+    lock, next_one, lost = PostgresLock(address, "daemon"), PostgresLock(address, "daemon"), threading.Event()
+    leadership = Leadership(lock, take_over_s=0.0, lost_after_s=5.0, poll_s=0.05, on_loss=lost.set)
+    leadership.wait()
+    postgres.run_sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        database=database,
+    )
+    assert lost.wait(10)
+    assert next_one.try_acquire()
+    assert not lock.is_held()
+    next_one.release()
+
+
+def test_a_server_that_is_not_there_is_said() -> None:
+    from sqlalchemy import URL
+
+    nowhere = URL.create("postgresql+psycopg2", "mlops", "secret-word", "127.0.0.1", 1, "mlops")
+    lock = PostgresLock(lambda: nowhere, "daemon")
+    with pytest.raises(StorageError, match="cannot be asked for") as found:
+        lock.try_acquire()
+    assert found.value.is_retryable
+    assert "secret-word" not in str(found.value)
+    assert lock.holder() == ""
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """An environment on an empty server."""
+    configs = copy_configs(tmp_path / "configs")
+    write_environment(configs, postgres, "a-bucket")
+    monkeypatch.setenv(PASSWORD_VARIABLE, PASSWORD)
+    return Workspace.of_one_process(tmp_path / "home", load_project([configs], ENVIRONMENT))
+
+
+def migrate(workspace: Workspace) -> list[str]:
+    """Migrate as the command does."""
+    lock = open_lock(workspace.config.environment, workspace.home, "migrate")
+    return list(migrate_stores(workspace.platform, workspace.open_instance, lock))
+
+
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+def test_a_migration_creates_everything_once(workspace: Workspace) -> None:
+    first, second = migrate(workspace), migrate(workspace)
+    assert [line.partition(":")[0] for line in first] == STORES
+    assert [line.partition(": ")[2] for line in first[:3]] == ["created"] * 3
+    assert [line.partition(": ")[2] for line in second[:3]] == ["up to date"] * 3
+    assert "up to date" in second[-1]
+    assert workspace.platform.ledger.verify() == 0  # type: ignore[attr-defined]
+
+
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+def test_a_migration_waits_for_another_one_and_then_gives_up(workspace: Workspace) -> None:
+    environment = workspace.config.environment
+    holder, waiting = (open_lock(environment, workspace.home, "migrate") for _ in range(2))
+    assert holder.try_acquire()
+    with pytest.raises(StorageError, match="another migration has not ended"):
+        list(migrate_stores(workspace.platform, workspace.open_instance, waiting, wait_s=0.1))
+    assert not workspace.platform.ledger._database.exists(), "nothing was done"  # type: ignore[attr-defined]
+    holder.release()
