@@ -87,7 +87,7 @@ class CloudRunApi:
                 "this is not the address of Cloud Run",
                 where=endpoint,
                 expected=f"{GOOGLE}, or http to this machine for tests",
-                remedy="leave `endpoint` out of dagster.yaml",
+                remedy="unset CLOUD_RUN_EMULATOR_HOST",
             )
         self.endpoint = endpoint
 

@@ -10,11 +10,12 @@ before it is tried again; should both executions begin nevertheless, the worker'
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from dagster import Field, Noneable, StringSource
+from dagster import Field, StringSource
 from dagster._core.events import EngineEventData
 from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, RunLauncher, WorkerStatus
 from dagster._serdes import ConfigurableClass
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from dagster import DagsterRun
     from dagster._serdes import ConfigurableClassData
 
+# Of a stand-in for the API on this machine, as STORAGE_EMULATOR_HOST is for Google's storage.
+EMULATOR_VARIABLE = "CLOUD_RUN_EMULATOR_HOST"
 COMMAND = ("mlops", "execute-run")
 _WAIT_S = 2.0
 
@@ -46,24 +49,22 @@ class CloudRunLauncher(RunLauncher, ConfigurableClass):
         jobs: their names by size.
         default_size: of a run without the tag `mlops/size`.
         patience_s: how long a launch is tried while Cloud Run does not answer, seconds.
-        endpoint: of the API; None for Google's.
         inst_data: of Dagster.
     """
 
-    def __init__(  # noqa: PLR0917 - keys of dagster.yaml
+    def __init__(
         self,
         project: str,
         region: str,
         jobs: Mapping[str, str],
         default_size: str,
         patience_s: float,
-        endpoint: str | None = None,
         inst_data: ConfigurableClassData | None = None,
     ) -> None:
         self._inst_data = inst_data
         self._parent, self._jobs = f"projects/{project}/locations/{region}/jobs", dict(jobs)
         self._default_size, self._patience_s = default_size, patience_s
-        self._api = CloudRunApi(endpoint or GOOGLE)
+        self._api = CloudRunApi(os.environ.get(EMULATOR_VARIABLE) or GOOGLE)
         super().__init__()
 
     @property
@@ -80,7 +81,6 @@ class CloudRunLauncher(RunLauncher, ConfigurableClass):
             "jobs": Field({"s": str, "m": str, "l": str}),
             "default_size": Field(str, default_value="m", is_required=False),
             "patience_s": Field(float, default_value=60.0, is_required=False),
-            "endpoint": Field(Noneable(str), default_value=None, is_required=False),
         }
 
     @classmethod

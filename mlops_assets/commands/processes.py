@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -53,7 +54,14 @@ def execute_run(run_id: str) -> None:
 @click.option(
     "--health-port", type=click.IntRange(0, 65535), help="Port of /healthz and /readyz; none if not given."
 )
-def daemon(host: str, health_port: int | None) -> None:
+@click.option(
+    "--workspace",
+    "workspace_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=PROJECT_CONFIGS.parent / "workspace.yaml",
+    help="Names the code whose runs are looked after; the platform's own if not given.",
+)
+def daemon(host: str, health_port: int | None, workspace_file: Path) -> None:
     """Run Dagster's daemon, as the only one of the environment.
 
     A second one waits until the first has ended. Exit status 1: it may no longer be the only one; start it again.
@@ -82,7 +90,7 @@ def daemon(host: str, health_port: int | None) -> None:
         stack.callback(leadership.stop)
         instance = stack.enter_context(workspace.open_instance())
         opened.append(instance)
-        run_daemon(instance, PROJECT_CONFIGS.parent / "workspace.yaml", environment.logs)
+        run_daemon(instance, workspace_file, environment.logs)
 
 
 @click.command()

@@ -50,12 +50,13 @@ def instance(
         "region": "test-region1",
         "jobs": {"s": "run-s", "m": "run-m", "l": "run-l"},
         "patience_s": 1.0,
-        "endpoint": server.url,
     }
     settings = {"module": "resources.cloud_run_launcher", "class": "CloudRunLauncher", "config": config}
     folder = str(tmp_path_factory.mktemp("dagster"))
-    with dg.instance_for_test(temp_dir=folder, overrides={"run_launcher": settings}) as found:
-        yield found
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(cloud_run_launcher.EMULATOR_VARIABLE, server.url)
+        with dg.instance_for_test(temp_dir=folder, overrides={"run_launcher": settings}) as found:
+            yield found
 
 
 class Launched:
