@@ -17,6 +17,9 @@ from mlops_assets.domain.errors import ConfigError
 
 MAX_BYTES = 1_000_000
 MAX_ALIASES = 50
+MAX_DEPTH = 20
+MAX_VALUES = 20_000  # aliases count each time they are used
+_LARGEST_INTEGER = 2**63 - 1
 KeyPath = tuple[str | int, ...]
 
 
@@ -54,19 +57,13 @@ def read_yaml(path: Path) -> YamlSource:
     """Read one YAML file whose top level is a mapping.
 
     Raises:
-        ConfigError: unreadable, too large, too many aliases, a duplicate key, bad syntax or a control
-            character (with its line).
+        ConfigError: unreadable, too large, too deep, too many values or aliases, a tag, a merge key, a duplicate
+            key, bad syntax or a control character (with its line).
     """
-    if (size := path.stat().st_size) > MAX_BYTES:
-        raise ConfigError(f"file of {size} bytes", where=str(path), expected=f"at most {MAX_BYTES} bytes")
+    text = _read_text(path)
     try:
-        text = path.read_text(encoding="utf-8")
-        aliases = sum(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader))
-        if aliases > MAX_ALIASES:
-            raise ConfigError(f"{aliases} YAML aliases", where=str(path), expected=f"at most {MAX_ALIASES}")
+        _require_harmless(text, path)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except UnicodeDecodeError as error:
-        raise ConfigError("not UTF-8", where=str(path), expected="UTF-8 text") from error
     except yaml.reader.ReaderError as error:
         raise _unprintable(error, path, text) from error
     except yaml.MarkedYAMLError as error:
@@ -83,6 +80,54 @@ def read_yaml(path: Path) -> YamlSource:
     return YamlSource(path, data, places)
 
 
+def _read_text(path: Path) -> str:
+    try:
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise ConfigError(f"file of {size} bytes", where=str(path), expected=f"at most {MAX_BYTES} bytes")
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError("not UTF-8", where=str(path), expected="UTF-8 text") from error
+    except OSError as error:
+        raise ConfigError(
+            f"the file cannot be read: {error.strerror}", where=str(path), expected="a readable file"
+        ) from error
+
+
+def _require_harmless(text: str, path: Path) -> None:
+    """Refuse what could exhaust a reader, or make it build something else than plain data; stops at the first."""
+    depth = aliases = values = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        where = f"{path}:{event.start_mark.line + 1 if event.start_mark else 1}"
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        aliases += isinstance(event, yaml.AliasEvent)
+        values += isinstance(event, yaml.NodeEvent)
+        if depth > MAX_DEPTH:
+            raise _too_deep(where)
+        if aliases > MAX_ALIASES:
+            raise ConfigError("too many YAML aliases", where=where, expected=f"at most {MAX_ALIASES}")
+        if values > MAX_VALUES:
+            raise _too_many(where)
+        if tag := getattr(event, "tag", None):
+            raise ConfigError(
+                f"the YAML tag {tag[:60]!r} is not accepted",
+                where=where,
+                expected="plain values",
+                remedy="remove the tag; quote what should be text",
+            )
+
+
+def _too_deep(where: str) -> ConfigError:
+    return ConfigError("nested too deeply", where=where, expected=f"at most {MAX_DEPTH} levels")
+
+
+def _too_many(where: str) -> ConfigError:
+    return ConfigError(
+        f"more than {MAX_VALUES} values, aliases counted each time they are used",
+        where=where,
+        expected="a configuration that a person has written",
+    )
+
+
 def _unprintable(error: yaml.reader.ReaderError, path: Path, text: str) -> ConfigError:
     before = text[: error.position]
     column = len(before) - (before.rfind("\n") + 1) + 1
@@ -97,11 +142,14 @@ def _unprintable(error: yaml.reader.ReaderError, path: Path, text: str) -> Confi
 def _construct(node: yaml.Node, at: KeyPath, places: dict[KeyPath, str], path: Path) -> Any:
     place = f"{path}:{node.start_mark.line + 1}"
     places.setdefault(at, place)
+    if len(at) > MAX_DEPTH:  # an alias may hold itself
+        raise _too_deep(place)
+    if len(places) > MAX_VALUES:
+        raise _too_many(place)
     if isinstance(node, yaml.MappingNode):
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = str(key_node.value)
-            key_place = f"{path}:{key_node.start_mark.line + 1}"
+            key, key_place = _read_key(key_node, path), f"{path}:{key_node.start_mark.line + 1}"
             if key in result:
                 raise ConfigError(f"key {key!r} is given twice", where=key_place, remedy="remove one of them")
             places[(*at, key)] = key_place
@@ -109,11 +157,40 @@ def _construct(node: yaml.Node, at: KeyPath, places: dict[KeyPath, str], path: P
         return result
     if isinstance(node, yaml.SequenceNode):
         return [_construct(item, (*at, index), places, path) for index, item in enumerate(node.value)]
-    loader = yaml.SafeLoader("")
+    return _read_scalar(node, place)
+
+
+def _read_key(node: yaml.Node, path: Path) -> str:
+    place = f"{path}:{node.start_mark.line + 1}"
+    if not isinstance(node, yaml.ScalarNode):
+        raise ConfigError("a key is a list or a mapping", where=place, expected="a name")
+    if node.tag == "tag:yaml.org,2002:merge":
+        raise ConfigError(
+            "the YAML merge key `<<` is not accepted", where=place, remedy="write the keys out, or use `like`"
+        )
+    return _require_text(str(node.value), place)
+
+
+def _read_scalar(node: yaml.Node, place: str) -> Any:
     try:
-        return loader.construct_object(node)
-    except (yaml.YAMLError, ValueError) as error:
+        value = yaml.SafeLoader("").construct_object(node)
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
         raise ConfigError(f"value cannot be read: {error}", where=place) from error
+    if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
+        raise ConfigError("a whole number is too large", where=place, expected=f"at most {_LARGEST_INTEGER}")
+    return _require_text(value, place) if isinstance(value, str) else value
+
+
+def _require_text(text: str, place: str) -> str:
+    """Refuse what no file, database or header can hold: NUL, and halves of characters."""
+    if any(sign == "\0" or "\ud800" <= sign <= "\udfff" for sign in text):
+        raise ConfigError(
+            "a text holds NUL or half a character",
+            where=place,
+            expected="Unicode text",
+            remedy="correct the escape",
+        )
+    return text
 
 
 def deep_merge(

@@ -29,7 +29,7 @@ GeographyCode = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,15}$")]
 def _require_zone(zone: str) -> str:
     try:
         ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: `America` is a folder
         raise ValueError(f"unknown time zone {zone!r}; use an IANA name such as America/Lima") from error
     return zone
 

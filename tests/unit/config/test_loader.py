@@ -171,7 +171,7 @@ def test_key_given_twice_is_refused(configs: Path) -> None:
 def test_alias_bomb_is_refused(configs: Path) -> None:
     aliases = ", ".join(["*a"] * 60)
     (configs / "feeds" / "bomb.yaml").write_text(f"name: &a bomb\ncolumns: [{aliases}]\n")
-    with pytest.raises(ConfigError, match="60 YAML aliases"):
+    with pytest.raises(ConfigError, match="too many YAML aliases"):
         load(configs)
 
 
