@@ -38,7 +38,8 @@ _DAMAGED_FILE = re.compile(
 )
 _MISSING_FILE = re.compile(r"No such file or directory|No files found")
 _QUOTED_PATH = re.compile(r"""['"](/.+)['"]""")
-_QUOTED = re.compile(r"'[^']*'|\d{5,}")
+# To the last quote: a value may hold quotes itself, or a line end before the closing one.
+_QUOTED = re.compile(r"'.*'|'.*|\d{5,}")
 # DuckDB aborts when a connection that was opened before a fork is closed in the child: keep them alive.
 _inherited: list[duckdb.DuckDBPyConnection] = []
 
@@ -114,7 +115,8 @@ class DuckDbEngine:
                 session.register(name, table)
             yield session
         except duckdb.Error as error:
-            raise _explained(error, views) from error
+            # Not "from error": Dagster stores causes, and DuckDB's messages hold values of rows.
+            raise _explained(error, views) from None
         finally:
             session.close()
 

@@ -39,7 +39,16 @@ class LocalLandingZone:
         return [file for file in found if file is not None]
 
     def _folder(self, geography: str) -> Path:
-        return self.root / require_geography(geography)
+        folder = self.root / require_geography(geography)
+        if folder.is_symlink():
+            raise StorageError(
+                "a geography's folder in the landing zone is a link",
+                where=str(folder),
+                expected="a folder",
+                remedy="mount what it points to here, or have the files delivered into a folder",
+                is_retryable=False,
+            )
+        return folder
 
 
 def require_file_name(file_name: str) -> None:

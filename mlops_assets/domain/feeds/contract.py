@@ -137,6 +137,7 @@ class FeedContract(Record):
     arrival_deadline_hours: int = Field(30, ge=1, le=24 * 30)
     min_rows: int = Field(1, ge=0)
     max_bytes: int = Field(20_000_000_000, ge=1)
+    max_rows: int = Field(2_000_000_000, ge=1)  # a small file can hold any number of equal rows
     key: list[Name] = Field(min_length=1)
     record_id: Name | None = None
     latest_by: Name | None = None

@@ -6,10 +6,13 @@ is acceptable (metadata).
 
 from __future__ import annotations
 
+import codecs
 import csv
 import datetime as dt
 import io
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +32,9 @@ _IBIS_TYPES = {
     "double": "float64",
 }
 _PARQUET_MAGIC = b"PAR1"
+MOST_COLUMNS = 1_000
+# What a column may be called in a contract; without a header, values stand where names are expected.
+_SHOWABLE = re.compile(r"(?!.*\d{5})[A-Za-z_][A-Za-z0-9_ .+-]{0,62}", re.ASCII)
 
 
 class UnreadableFileError(Exception):
@@ -75,12 +81,25 @@ def read_parquet_facts(path: Path) -> DeliveredFile:
         with pq.ParquetFile(path) as file:
             schema, metadata = file.schema_arrow, file.metadata
     except (pa.ArrowException, OSError) as error:
-        raise UnreadableFileError(
-            "its footer is damaged", "a readable Parquet footer", "have the file delivered again"
-        ) from error
+        raise _damaged_footer() from error
+    except UnicodeDecodeError as error:
+        raise _damaged_footer() from error
+    _require_names(schema.names)
     columns = {item.name: _ibis_type(item.type) for item in schema}
-    _require_distinct(schema.names)
     return DeliveredFile(columns, metadata.num_rows, ranges=_ranges(metadata))
+
+
+def _damaged_footer() -> UnreadableFileError:
+    return UnreadableFileError(
+        "its footer is damaged", "a readable Parquet footer", "have the file delivered again"
+    )
+
+
+def show_column(name: str) -> str:
+    """Return a delivered column's name for a message, unless it could be a value of a row."""
+    return (
+        name if _SHOWABLE.fullmatch(name) else f"(not shown: {len(name)} characters that are no plain name)"
+    )
 
 
 def _require_parquet_ends(path: Path) -> None:
@@ -110,7 +129,7 @@ def _ibis_type(kind: pa.DataType) -> str:
         return "timestamp('UTC')" if kind.tz else "timestamp(9)" if kind.unit == "ns" else "timestamp"
     if kinds.is_decimal(kind) and kind.precision <= 38:
         return f"decimal({kind.precision}, {kind.scale})"
-    return _IBIS_TYPES.get(str(kind), f"unsupported ({kind})")
+    return _IBIS_TYPES.get(str(kind), f"unsupported ({str(kind).partition('<')[0]})")
 
 
 def _ranges(metadata: pq.FileMetaData) -> dict[str, tuple[Any, Any]]:
@@ -120,15 +139,25 @@ def _ranges(metadata: pq.FileMetaData) -> dict[str, tuple[Any, Any]]:
         parts = []
         for group in range(metadata.num_row_groups):
             chunk = metadata.row_group(group).column(index)
-            statistics = chunk.statistics
-            if statistics is None or not statistics.has_min_max:
+            found = _read_statistics(chunk.statistics)
+            if found is None:
                 break
-            parts.append((statistics.min, statistics.max))
+            parts.append(found)
         else:
             if parts:
                 name = metadata.schema.column(index).name
                 ranges[name] = (min(low for low, _ in parts), max(high for _, high in parts))
     return ranges
+
+
+def _read_statistics(statistics: pq.Statistics | None) -> tuple[Any, Any] | None:
+    """Return least and greatest value; None where there are none, or none that Python can hold (the year 300000)."""
+    if statistics is None or not statistics.has_min_max:
+        return None
+    try:
+        return statistics.min, statistics.max
+    except (ValueError, OverflowError, NotImplementedError):
+        return None
 
 
 def read_csv_facts(path: Path, delimiter: str) -> DeliveredFile:
@@ -148,7 +177,7 @@ def read_csv_facts(path: Path, delimiter: str) -> DeliveredFile:
             "it has no header line", "column names in the first line", "deliver the header"
         )
     header, body = rows[0], [row for row in rows[1:] if row]
-    _require_distinct(header)
+    _require_names(header)
     scale = 1.0 if is_whole else path.stat().st_size / max(len(lines.encode()), 1)
     sample = {name: [row[i] for row in body if len(row) > i] for i, name in enumerate(header)}
     return DeliveredFile(
@@ -176,29 +205,39 @@ def _records(text: str, delimiter: str) -> list[list[str]]:
 
 
 def _decoded(block: bytes, *, is_whole: bool) -> str:
+    block = block.removeprefix(codecs.BOM_UTF8)
     try:
-        return block.decode("utf-8-sig")
+        return block.decode("utf-8")
     except UnicodeDecodeError as error:
         # The end of the block may cut a character in two.
         if not is_whole and error.start >= len(block) - 4:
-            return block[: error.start].decode("utf-8-sig")
+            return block[: error.start].decode("utf-8")
         line = block[: error.start].count(b"\n") + 1
         raise UnreadableFileError(
             f"line {line} is not UTF-8 text", "UTF-8", "have the file exported as UTF-8"
         ) from error
 
 
-def _require_distinct(names: list[str]) -> None:
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+def _require_names(names: Sequence[str]) -> None:
+    if len(names) > MOST_COLUMNS:
         raise UnreadableFileError(
-            f"columns are there twice: {', '.join(twice)}",
+            f"it has {len(names)} columns",
+            f"at most {MOST_COLUMNS} columns",
+            "check `delimiter` in the feed's YAML",
+        )
+    if twice := sorted(name for name, count in Counter(names).items() if count > 1):
+        raise UnreadableFileError(
+            f"columns are there twice: {', '.join(map(show_column, twice[:10]))}",
             "each column once",
             "have the file delivered correctly",
         )
 
 
 def as_naive_utc(value: Any) -> dt.datetime | dt.date | None:
-    """Return a statistic as naive UTC datetime or date; None if it is neither."""
+    """Return a statistic as naive UTC datetime or date; None if it is neither, or before or after all dates."""
     if isinstance(value, dt.datetime):
-        return value.astimezone(dt.UTC).replace(tzinfo=None) if value.tzinfo else value
+        try:
+            return value.astimezone(dt.UTC).replace(tzinfo=None) if value.tzinfo else value
+        except OverflowError:
+            return None
     return value if isinstance(value, dt.date) else None

@@ -38,7 +38,7 @@ ROW = "__row"
 OTHER_DAY = "other_day"
 PARTIAL_COLUMNS = {"business_day_max": "date", "late_rows": "int64", "record_count": "int64"}
 EVENT_COLUMNS = {"business_day": "date", "is_late": "boolean"}
-_NOT_IN_THE_ROWS = {"description", "owner", "arrival_deadline_hours", "gate"}
+_NOT_IN_THE_ROWS = {"description", "owner", "arrival_deadline_hours", "gate", "max_rows"}
 
 
 def homologation_key(contract: FeedContract, geography: Geography) -> str:

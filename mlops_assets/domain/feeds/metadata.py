@@ -21,12 +21,14 @@ from mlops_assets.domain.feeds.delivered_file import (
     as_naive_utc,
     read_csv_facts,
     read_parquet_facts,
+    show_column,
 )
 from mlops_assets.domain.feeds.file_context import FileContext, file_context
 from mlops_assets.domain.feeds.time_format import parse_time_format
 from mlops_assets.domain.ports import LandedFile
 
 # Which delivered types a contract's type can be made of.
+_MOST_UNKNOWN = 20  # columns that are named one by one
 _NUMBERS = ("int", "uint", "float", "decimal", "string")
 _ACCEPTED_TYPES: dict[str, tuple[str, ...]] = {
     "integer": _NUMBERS,
@@ -143,20 +145,31 @@ def _size_findings(contract: FeedContract, file: LandedFile) -> list[Finding]:
 def _column_findings(contract: FeedContract, name: str, delivered: DeliveredFile) -> Iterator[Finding]:
     wanted = wanted_columns(contract)
     unknown = [column for column in delivered.columns if column not in wanted]
+    if len(unknown) == len(delivered.columns):
+        what = "none of its columns is expected: its header line is missing, or it is another feed's file"
+        yield Finding(name, what, expected=f"the columns {', '.join(wanted)}", remedy="deliver the header")
+        return
     for column in wanted:
         if column in delivered.columns:
             continue
         near = difflib.get_close_matches(column, unknown, n=1)
-        hint = f"; is `{near[0]}` it? Then correct `source` in the feed's YAML" if near else ""
+        hint = f"; is `{show_column(near[0])}` it? Then correct `source` in the feed's YAML" if near else ""
         yield Finding(name, "the column is missing", column, f"a column {column}", f"have it delivered{hint}")
-    for column in unknown:
-        near = difflib.get_close_matches(column, wanted, n=1)
-        hint = f"; the nearest expected name is `{near[0]}`" if near else ""
-        expected = f"only {', '.join(wanted)}"
-        yield Finding(name, "the column is unknown", column, expected, f"add it to the feed's YAML{hint}")
+    yield from _unknown_findings(name, unknown, list(wanted))
     for column, contracts in wanted.items():
         if column in delivered.columns:
             yield from _type_findings(name, column, delivered.columns[column], contracts)
+
+
+def _unknown_findings(name: str, unknown: list[str], wanted: list[str]) -> Iterator[Finding]:
+    expected = f"only {', '.join(wanted)}"
+    for column in unknown[:_MOST_UNKNOWN]:
+        near = difflib.get_close_matches(column, wanted, n=1)
+        hint = f"; the nearest expected name is `{near[0]}`" if near else ""
+        remedy = f"add it to the feed's YAML{hint}"
+        yield Finding(name, "the column is unknown", show_column(column), expected, remedy)
+    if (rest := len(unknown) - _MOST_UNKNOWN) > 0:
+        yield Finding(name, f"{rest} more columns are unknown", "", expected, "check `delimiter` in the YAML")
 
 
 def wanted_columns(contract: FeedContract) -> dict[str, list[ColumnContract]]:
@@ -183,6 +196,12 @@ def _type_findings(name: str, source: str, kind: str, contracts: list[ColumnCont
 
 
 def _row_count_findings(contract: FeedContract, name: str, delivered: DeliveredFile) -> list[Finding]:
+    if delivered.row_count > contract.max_rows:
+        remedy = (
+            "check for a file that was made to exhaust its reader, or raise `max_rows` in the feed's YAML"
+        )
+        what = f"the file has {delivered.row_count} rows"
+        return [Finding(name, what, "", f"at most {contract.max_rows} rows", remedy)]
     if not delivered.is_row_count_exact or delivered.row_count >= contract.min_rows:
         return []  # an estimate is no ground to refuse; landing counts the rows
     return [row_count_finding(contract, name, delivered.row_count)]
@@ -247,4 +266,5 @@ def _sampled_range(sample: Mapping[str, list[str]], column: ColumnContract) -> t
         days = [as_naive_utc(read(text)) for text in sample.get(column.source, [])]
     except ValueError:
         return None, None
-    return (min(days), max(days)) if days else (None, None)  # type: ignore[type-var]
+    known = [day for day in days if day is not None]
+    return (min(known), max(known)) if known and len(known) == len(days) else (None, None)
