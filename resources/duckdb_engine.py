@@ -33,13 +33,13 @@ _CSV_COUNTS = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
 _FILE_LINE = re.compile(r"^\s*file = (.+)$", re.MULTILINE)
 _DAMAGED_FILE = re.compile(
     r"No magic bytes|too small to be a Parquet|Invalid (thrift|Parquet)|TProtocol|Failed to read file"
-    r"|corrupted|Out of buffer|ecompression failure",
+    r"|corrupted|Out of buffer|ecompression failure|Incorrect stats size|in Parquet file",
     re.IGNORECASE,
 )
 _MISSING_FILE = re.compile(r"No such file or directory|No files found")
 _QUOTED_PATH = re.compile(r"""['"](/.+)['"]""")
 # To the last quote: a value may hold quotes itself, or a line end before the closing one.
-_QUOTED = re.compile(r"'.*'|'.*|\d{5,}")
+_QUOTED = re.compile(r"""'.*'|'.*|value ".*|\d{5,}""")
 # DuckDB aborts when a connection that was opened before a fork is closed in the child: keep them alive.
 _inherited: list[duckdb.DuckDBPyConnection] = []
 
@@ -168,6 +168,23 @@ def _explained(error: duckdb.Error, views: Mapping[str, ViewSource]) -> EngineEr
     text = str(error)
     if line := _CSV_LINE.search(text):
         return _explained_csv(text, int(line.group(1)))
+    if (
+        "CSV Parser" in text
+    ):  # NUL where a row begins brings it to "an invalid state", at a place that it does not tell
+        return EngineError(
+            "a row holds NUL or another character that no CSV has",
+            kind="csv",
+            where=", ".join(str(f) for v in views.values() for f in v.files[:3]),
+            expected="UTF-8 text without NUL",
+        )
+    if "Invalid string encoding" in text:
+        return EngineError(
+            "a text in a Parquet file is not UTF-8",
+            kind="encoding",
+            where=", ".join(str(f) for v in views.values() for f in v.files[:3]),
+            expected="UTF-8 encoded text",
+            remedy="have the file exported as UTF-8",
+        )
     # Errors of the Parquet decoder below DuckDB are of no class of their own.
     if _DAMAGED_FILE.search(text) or type(error) is duckdb.Error:
         return EngineError(

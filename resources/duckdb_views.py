@@ -162,4 +162,6 @@ def _csv_options(source: ViewSource) -> str:
 
 
 def _identifier(name: str) -> str:
+    if "\0" in name:  # DuckDB would end the name there
+        raise EngineError("a name holds NUL", expected="a name without it", remedy="correct the name")
     return '"' + name.replace('"', '""') + '"'

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from mlops_assets.domain.errors import StorageError
 from mlops_assets.domain.quality.release_ports import FeedRelease
+from mlops_assets.domain.written_text import find_text_fault
 from resources.sql_database import prepare_tables
 from resources.sqlite_file import SqliteFile
 
@@ -150,3 +151,12 @@ def _require_complete(release: FeedRelease, where: str) -> None:
         )
         error.is_retryable = False
         raise error
+    for name in ("released_by", "note"):
+        if fault := find_text_fault(getattr(release, name)):
+            raise StorageError(
+                f"a release cannot be recorded: {name} {fault}",
+                where=where,
+                expected="plain text",
+                remedy="write it anew; nothing was recorded",
+                is_retryable=False,
+            )

@@ -26,6 +26,7 @@ _SEGMENT = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9_.=-]{0,62}", re.ASCII)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _ROLE = re.compile(r"[a-z][a-z0-9_]{0,30}", re.ASCII)
 _SUFFIX = re.compile(r"(\.[a-z0-9]{1,10})?", re.ASCII)
+_FILE_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,200}", re.ASCII)
 _BUILD_KEY = re.compile(r"[0-9a-f]{12,128}", re.ASCII)
 _FORMAT_VERSION = 1
 
@@ -128,11 +129,23 @@ def read_content(encoded: bytes, where: str) -> dict[str, Any]:
     """Return the JSON of a manifest. Raises StorageError if it is none."""
     try:
         content = json.loads(encoded)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise unreadable(where) from error
-    if not isinstance(content, dict) or content.get("format") != _FORMAT_VERSION:
+    if not isinstance(content, dict) or content.get("format") != _FORMAT_VERSION or not _is_manifest(content):
         raise unreadable(where)
     return content
+
+
+def _is_manifest(content: Mapping[str, Any]) -> bool:
+    """Whether everything is there and of its kind, and every file lies in the partition's own folder."""
+    files, sizes = content.get("files"), content.get("sizes")
+    return (
+        isinstance(content.get("build_key"), str)
+        and type(content.get("row_count")) is int
+        and all(isinstance(content.get(name), dict) for name in ("files", "sizes", "inputs", "facts"))
+        and all(isinstance(name, str) and _FILE_NAME.fullmatch(name) for name in dict(files or {}).values())
+        and set(dict(files or {})) <= set(dict(sizes or {}))
+    )
 
 
 def as_manifest(content: Mapping[str, Any]) -> Manifest:

@@ -66,8 +66,8 @@ def _is_hidden(path: Path) -> bool:
 
 def checked_parts(relative_path: str) -> tuple[str, ...]:
     """Return the folders and the file name of a harmless relative path."""
-    if "\0" in relative_path or "\\" in relative_path:
-        raise _refused(relative_path, "it contains NUL or a backslash")
+    if any(sign in "\0\\" or "\ud800" <= sign <= "\udfff" for sign in relative_path):
+        raise _refused(relative_path, "it contains NUL, a backslash or half a character")
     path = PurePosixPath(relative_path)
     if path.is_absolute() or not path.parts:
         raise _refused(relative_path, "it is absolute or empty")

@@ -82,11 +82,11 @@ def describe_absence(slot: ModelSlot) -> Json:
     }
 
 
-def describe_unknown(slot: ModelSlot, models: LiveModels) -> Json:
-    """Return that there is no such slot, and which ones answer."""
+def describe_unknown(models: LiveModels) -> Json:
+    """Return that there is no such slot, and which ones answer; what was asked for may be anything, and is not said."""
     known = [f"{s.use_case}/{s.model}/{s.segment}" for s in models.live]
     return {
-        "error": f"there is no model {_printable(slot.registered_name)}",
+        "error": "there is no model of this name",
         "expected": f"one of {', '.join(sorted(known)) or '(none is deployed)'}",
         "remedy": "GET /v1/models lists what answers",
     }
@@ -125,7 +125,3 @@ def _in_order(models: Iterable[LiveModel]) -> list[LiveModel]:
 
 def _plain(finding: Finding) -> Json:
     return {name: value for name, value in asdict(finding).items() if value != ""}
-
-
-def _printable(text: str) -> str:
-    return text[:200].encode("utf-8", "backslashreplace").decode()

@@ -97,7 +97,7 @@ class ScoringService:
         if live is None:
             if self.models.knows(slot):
                 return JSONResponse(describe_absence(slot), 503)
-            return JSONResponse(describe_unknown(slot, self.models), 404)
+            return JSONResponse(describe_unknown(self.models), 404)
         content = await _read_body(request, self.limits.most_bytes)
         if content is None:
             limit = f"at most {self.limits.most_bytes:,} bytes"

@@ -6,6 +6,7 @@ import datetime as dt
 import traceback
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -124,6 +125,34 @@ def test_links_in_the_landing_zone_lead_nowhere(world: World, tmp_path: Path) ->
     for look in (lambda: zone.find("pe", secret.name), lambda: zone.list("pe")):
         with pytest.raises(StorageError, match="is a link"):
             look()
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("The CSV Parser state machine reached an invalid state.", "csv"),
+        (
+            'Invalid string encoding found in Parquet file "/x/y.parquet": value "5691\\xA034" is not valid',
+            "encoding",
+        ),
+        ("Incorrect stats size for type DOUBLE", "truncated_file"),
+    ],
+)
+def test_what_only_a_bad_file_can_cause_is_the_fault_of_the_delivery(
+    world: World, monkeypatch: pytest.MonkeyPatch, said: str, kind: str
+) -> None:
+    """Each was met with a damaged file, at places that depend on the version of DuckDB."""
+
+    def fail(*_: object) -> None:
+        raise duckdb.InvalidInputException(f"Invalid Input Error: {said}")
+
+    monkeypatch.setattr("resources.duckdb_engine.tables_to_register", fail)
+    with pytest.raises(EngineError) as caught:
+        world.engine.fetch("SELECT 1", {})
+    assert caught.value.kind == kind
+    assert "5691" not in str(caught.value)
+    world.deliver(TOPUPS, topups_csv())
+    assert world.land(TOPUPS).status == "refused"
 
 
 def test_a_pipe_is_no_delivery(world: World) -> None:

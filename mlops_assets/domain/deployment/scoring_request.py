@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ MOST_ROWS = 1_000
 MOST_FINDINGS = 50
 MOST_TEXT_CHARACTERS = 256
 LARGEST_NUMBER = 3.4028234663852886e38  # of float32, in which models read numbers
+_PLAIN_NAME = re.compile(r"(?!.*\d{5})[A-Za-z_][A-Za-z0-9_.-]{0,62}", re.ASCII)
 _NO_RANGES = TrainingRanges()
 
 Row = Mapping[str, Any]
@@ -125,7 +127,7 @@ def _check_names(number: int, row: Row, signature: Signature) -> Iterator[Findin
     if len(row) > len(signature.features) or not set(row) <= set(signature.features):
         for name in sorted(set(row) - set(signature.features)):
             yield Finding(
-                number, _printable(name), "the model has no such feature",
+                number, _shown(name), "the model has no such feature",
                 f"one of {', '.join(signature.features)}", "leave it out",
             )  # fmt: skip
 
@@ -247,8 +249,11 @@ def _is_unicode(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _printable(name: str) -> str:
-    return name[:MOST_TEXT_CHARACTERS].encode("utf-8", "backslashreplace").decode()
+def _shown(name: str) -> str:
+    """Return a name that a request gives, unless it could be somebody's number: answers end up in logs."""
+    return (
+        name if _PLAIN_NAME.fullmatch(name) else f"(not shown: {len(name)} characters that are no plain name)"
+    )
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

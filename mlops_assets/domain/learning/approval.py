@@ -22,6 +22,7 @@ from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.learning.gate import hash_figures
 from mlops_assets.domain.model_base import Record
 from mlops_assets.domain.ports import LedgerEntry, Person
+from mlops_assets.domain.written_text import find_text_fault
 
 GATE = "gate"
 EXPIRY = "expiry"
@@ -197,6 +198,9 @@ def require_person(by: str, note: str, where: str) -> None:
         raise ApprovalError(
             "a decision needs a name and a note", where=where, remedy="say who decides and why"
         )
+    for what, text in (("name", by), ("note", note)):
+        if fault := find_text_fault(text):
+            raise ApprovalError(f"the {what} {fault}", where=where, remedy="write plain text")
     if by.strip().casefold() in _AUTOMATIC:
         raise ApprovalError(f"{by!r} is not a person", where=where, expected="the name of who decides")
 

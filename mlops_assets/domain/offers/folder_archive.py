@@ -31,9 +31,9 @@ def unpack_folder(source: Path, folder: Path) -> Path:
     """
     folder.mkdir(parents=True)
     try:
-        with tarfile.open(source) as archive:
-            archive.extractall(folder, filter="data")
-    except tarfile.TarError as error:
+        with tarfile.open(source, "r:") as archive:  # "r" would decompress whatever is there, without bounds
+            archive.extractall(folder, members=map(_require_plain_file, archive), filter="data")
+    except (tarfile.TarError, OSError, ValueError) as error:
         raise StorageError(
             f"the archive cannot be unpacked: {error}",
             where=str(source),
@@ -41,3 +41,9 @@ def unpack_folder(source: Path, folder: Path) -> Path:
             is_retryable=False,
         ) from error
     return folder
+
+
+def _require_plain_file(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    if not member.isreg() or member.name in ("", ".", "..") or {"/", "\\", "\0"} & set(member.name):
+        raise tarfile.ExtractError(f"{member.name!r} is no plain file of the folder")
+    return member

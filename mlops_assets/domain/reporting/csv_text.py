@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 
 # The first signs that make a spreadsheet compute a cell, their wide forms, and what hides such a sign.
 _FORMULA_STARTS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
 _HIDING_STARTS = ("\t", "\r", "\n", "\0")
+# Where the spreadsheet's own separator is another one, a cell ends at it, quoted or not.
+_LATER_CELL = re.compile(r"""([;\t|\n]["'\s]*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])(?![+-][\d.])""")
 
 
 def write_csv(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -39,9 +42,11 @@ def write_csv(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def neutralise_cell(text: str) -> str:
     """Return the cell; text that a spreadsheet would compute gets an apostrophe in front.
 
-    Plain numbers such as -1.5 stay as they are. Source: OWASP, "CSV Injection".
+    Plain numbers such as -1.5 stay as they are, and so does a later part of a text that begins like one. Source: OWASP,
+    "CSV Injection".
     """
-    text = text.replace("\0", "")
+    text = text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
+    text = _LATER_CELL.sub(r"\1'", text)
     is_formula = text.lstrip().startswith(_FORMULA_STARTS) or text.startswith(_HIDING_STARTS)
     return f"'{text}" if is_formula and not _is_number(text) else text
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 Tone = Literal["good", "bad", "neutral"]
 _SYMBOLS: dict[Tone, str] = {"good": "✔", "bad": "✖", "neutral": "○"}
-_BREAKABLE_SPACE = re.compile(r"[ \t\r\n\f\v]+")
+_BREAKABLE_SPACE = re.compile(r"[ \t\r\n\f\v\x1c-\x1e\x85\u2028\u2029]+")
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]|~#])")
 
 

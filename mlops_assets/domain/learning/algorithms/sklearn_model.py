@@ -92,11 +92,18 @@ def load_sklearn_model(
         NotFittedError: a file is absent.
         ModelIntegrityError: the file holds other types; nothing of it was built.
     """
+    from zipfile import BadZipFile
+
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
 
+    content = require_file(files, MODEL_FILE)
     try:
-        state = skops.io.loads(require_file(files, MODEL_FILE), trusted=list(trusted))
+        state = skops.io.loads(content, trusted=list(trusted))
+    except (BadZipFile, KeyError, ValueError) as error:  # a pickle, for example
+        raise ModelIntegrityError(
+            "the model file is no skops file", where=MODEL_FILE, remedy="do not use the file; retrain"
+        ) from error
     except (UntrustedTypesFoundException, TypeError) as error:
         raise ModelIntegrityError(
             "the model file holds types that this algorithm never writes",
