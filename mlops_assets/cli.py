@@ -18,7 +18,6 @@ from mlops_assets.commands.deploy import deploy_commands
 from mlops_assets.commands.feeds import feeds_commands
 from mlops_assets.commands.mailbox import mailbox_commands
 from mlops_assets.commands.mlflow import mlflow
-from mlops_assets.commands.processes import execute_run
 from mlops_assets.commands.processes import daemon, execute_run, migrate
 from mlops_assets.commands.reproduce import reproduce
 from mlops_assets.commands.run import run, train
