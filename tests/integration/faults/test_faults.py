@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.faults import store_rows
+from tests.integration.faults import run_rows, store_rows
 from tests.integration.faults.outcome import Outcome, Row, Services, roll, why_missing
 
 pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")]
@@ -42,6 +42,23 @@ def test_a_fault_does_no_harm(name: str, seed: int, services: Services, tmp_path
 @pytest.mark.parametrize("seed", range(3))
 def test_a_full_disk_does_no_harm(seed: int, services: Services, tmp_path: Path) -> None:
     outcome = store_rows.fill_the_disk(tmp_path, services, roll(seed))
+    assert outcome.failures == 0, outcome.notes
+
+
+KILLED: dict[str, Row] = {
+    "worker": run_rows.kill_a_worker,
+    "worker and database": run_rows.kill_everything,
+    "two workers": run_rows.start_two_workers,
+    "database": run_rows.make_database_row(3.0),
+    "two daemons": run_rows.kill_a_daemon,
+    "a laptop": run_rows.kill_a_laptop,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", KILLED)
+def test_a_killed_process_does_no_harm(name: str, services: Services, tmp_path: Path) -> None:
+    outcome = KILLED[name](tmp_path, services, roll(1))
     assert outcome.failures == 0, outcome.notes
 
 
