@@ -84,15 +84,22 @@ class WorthALine(logging.Filter):
         return record.levelno >= logging.INFO
 
 
+class _ToOutput(logging.Handler):
+    """Writes to standard output, whichever that is at the moment."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sys.stdout.write(self.format(record) + "\n")
+        sys.stdout.flush()
+
+
 def configure_logs(form: LogForm) -> None:
     """Let this process write JSON lines, if its environment says so; repeating it changes nothing."""
     if form != "json":
         return
     own = logging.getLogger(LOGGER)
-    if not own.handlers:
-        own.addHandler(logging.StreamHandler(sys.stdout))
+    if not any(isinstance(handler, _ToOutput) for handler in own.handlers):
+        own.addHandler(_ToOutput())
     own.setLevel(logging.INFO)
-    own.propagate = False
     for name in _OURS:
         for handler in logging.getLogger(name).handlers:
             handler.setFormatter(JsonLines())

@@ -54,6 +54,21 @@ def test_without_json_nothing_changes() -> None:
     assert logging.getLogger(LOGGER).handlers == before
 
 
+def test_json_is_set_up_once(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = logging.getLogger(LOGGER)
+    before, level = list(logger.handlers), logger.level
+    try:
+        configure_logs("json")
+        configure_logs("json")
+        log_fact("decision", outcome="promoted")
+    finally:
+        logger.handlers, level_now = before, logger.level
+        logger.setLevel(level)
+    assert level_now == logging.INFO
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["outcome"] == "promoted"
+
+
 @pytest.mark.parametrize("number", ["56912345678", "+56912345678", "1234567890123"])
 def test_what_may_be_a_subscriber_is_masked(lines: list[dict[str, Any]], number: str) -> None:
     error = ValueError(f"no plan for {number}")
