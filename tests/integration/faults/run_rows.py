@@ -74,6 +74,9 @@ def start_two_workers(folder: Path, services: Services, dice: random.Random) -> 
         ignored = [entry.message for entry in instance.all_logs(run_id) if "Ignoring" in entry.message]
         is_told = "another worker executes this run" in told or ignored
         outcome.count("silent", not is_told, "the second worker did not say why it left")
+        events = {line.get("event") for line in world.lines_of(run_id)}
+        is_logged = {"run_start", "asset_materialization", "run_success"} <= events
+        outcome.count("silent", not is_logged, f"the worker's log has {events}")
         world.judge_steps(outcome)
         world.judge_lake(outcome)
         instance.dispose()

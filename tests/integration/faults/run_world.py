@@ -142,6 +142,12 @@ class World:
         log = self.home / "steps.log"
         return Counter(log.read_text().splitlines() if log.exists() else [])
 
+    def lines_of(self, run_id: str) -> list[dict[str, Any]]:
+        """Return the lines that workers have written about a run."""
+        texts = [path.read_text() for path in self.home.glob("worker-*.log")]
+        lines = [json.loads(line) for text in texts for line in text.splitlines() if line.startswith("{")]
+        return [line for line in lines if line.get("run_id") == run_id]
+
     def judge_lake(self, outcome: Outcome) -> None:
         """Count partitions that are not what they should be, and what is left beside them."""
         lake = LocalLake(self.home / "lake", grace_s=0.0)
@@ -218,6 +224,7 @@ def _write_environment(configs: Path, server: PostgresServer) -> None:
             "patience_s": 20.0,
         },
         "executor": {"kind": "in_process", "cores": 1},
+        "logs": "json",
     }
     folder = configs / "environments"
     folder.mkdir(parents=True)
