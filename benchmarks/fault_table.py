@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.measuring import BenchmarkSkippedError, Goal, Line
+from mlops_assets.domain.errors import PlatformError
 
 if TYPE_CHECKING:
     from tests.integration.faults.outcome import Outcome, Row, Services
@@ -89,5 +90,5 @@ def _repeat_once(row: Row, services: Services, number: int) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         try:
             return row(Path(folder), services, roll(number))
-        except AssertionError as error:
+        except (AssertionError, PlatformError) as error:
             return Outcome(injected=1, stuck=1, notes=[str(error)[:500]])
