@@ -75,6 +75,7 @@ def read_site(environment: Environment) -> Site:
         ConfigError: the file lacks what a deployment needs; says what.
     """
     project, region, instance = _instance(environment)
+    _require_same_place(environment, project, region)
     database, storage, mail = environment.database, environment.storage, environment.mail
     variables = [database.password_variable, mail.password_variable if mail.kind == "smtp" else ""]
     return Site(
@@ -103,6 +104,17 @@ def _instance(environment: Environment) -> tuple[str, str, str]:
         )
     project, region, instance = found.groups()
     return project, region, instance
+
+
+def _require_same_place(environment: Environment, project: str, region: str) -> None:
+    """Refuse runs elsewhere: the run jobs are rendered for the database's project and region."""
+    runs = environment.runs
+    if (runs.kind, runs.project, runs.region) != ("cloud_run", project, region):
+        raise ConfigError(
+            "runs and database are in different places",
+            where=f"configs/environments/{environment.name}.yaml, `runs` and `database.host`",
+            expected=f"runs of kind cloud_run in project {project}, region {region}",
+        )
 
 
 def _domain(environment: Environment) -> str:

@@ -47,6 +47,7 @@ resource "google_project_service" "used" {
     "compute.googleapis.com",
     "iam.googleapis.com",
     "iap.googleapis.com",
+    "monitoring.googleapis.com",
     "ondemandscanning.googleapis.com",
     "run.googleapis.com",
     "secretmanager.googleapis.com",

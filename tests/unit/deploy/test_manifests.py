@@ -196,6 +196,16 @@ def test_an_environment_that_is_no_cloud_is_refused() -> None:
         read_site(environment.model_copy(update={"registry": nameless}))
 
 
+def test_runs_are_started_where_their_jobs_are(manifests: Manifests, site: Site) -> None:
+    (environment,) = [found for found in cloud_environments() if found.name == site.environment]
+    assert {environment.runs.jobs.s, environment.runs.jobs.m, environment.runs.jobs.l} == {
+        name for name in manifests if name.startswith("run-")
+    }
+    elsewhere = environment.runs.model_copy(update={"region": "europe-west1"})
+    with pytest.raises(ConfigError, match="different places"):
+        read_site(environment.model_copy(update={"runs": elsewhere}))
+
+
 def test_runs_that_would_not_fit_are_refused(site: Site) -> None:
     check_memory(site, ROLES)
     with pytest.raises(ConfigError, match="too small"):

@@ -224,6 +224,17 @@ def test_jobs_and_services_that_are_granted_exist() -> None:
     assert job["http_target"][0]["uri"].endswith("/jobs/agent-updater:run")
 
 
+def test_every_metric_of_the_log_is_made() -> None:
+    metrics = yaml.safe_load((FOLDER / "log_metrics.yaml").read_text())["metrics"]
+    assert "mlops_mails_dead" in {metric["name"] for metric in metrics}, "the alarm watches it"
+    for metric in metrics:
+        descriptor = metric["metricDescriptor"]
+        assert set(metric) <= {
+            "name", "description", "filter", "metricDescriptor", "labelExtractors", "valueExtractor",
+        }, "metrics.tf passes on no other key"  # fmt: skip
+        assert set(descriptor) == {"metricKind", "valueType", "labels"}, metric["name"]
+
+
 def test_files_say_what_they_are_for() -> None:
     assert [file.name for file in FILES if not file.read_text().startswith("# ")] == []
     assert Path(TERRAFORM / "versions.tf") in FILES
