@@ -14,6 +14,7 @@ PORT ?= 3000
 MLFLOW_PORT ?= 5000
 PYTEST := $(BIN)/pytest -n logical --maxprocesses=8
 BENCHMARKS ?= --all
+SBOM_TOOL := 7.5.0
 export DAGSTER_HOME
 
 # Set-up is two steps. The stamp of each is named by the content that it depends on, so it is repeated when
@@ -25,7 +26,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 # Two makes at once: the second waits (where flock exists) and then finds the stamp.
 guard = set -e; mkdir -p var; exec 9>var/.setup.lock; ! command -v flock >/dev/null || flock 9; test ! -e $@ || exit 0
 
-.PHONY: help setup demo dev mlflow test test-all lint format types contracts ci bench lock deploy-render clean distclean
+.PHONY: help setup demo dev mlflow test test-all lint format types contracts ci bench lock sbom deploy-render clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -105,6 +106,13 @@ lock: setup ## renew both locks from pyproject.toml (UPGRADE=--upgrade for newer
 deploy-render: setup ## write the manifests of Google Cloud from configs/environments and deploy/cloud_run
 	@$(BIN)/mlops config render
 	@$(BIN)/python -m deploy render
+
+sbom: ## list what the lock installs as CycloneDX JSON, validated (build/sbom.json)
+	@test -x var/sbom_tool/bin/cyclonedx-py || { $(PYTHON) -m venv var/sbom_tool && \
+	    var/sbom_tool/bin/python -m pip install -qq --disable-pip-version-check --no-input "cyclonedx-bom[validation]==$(SBOM_TOOL)"; }
+	@mkdir -p build
+	@PYTHONWARNINGS=ignore var/sbom_tool/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml \
+	    --spec-version 1.6 --output-format JSON --output-reproducible --validate --output-file build/sbom.json
 
 clean: ## remove caches and build outputs
 	@rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache catboost_info

@@ -58,7 +58,8 @@ def slot_of_pointer(name: str) -> ModelSlot | None:
 def activation_name(slot: ModelSlot, decision_id: str) -> str:
     """Return the name of the record of a decision's activation. Raises StorageError as `pointer_name`."""
     folders = "/".join(_plain_parts(slot.use_case, slot.model, slot.segment))
-    name = decision_id if _PLAIN.fullmatch(decision_id) else stable_hash(decision_id)
+    encoded = decision_id.encode("utf-8", "backslashreplace").decode()
+    name = decision_id if _PLAIN.fullmatch(decision_id) else stable_hash(encoded)
     return f"activations/{folders}/{name}.json"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.domain.errors import RegistryError
@@ -85,6 +86,9 @@ def _require_storable(entry: LedgerEntry) -> None:
         raise _refused(entry, f"outcome {entry.outcome!r} is unknown", " or ".join(OUTCOMES))
     if not entry.decision_id or not entry.version:
         raise _refused(entry, "it has no decision id or no version", "both, not empty")
+    for name in (entry.decision_id, entry.version, *astuple(entry.slot)):
+        if any("\ud800" <= sign <= "\udfff" for sign in name):
+            raise _refused(entry, "a name in it holds half a character", "Unicode text")
     if entry.decided_at_utc.utcoffset() is None:
         raise _refused(entry, "decided_at_utc has no time zone", "an aware UTC time")
 

@@ -196,7 +196,7 @@ class PostgresSchema:
         table = f'"{self.name}".{_VERSION_TABLE}'
         if connection.exec_driver_sql("SELECT to_regclass(%(table)s)", {"table": table}).scalar() is None:
             return None
-        found = connection.exec_driver_sql(f"SELECT version FROM {table}").scalars().all()  # noqa: S608
+        found = connection.exec_driver_sql(f"SELECT version FROM {table}").scalars().all()  # noqa: S608 - names of our own
         return int(found[0]) if len(found) == 1 else 0
 
     def _require_version(self, connection: Connection) -> None:

@@ -31,7 +31,7 @@ _LINKED = "SELECT * FROM linked_decision"
 _HISTORY = f"{_LINKED} WHERE {_OF_SLOT} ORDER BY sequence"
 _OF_MODEL = f"{_LINKED} WHERE use_case = :use_case AND model = :model ORDER BY sequence"
 _FIRST_OF_SLOTS = (
-    f"{_LINKED} WHERE sequence IN (SELECT min(sequence) FROM decision GROUP BY use_case, model, segment)"  # noqa: S608
+    f"{_LINKED} WHERE sequence IN (SELECT min(sequence) FROM decision GROUP BY use_case, model, segment)"  # noqa: S608 - names of our own
 )
 # The last decision that made a champion must be the one that the pointer names.
 _POINTED = f"""
