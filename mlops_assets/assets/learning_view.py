@@ -14,6 +14,7 @@ from mlops_assets.config import names
 from mlops_assets.domain.learning.corpus import CorpusOutcome
 from mlops_assets.domain.learning.training import Challenger
 from mlops_assets.domain.ports import LedgerEntry
+from mlops_assets.domain.reporting.tables import escape_markdown
 
 Metadata = dict[str, dg.MetadataValue[Any]]
 
@@ -59,7 +60,7 @@ def decision_metadata(entry: LedgerEntry) -> Metadata:
     return {
         "outcome": dg.MetadataValue.text(entry.outcome),
         "version": dg.MetadataValue.text(entry.version),
-        "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in entry.reasons)),
+        "reasons": dg.MetadataValue.md("\n".join(f"- {escape_markdown(reason)}" for reason in entry.reasons)),
         "checks": record_table(
             [
                 {"check": c["name"], "passed": c["is_passed"], "detail": c["detail"]}
