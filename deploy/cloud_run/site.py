@@ -17,7 +17,6 @@ _SOCKET = re.compile(
     r"^/cloudsql/([a-z][a-z0-9-]{4,28}[a-z0-9]):([a-z]+(?:-[a-z]+)+[0-9]+):([a-z][a-z0-9-]*)$"
 )
 REPOSITORY = "mlops-assets"
-IMAGE = "platform"
 _MLFLOW_HOST = "mlflow."
 
 
@@ -55,8 +54,8 @@ class Site(Record):
 
     @property
     def image(self) -> str:
-        """Return where the image is kept; its digest is known at a release only."""
-        return f"{self.region}-docker.pkg.dev/{self.project}/{REPOSITORY}/{IMAGE}@sha256:DIGEST"
+        """Return a placeholder: where the image is kept, and its digest, are named by a release only."""
+        return f"{REPOSITORY}/platform@sha256:DIGEST"
 
     def account(self, name: str) -> str:
         """Return the address of a service account."""

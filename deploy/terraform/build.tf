@@ -26,7 +26,7 @@ variable "base_image" {
   description = "Python image from which ours is built, by digest (deploy/Dockerfile)."
   validation {
     condition     = can(regex("@sha256:[0-9a-f]{64}$", var.base_image))
-    error_message = "Name the base image by its digest: docker.io/library/python:3.11-slim-bookworm@sha256:..."
+    error_message = "Name the base image by its digest: python:3.11-slim-bookworm@sha256:..."
   }
 }
 
@@ -35,7 +35,7 @@ variable "ci_image" {
   description = "Image with Python 3.11, make and git, in which tests run, by digest."
   validation {
     condition     = can(regex("@sha256:[0-9a-f]{64}$", var.ci_image))
-    error_message = "Name the image of the tests by its digest: docker.io/library/python:3.11-bookworm@sha256:..."
+    error_message = "Name the image of the tests by its digest: python:3.11-bookworm@sha256:..."
   }
 }
 
@@ -44,8 +44,22 @@ variable "gcloud_image" {
   description = "Google Cloud CLI image, by digest."
   validation {
     condition     = can(regex("@sha256:[0-9a-f]{64}$", var.gcloud_image))
-    error_message = "Name the image of the CLI by its digest: gcr.io/google.com/cloudsdktool/google-cloud-cli:slim@sha256:..."
+    error_message = "Name the image of the CLI by its digest: google-cloud-cli:slim@sha256:..., with the host that keeps it"
   }
+}
+
+variable "docker_image" {
+  type        = string
+  description = "Cloud Build's Docker builder, by digest."
+  validation {
+    condition     = can(regex("@sha256:[0-9a-f]{64}$", var.docker_image))
+    error_message = "Name the Docker builder by its digest: cloud-builders/docker@sha256:..., with the host that keeps it"
+  }
+}
+
+variable "image" {
+  type        = string
+  description = "Where the platform's image is kept, without tag or digest: HOST/PROJECT/REPOSITORY/platform of the production project."
 }
 
 variable "scanner_location" {
@@ -59,7 +73,6 @@ locals {
   release       = "serviceAccount:mlops-release@${var.release_project}.iam.gserviceaccount.com"
   # Every account that a manifest names: who applies a manifest has to be allowed to act as it.
   acted_as = { for name, account in google_service_account.role : name => account.name }
-  image    = "${var.release_region}-docker.pkg.dev/${var.release_project}/${var.repository}/platform"
 }
 
 resource "google_service_account" "release" {
@@ -144,8 +157,9 @@ resource "google_cloudbuild_trigger" "staging" {
   substitutions = {
     _BASE_IMAGE   = var.base_image
     _CI_IMAGE     = var.ci_image
+    _DOCKER_IMAGE = var.docker_image
     _GCLOUD_IMAGE = var.gcloud_image
-    _IMAGE        = local.image
+    _IMAGE        = var.image
     _PRODUCTION   = var.project
     _STAGING      = var.staging_project
     _REGION       = var.region

@@ -138,8 +138,7 @@ def test_no_image_of_a_step_has_a_tag(name: str) -> None:
     assert images <= {
         "${_CI_IMAGE}",
         "${_GCLOUD_IMAGE}",
-        "gcr.io/cloud-builders/git",
-        "gcr.io/cloud-builders/docker",
+        "${_DOCKER_IMAGE}",
     }
 
 

@@ -18,7 +18,7 @@ from tests.unit.deploy.conftest import container_of
 from tests.unit.deploy.discovery import find_violations
 
 HEX = "0123456789abcdef" * 4
-IMAGE = f"southamerica-west1-docker.pkg.dev/some-project/mlops-assets/platform@sha256:{HEX}"
+IMAGE = f"images.operator.example/some-project/mlops-assets/platform@sha256:{HEX}"
 COMMIT = "a" * 40
 
 

@@ -143,7 +143,7 @@ def test_triggers_give_builds_what_they_ask_for(trigger: str, build: str) -> Non
 
 def test_images_are_named_by_digest() -> None:
     variables = {name: body for block in _parsed()["variable"] for name, body in block.items()}
-    for name in ("base_image", "ci_image", "gcloud_image"):
+    for name in ("base_image", "ci_image", "docker_image", "gcloud_image"):
         assert "default" not in variables[name]
         assert "@sha256:[0-9a-f]{64}$" in variables[name]["validation"][0]["condition"]
 
