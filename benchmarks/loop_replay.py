@@ -170,7 +170,7 @@ def _score_later(
             events = PartitionId(label.table, slot.segment, day + dt.timedelta(days=ahead))
             leavers |= set(pq.read_table(lake.path(events))[corpus.entity_key].to_pylist())
         for number, model in enumerate(models):
-            sql = population_sql(corpus, model.features, "population", pq.read_schema(source))
+            sql = population_sql(corpus, model.features, "population", pq.read_schema(source), engine.dialect)
             rows = engine.fetch(sql, {"population": ViewSource(files=[source])})
             dataset = dataset_from_arrow(
                 rows, model.features, key_column=corpus.entity_key, categorical=model.categorical

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from mlops_assets.domain.errors import EngineError
 from mlops_assets.domain.ports import ViewSource
 from resources.duckdb_views import literal, tables_to_register, with_views
+from resources.engine_errors import damaged_file, missing_file, refused_statement
 
 if TYPE_CHECKING:
     import duckdb
@@ -38,8 +39,6 @@ _DAMAGED_FILE = re.compile(
 )
 _MISSING_FILE = re.compile(r"No such file or directory|No files found")
 _QUOTED_PATH = re.compile(r"""['"](/.+)['"]""")
-# To the last quote: a value may hold quotes itself, or a line end before the closing one.
-_QUOTED = re.compile(r"""'.*'|'.*|value ".*|\d{5,}""")
 # DuckDB aborts when a connection that was opened before a fork is closed in the child: keep them alive.
 _inherited: list[duckdb.DuckDBPyConnection] = []
 
@@ -53,6 +52,8 @@ class DuckDbEngine:
         temp_directory: where it spills; created when needed.
         allowed_directories: the only folders that statements can read or write.
     """
+
+    dialect = "duckdb"
 
     def __init__(
         self, threads: int, memory_limit: str, temp_directory: Path, allowed_directories: Sequence[Path]
@@ -187,21 +188,9 @@ def _explained(error: duckdb.Error, views: Mapping[str, ViewSource]) -> EngineEr
         )
     # Errors of the Parquet decoder below DuckDB are of no class of their own.
     if _DAMAGED_FILE.search(text) or type(error) is duckdb.Error:
-        return EngineError(
-            "a Parquet file is truncated or damaged",
-            kind="truncated_file",
-            where=_quoted_path(text) or ", ".join(str(f) for v in views.values() for f in v.files[:3]),
-            expected="a complete Parquet file with its footer",
-            remedy="have the file delivered again",
-        )
+        return damaged_file(_quoted_path(text), views)
     if isinstance(error, duckdb.IOException) and _MISSING_FILE.search(text):
-        return EngineError(
-            "a file or folder that a statement names is not there",
-            kind="missing_file",
-            where=_quoted_path(text),
-            expected="the file, or the folder to write to, under this name",
-            remedy="build the partition again that it belongs to, then run again",
-        )
+        return missing_file(_quoted_path(text))
     kinds: dict[type[duckdb.Error], tuple[str, str]] = {
         duckdb.OutOfMemoryException: (
             "memory",
@@ -211,7 +200,7 @@ def _explained(error: duckdb.Error, views: Mapping[str, ViewSource]) -> EngineEr
         duckdb.IOException: ("disk", "check the disk's space and permissions"),
     }
     kind, remedy = next((found for cls, found in kinds.items() if isinstance(error, cls)), ("statement", ""))
-    return EngineError(f"the engine refused a statement: {_masked(text)}", kind=kind, remedy=remedy)
+    return refused_statement(text, kind, remedy)
 
 
 def _explained_csv(text: str, line: int) -> EngineError:
@@ -231,7 +220,3 @@ def _explained_csv(text: str, line: int) -> EngineError:
 def _quoted_path(text: str) -> str:
     path = _QUOTED_PATH.search(text)
     return path.group(1) if path else ""
-
-
-def _masked(text: str) -> str:
-    return _QUOTED.sub("...", text.splitlines()[0]) if text else ""

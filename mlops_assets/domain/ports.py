@@ -100,7 +100,15 @@ class Lake(Protocol):
 
 
 class TableEngine(Protocol):
-    """Runs compiled table expressions over Parquet or CSV files."""
+    """Runs compiled table expressions over Parquet or CSV files.
+
+    `dialect` is the Ibis backend name by which statements for it are compiled.
+    """
+
+    @property
+    def dialect(self) -> str:
+        """Return `duckdb`, `pyspark` or another name that `table_sql.compile_sql` takes."""
+        ...
 
     def write_parquet(
         self, sql: str, views: Mapping[str, ViewSource], target: Path, *, row_group_rows: int = 122_880

@@ -83,7 +83,7 @@ def build_table(
 def _publish(
     table: FeatureTable, partition: PartitionId, plan: BuildPlan, lake: Lake, engine: TableEngine
 ) -> Manifest:
-    sql = compile_table(table, plan.statement)
+    sql = compile_table(table, plan.statement, engine.dialect)
     views = {name: view_source(view, lake) for name, view in plan.views.items()}
     views["as_of"] = ViewSource(table=_as_of(partition.day, plan.as_of_facts))
     with lake.write(partition, plan.build_key) as writer:

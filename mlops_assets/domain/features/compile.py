@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _compiled: dict[tuple[str, str, str, str], str] = {}
 
 
-def compile_table(table: FeatureTable, statement: str, dialect: str = "duckdb") -> str:
+def compile_table(table: FeatureTable, statement: str, dialect: str) -> str:
     """Return the SQL of one of a table's statements; its text is the same every day.
 
     Args:

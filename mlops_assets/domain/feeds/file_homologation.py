@@ -109,7 +109,7 @@ class _FileHomologation:
         writer: PartitionWriter,
     ) -> None:
         self.contract, self.report, self.engine, self.writer = contract, report, engine, writer
-        self.feed = compile_feed(contract, geography, report.delivered.columns)
+        self.feed = compile_feed(contract, geography, report.delivered.columns, engine.dialect)
         context = file_context(day, geography.timezone, contract.late_days_max)
         self.views = {CONTEXT: ViewSource(table=context.as_table())}
 

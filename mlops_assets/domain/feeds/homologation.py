@@ -88,12 +88,12 @@ def _merged_type(column: ColumnContract) -> str:
     return changed.get(column.merge or "", OUTPUT_TYPES[column.type])
 
 
-_compiled_feeds: dict[tuple[str, str], CompiledFeed] = {}
+_compiled_feeds: dict[tuple[str, str, str], CompiledFeed] = {}
 _MOST_COMPILED_FEEDS = 1000
 
 
 def compile_feed(
-    contract: FeedContract, geography: Geography, source_types: Mapping[str, str]
+    contract: FeedContract, geography: Geography, source_types: Mapping[str, str], dialect: str
 ) -> CompiledFeed:
     """Return the compiled statements of a feed, from the cache where they are known.
 
@@ -101,15 +101,16 @@ def compile_feed(
         contract: contract of one geography (`for_geography` applied).
         geography: its time zone, currency and plan codes.
         source_types: delivered columns with their Ibis types (`string` for all of a CSV).
+        dialect: of the engine that runs them.
 
     Raises:
         ConfigError: a unit conversion does not exist.
     """
-    key = (homologation_key(contract, geography), stable_hash(source_types))
+    key = (homologation_key(contract, geography), stable_hash(source_types), dialect)
     if key not in _compiled_feeds:
         if len(_compiled_feeds) >= _MOST_COMPILED_FEEDS:
             _compiled_feeds.clear()
-        _compiled_feeds[key] = CompiledFeed(contract, geography, dict(source_types))
+        _compiled_feeds[key] = CompiledFeed(contract, geography, dict(source_types), dialect)
     return _compiled_feeds[key]
 
 
@@ -120,6 +121,7 @@ class CompiledFeed:
     contract: FeedContract
     geography: Geography
     source_types: Mapping[str, str]
+    dialect: str
 
     @cached_property
     def good_sql(self) -> str:
@@ -127,7 +129,7 @@ class CompiledFeed:
         import ibis
 
         superseded = ibis.table({ROW: "int64"}, name=SUPERSEDED)
-        return compile_sql(self._good(self._table.anti_join(superseded, ROW)))
+        return self._compile(self._good(self._table.anti_join(superseded, ROW)))
 
     @cached_property
     def superseded_sql(self) -> str:
@@ -149,7 +151,7 @@ class CompiledFeed:
         order = [ambiguous[name].desc() for name in ([latest_by] if latest_by else []) + [ROW]]
         window = ibis.window(group_by=[ambiguous[name] for name in key], order_by=order)
         ranked = ambiguous.mutate(rank=ibis.row_number().over(window))
-        return compile_sql(ranked.filter(ranked["rank"] > 0).select(ROW))
+        return self._compile(ranked.filter(ranked["rank"] > 0).select(ROW))
 
     @cached_property
     def bad_sql(self) -> str:
@@ -163,7 +165,7 @@ class CompiledFeed:
         reason = ibis.cases(*((is_broken, check.reason) for check, is_broken in broken))
         delivered = [table[name].cast("string").name(name) for name in self.source_types]
         bad = table.select(table[ROW].name("source_row"), reason.name("reason"), *delivered)
-        return compile_sql(bad.filter(bad.reason.notnull()))
+        return self._compile(bad.filter(bad.reason.notnull()))
 
     @cached_property
     def summary_sql(self) -> str:
@@ -180,12 +182,15 @@ class CompiledFeed:
             records, late = _whole_sum(good.record_count), _whole_sum(good.late_rows)
         else:
             records, late = good.count(), _count_if(good.is_late)
-        return compile_sql(good.agg(records=records, late=late))
+        return self._compile(good.agg(records=records, late=late))
 
     @cached_property
     def expectations(self) -> dict[str, str]:
         """What each reason's check would have accepted."""
         return {check.reason: check.expected for check in self._checks(self._table)}
+
+    def _compile(self, expression: Expression) -> str:
+        return compile_sql(expression, self.dialect)
 
     @cached_property
     def _table(self) -> Expression:

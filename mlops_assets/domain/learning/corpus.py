@@ -124,7 +124,7 @@ def build_corpus(
         views["parts"] = ViewSource(table=_hash_parts(request, shape, views, engine))
     with lake.write(request.partition, build_key) as writer:
         target = writer.file("data")
-        rows = engine.write_parquet(compile_corpus(shape), views, target)
+        rows = engine.write_parquet(compile_corpus(shape, engine.dialect), views, target)
         parts = count_parts(target, is_binary=request.model.task == "binary")
         _check_parts(request, parts)
         facts = _facts(request, sources, parts, rows) | {"content_sha256": content_sha256(target)}
@@ -258,7 +258,10 @@ def _count_removed(
 ) -> dict[str, int]:
     if not shape.has_anomalies:
         return {}
-    return {row["reason"]: row["rows"] for row in engine.fetch(compile_removed(shape), views).to_pylist()}
+    return {
+        row["reason"]: row["rows"]
+        for row in engine.fetch(compile_removed(shape, engine.dialect), views).to_pylist()
+    }
 
 
 def _published(lake: Lake, partition: PartitionId, *, is_label: bool = False) -> Manifest:
@@ -339,7 +342,7 @@ def _hash_parts(
     import numpy as np
     import pyarrow as pa
 
-    rows = engine.fetch(compile_label_list(shape), views)
+    rows = engine.fetch(compile_label_list(shape, engine.dialect), views)
     if rows.num_rows == 0:
         raise _no_rows(request)
     if request.model.task in {"binary", "multiclass"}:

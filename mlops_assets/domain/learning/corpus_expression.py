@@ -39,7 +39,7 @@ class CorpusShape:
     has_anomalies: bool = False
 
 
-def compile_corpus(shape: CorpusShape, dialect: str = "duckdb") -> str:
+def compile_corpus(shape: CorpusShape, dialect: str) -> str:
     """Return the SQL that gives key, as_of_day, split, label and columns, ordered by day and key."""
     import ibis
 
@@ -55,13 +55,13 @@ def compile_corpus(shape: CorpusShape, dialect: str = "duckdb") -> str:
     return compile_sql(ordered.order_by("as_of_day", shape.corpus.entity_key), dialect)
 
 
-def compile_label_list(shape: CorpusShape, dialect: str = "duckdb") -> str:
+def compile_label_list(shape: CorpusShape, dialect: str) -> str:
     """Return the SQL that lists `entity_key` and `label` of a snapshot, for the hash split."""
     rows = _sampled(_labelled(shape), shape.corpus)
     return compile_sql(rows.select("label", entity_key=shape.corpus.entity_key), dialect)
 
 
-def compile_removed(shape: CorpusShape, dialect: str = "duckdb") -> str:
+def compile_removed(shape: CorpusShape, dialect: str) -> str:
     """Return the SQL that counts by reason the rows of the population that are left out as anomalous."""
     rows, removed = _population(shape), _removed(shape)
     joined = rows.join(removed, _same_entity_and_day(shape, rows.file_day, rows, removed))

@@ -131,12 +131,12 @@ def _read_outcomes(fleet: FleetDay, label: EventLabel, files: list[Path], engine
     import pyarrow.parquet as pq
 
     stored = pq.read_schema(files[0]).remove_metadata()
-    sql = _outcome_sql(fleet.corpus.entity_key, label.model_dump_json(), stored)
+    sql = _outcome_sql(fleet.corpus.entity_key, label.model_dump_json(), stored, engine.dialect)
     return engine.fetch(sql, {"events": ViewSource(files=files)})
 
 
 @lru_cache(maxsize=16)
-def _outcome_sql(key: str, label_json: str, stored: pa.Schema, dialect: str = "duckdb") -> str:
+def _outcome_sql(key: str, label_json: str, stored: pa.Schema, dialect: str) -> str:
     import ibis
 
     label = EventLabel.model_validate_json(label_json)

@@ -247,7 +247,7 @@ def read_fleet_rows(fleet: FleetDay, models: Sequence[Scorer], engine: TableEngi
     features = list(dict.fromkeys(name for model in models for name in model.features))
     columns = list(dict.fromkeys([*features, fleet.group_column]))
     stored = pq.read_schema(source)
-    sql = population_sql(fleet.corpus, columns, VIEW, stored)
+    sql = population_sql(fleet.corpus, columns, VIEW, stored, engine.dialect)
     batches = list(engine.batches(sql, {VIEW: ViewSource(files=[source])}))
     wanted = [fleet.corpus.entity_key, *(name for name in columns if name != fleet.corpus.entity_key)]
     empty = pa.schema([stored.field(name) for name in wanted]).empty_table()

@@ -55,7 +55,7 @@ def population_of(
 
 
 def population_sql(
-    corpus: CorpusSpec, columns: Sequence[str], view: str, stored: pa.Schema, dialect: str = "duckdb"
+    corpus: CorpusSpec, columns: Sequence[str], view: str, stored: pa.Schema, dialect: str
 ) -> str:
     """Return SQL that reads key and `columns` of the population.
 

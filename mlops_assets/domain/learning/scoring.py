@@ -115,7 +115,7 @@ def _write_scores(  # noqa: PLR0917 - private, one caller
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    sql = population_sql(corpus, scorer.features, VIEW, pq.read_schema(source))
+    sql = population_sql(corpus, scorer.features, VIEW, pq.read_schema(source), engine.dialect)
     rows = 0
     writer: pq.ParquetWriter | None = None
     for batch in engine.batches(sql, {VIEW: ViewSource(files=[source])}, ROWS_PER_BATCH):

@@ -135,7 +135,7 @@ def _write_csv(
     }
     lines = 0
     writer: Any = None
-    for batch in engine.batches(_csv_sql(geography.usd_per_unit), views, 131_072):
+    for batch in engine.batches(_csv_sql(geography.usd_per_unit, engine.dialect), views, 131_072):
         _require_codes(batch, geography)
         writer = writer or pc.CSVWriter(
             target, batch.schema, write_options=pc.WriteOptions(quoting_style="none")
@@ -172,7 +172,7 @@ def _require_codes(batch: pa.RecordBatch, geography: Geography) -> None:
 
 
 @lru_cache(maxsize=8)
-def _csv_sql(usd_per_unit: float, dialect: str = "duckdb") -> str:
+def _csv_sql(usd_per_unit: float, dialect: str) -> str:
     import ibis
 
     columns = {

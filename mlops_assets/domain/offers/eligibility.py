@@ -179,7 +179,7 @@ def stream_eligible(
     Raises:
         EngineError: an input cannot be read, or memory ran out; take more chunks.
     """
-    sql = compile_sql(eligible(spec, unbound_views(spec)))
+    sql = compile_sql(eligible(spec, unbound_views(spec)), engine.dialect)
     sources = {name: view_source(view, lake) for name, view in plan.views.items()}
     sources["actions"] = ViewSource(table=action_rows(spec))
     for chunk in range(chunks):

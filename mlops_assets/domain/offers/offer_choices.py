@@ -49,7 +49,8 @@ def read_plans(partition: PartitionId, *, lake: Lake, engine: TableEngine) -> di
     from mlops_assets.domain.features.table import unbound
 
     rows = unbound("plans", PLAN_COLUMNS)
-    sql = compile_sql(rows.filter(rows.plan_code.notnull()).order_by("plan_code", "price_usd_cents"))
+    ordered = rows.filter(rows.plan_code.notnull()).order_by("plan_code", "price_usd_cents")
+    sql = compile_sql(ordered, engine.dialect)
     found = engine.fetch(sql, {"plans": ViewSource(files=[lake.path(partition)])})
     plans: dict[str, OfferAction] = {}
     for row in found.to_pylist():

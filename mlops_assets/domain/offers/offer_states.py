@@ -187,7 +187,7 @@ def stream_people(
     features = PartitionId(setting.corpus.table, setting.segment, plan.day)
     source, stored = lake.path(features), scorers.find_stored(features, lake)
     query = _StateQuery(setting, scorers, pq.read_schema(source), stored, is_sampled=people is not None)
-    sql = compile_sql(query.expression())
+    sql = compile_sql(query.expression(), engine.dialect)
     views = {name: view_source(view, lake) for name, view in plan.views.items()}
     views["population"] = ViewSource(files=[source])
     views |= {

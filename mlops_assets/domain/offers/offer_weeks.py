@@ -161,9 +161,9 @@ def read_week(plan: WeekPlan, people: NDArray[np.int64], *, lake: Lake, engine: 
     positions = np.arange(len(people), dtype=np.int64)
     views["people"] = ViewSource(table=pa.table({"person": people.astype(np.int64), "place": positions}))
     names = {"contacts": ("contacts", "plans", "proposals"), "purchases": ("purchases", "plans", "contacts")}
-    contacted = engine.fetch(_first_contacts_sql(), _only(views, names["contacts"]))
-    bought = engine.fetch(_purchases_sql(), _only(views, names["purchases"]))
-    left = engine.fetch(_churned_sql(), _only(views, ("churned",)))
+    contacted = engine.fetch(_first_contacts_sql(engine.dialect), _only(views, names["contacts"]))
+    bought = engine.fetch(_purchases_sql(engine.dialect), _only(views, names["purchases"]))
+    left = engine.fetch(_churned_sql(engine.dialect), _only(views, ("churned",)))
     return _assemble(len(people), contacted, bought, left)
 
 
@@ -194,7 +194,7 @@ def _sold() -> ir.Table:
 
 
 @lru_cache(maxsize=4)
-def _first_contacts_sql(dialect: str = "duckdb") -> str:
+def _first_contacts_sql(dialect: str) -> str:
     """One row per person with a contact or a proposal in the week."""
     import ibis
 
@@ -250,7 +250,7 @@ def _proposed(sent: ir.Table) -> ir.Table:
 
 
 @lru_cache(maxsize=4)
-def _purchases_sql(dialect: str = "duckdb") -> str:
+def _purchases_sql(dialect: str) -> str:
     """One row per person who bought: margin, dearest organic plan, purchases without a price."""
     import ibis
 
@@ -280,7 +280,7 @@ def _purchases_sql(dialect: str = "duckdb") -> str:
 
 
 @lru_cache(maxsize=4)
-def _churned_sql(dialect: str = "duckdb") -> str:
+def _churned_sql(dialect: str) -> str:
     return compile_sql(_of_people("churned").select("place").distinct(), dialect)
 
 

@@ -66,7 +66,7 @@ def count_faults(
     """
     offer_day = _day_of(partition)
     proposals = {"proposals": ViewSource(files=[lake.path(partition)])}
-    counted = engine.fetch(compile_sql(_own_faults()), proposals).to_pylist()[0]
+    counted = engine.fetch(compile_sql(_own_faults(), engine.dialect), proposals).to_pylist()[0]
     plan = plan_eligibility(spec, partition.segment, offer_day, lake=lake)
     views = {name: view_source(view, lake) for name, view in plan.views.items()} | proposals
     views["proposed"] = view_source(_proposed_on(plan.missing_days, partition, lake), lake)
@@ -74,7 +74,7 @@ def count_faults(
         "actions": ViewSource(table=action_rows(spec)),
         "as_of": ViewSource(table=as_of_row(spec, offer_day, 0, 1)),
     }
-    forbidden = engine.fetch(compile_sql(_forbidden(spec)), views).to_pylist()[0]["forbidden"]
+    forbidden = engine.fetch(compile_sql(_forbidden(spec), engine.dialect), views).to_pylist()[0]["forbidden"]
     features = PartitionId(SUBSCRIBER_FEATURES.name, partition.segment, offer_day - dt.timedelta(days=1))
     groups = proposals | {"features": ViewSource(files=[lake.path(features)])}
     unfair = [_unfair(bound, groups, engine) for bound in spec.fairness]
@@ -159,6 +159,6 @@ def _unfair(bound: FairnessBound, views: dict[str, ViewSource], engine: TableEng
         people=joined.count().cast("int64"),
         contacted=(joined.plan_code != NO_OFFER).cast("int64").sum().cast("!int64"),
     )
-    found: list[dict[str, Any]] = engine.fetch(compile_sql(counted), views).to_pylist()
+    found: list[dict[str, Any]] = engine.fetch(compile_sql(counted, engine.dialect), views).to_pylist()
     groups = {row["group"] or "unknown": (row["people"], row["contacted"]) for row in found}
     return find_unfair(bound, groups)

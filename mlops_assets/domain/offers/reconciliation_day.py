@@ -178,12 +178,12 @@ def read_day(
     partition = PartitionId(table.name, geography, day)
     if lake.manifest(partition) is None:
         return None
-    rows = engine.fetch(_read_sql(), {"counts": ViewSource(files=[lake.path(partition)])})
+    rows = engine.fetch(_read_sql(engine.dialect), {"counts": ViewSource(files=[lake.path(partition)])})
     return summarise_day(rows.to_pylist(), geography, day)
 
 
 @lru_cache(maxsize=4)
-def _read_sql(dialect: str = "duckdb") -> str:
+def _read_sql(dialect: str) -> str:
     import ibis
 
     names = counted.COLUMNS

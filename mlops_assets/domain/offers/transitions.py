@@ -241,7 +241,9 @@ def _sample_people(
     rows = population_of(setting.corpus, pq.read_schema(files[-1]), (), "population")
     digests = rows.select(key, digest=rows[key].cast("string").hexdigest("md5")).distinct()
     sampled = digests.order_by("digest", key).limit(setting.spec.agent.people_max)
-    found = engine.fetch(compile_sql(sampled.select(key)), {"population": ViewSource(files=files)})
+    found = engine.fetch(
+        compile_sql(sampled.select(key), engine.dialect), {"population": ViewSource(files=files)}
+    )
     return np.sort(found[key].to_numpy().astype(np.int64))
 
 

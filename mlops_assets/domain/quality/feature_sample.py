@@ -77,7 +77,7 @@ def sample_features(
             expected=f"some of {', '.join(known)}",
             remedy="sample numbers only; texts are compared by their histograms",
         )
-    sql = _sample_sql(table.keys[0], names, max_rows)
+    sql = _sample_sql(table.keys[0], names, max_rows, engine.dialect)
     rows = engine.fetch(sql, {"sampled": ViewSource(files=[lake.path(partition)])})
     columns = [rows[name].to_numpy(zero_copy_only=False) for name in names]
     values = np.column_stack([np.asarray(column, np.float64) for column in columns])
@@ -85,7 +85,7 @@ def sample_features(
 
 
 @lru_cache(maxsize=64)
-def _sample_sql(key: str, features: tuple[str, ...], max_rows: int, dialect: str = "duckdb") -> str:
+def _sample_sql(key: str, features: tuple[str, ...], max_rows: int, dialect: str) -> str:
     import ibis
 
     # Only the names matter to the text; every value is cast.

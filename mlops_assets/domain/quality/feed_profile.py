@@ -165,7 +165,7 @@ def read_profile(
     Raises:
         EngineError: the file cannot be read.
     """
-    figures_sql, distributions_sql = _statements(contract, _sample_every(contract, row_count))
+    figures_sql, distributions_sql = _statements(contract, _sample_every(contract, row_count), engine.dialect)
     views = {_HOMOLOGATED: ViewSource(files=[path])}
     (figures,) = engine.fetch(figures_sql, views).to_pylist()
     by_name: dict[str, list[dict[str, Any]]] = {}
@@ -218,16 +218,16 @@ def _sample_every(contract: FeedContract, row_count: int) -> int:
     return 1 << max(0, math.ceil(math.log2(max(row_count, 1) / _SAMPLED_ROWS))) if is_number else 1
 
 
-def _statements(contract: FeedContract, sample_every: int) -> tuple[str, str]:
+def _statements(contract: FeedContract, sample_every: int, dialect: str) -> tuple[str, str]:
     """Return the SQL of the figures (one row) and of the histograms and segments (empty if there are none)."""
     columns = [[c.name, is_shaped(c), c.minimum, c.nullable] for c in number_columns(contract)]
     texts = [c.name for c in segment_columns(contract)]
-    plan = [output_types(contract), contract.grain, contract.key, columns, texts, sample_every]
+    plan = [output_types(contract), contract.grain, contract.key, columns, texts, sample_every, dialect]
     key = stable_hash(plan)
     if key not in _compiled:
         distributions = _distributions(contract, sample_every)
-        figures = compile_sql(_figures(contract))
-        _compiled[key] = (figures, compile_sql(distributions) if distributions is not None else "")
+        figures = compile_sql(_figures(contract), dialect)
+        _compiled[key] = (figures, compile_sql(distributions, dialect) if distributions is not None else "")
     return _compiled[key]
 
 

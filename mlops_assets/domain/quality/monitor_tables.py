@@ -116,16 +116,17 @@ def _read_values(
     spec: MonitorSpec, source: ViewSource, engine: TableEngine
 ) -> tuple[list[dt.date], list[str], list[float]]:
     """Return days, series and values in MB, by day and series."""
-    rows = engine.fetch(
-        _panel_sql(spec.model_copy(update={"recipients": []}).model_dump_json()), {_VALUES: source}
-    ).sort_by([("day", "ascending"), ("series", "ascending")])
+    counted = spec.model_copy(update={"recipients": []}).model_dump_json()
+    rows = engine.fetch(_panel_sql(counted, engine.dialect), {_VALUES: source}).sort_by(
+        [("day", "ascending"), ("series", "ascending")]
+    )
     factor, offset = linear_conversion(spec.unit, "MB")
     values = [value * factor + offset for value in rows["value"].to_pylist()]
     return rows["day"].to_pylist(), rows["series"].to_pylist(), values
 
 
 @functools.cache
-def _panel_sql(spec_json: str) -> str:
+def _panel_sql(spec_json: str, dialect: str) -> str:
     """Return the SQL that sums a monitored table's values by day and series."""
     import ibis
 
@@ -137,7 +138,7 @@ def _panel_sql(spec_json: str) -> str:
     series = functools.reduce(lambda left, right: left + _SEPARATOR + right, named)
     found = rows.select(day=rows[day], series=series, value=rows[spec.value].cast("!float64"))
     found = found.filter(found.day.notnull(), found.series.notnull(), found.value.notnull())
-    return compile_sql(found.group_by("day", "series").aggregate(value=found.value.sum()))
+    return compile_sql(found.group_by("day", "series").aggregate(value=found.value.sum()), dialect)
 
 
 def read_days(

@@ -69,12 +69,14 @@ def count_subscribers(
 
 
 def _counts(table: str, partition: PartitionId, lake: Lake, engine: TableEngine) -> dict[str, int]:
-    rows = engine.fetch(_counts_sql(table), {"counted": ViewSource(files=[lake.path(partition)])})
+    rows = engine.fetch(
+        _counts_sql(table, engine.dialect), {"counted": ViewSource(files=[lake.path(partition)])}
+    )
     return {row["name"]: row["n"] for row in rows.to_pylist()}
 
 
 @lru_cache(maxsize=8)
-def _counts_sql(table: str, dialect: str = "duckdb") -> str:
+def _counts_sql(table: str, dialect: str) -> str:
     import ibis
 
     if table == SCORES:

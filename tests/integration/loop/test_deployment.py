@@ -49,7 +49,7 @@ def test_online_scores_are_the_daily_scores(trained: Loop) -> None:
     settings = trained.workspace.config.use_cases["churn"]["cl"]
     features = settings.models["churn_risk"].features
     source = platform.lake.path(PartitionId(settings.corpus.table, "cl", LAST_RUN_DAY))
-    sql = population_sql(settings.corpus, features, "population", pq.read_schema(source))
+    sql = population_sql(settings.corpus, features, "population", pq.read_schema(source), "duckdb")
     table = platform.engine.fetch(sql, {"population": ViewSource(files=[source])}).slice(0, 500)
     scored = pq.read_table(
         platform.lake.path(PartitionId(scores_table("churn", "churn_risk"), "cl", LAST_RUN_DAY))

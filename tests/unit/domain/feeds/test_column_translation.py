@@ -211,15 +211,9 @@ def test_the_sample_of_a_file_is_read_by_its_format(world: World) -> None:
 
 
 @pytest.mark.parametrize("dialect", ["bigquery", "pyspark"])
-def test_formats_compile_for_other_engines(dialect: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_formats_compile_for_other_engines(dialect: str) -> None:
     import ibis
-    from ibis.config import Config
 
-    class SparkOptions(Config):
-        treat_nan_as_null: bool = False
-
-    # The option belongs to a backend that is not installed here; compilation asks for it all the same.
-    monkeypatch.setattr(ibis.options, "pyspark", SparkOptions())
     column = feed_of(type="timestamp", format="%d/%m/%Y %H:%M").column("a")
     table = ibis.table({"A": "string"}, name="raw")
     sql = compile_sql(table.select(translate_column(table, column, geography("cl")).output), dialect)

@@ -47,8 +47,10 @@ def test_scoring_asks_about_the_rows_that_training_learned_from(tmp_path: Path) 
     shape = CorpusShape(CORPUS, MODEL, ("tenure",), STORED.schema, None)
     parts = pa.table({"part_key": list("abcde"), "split": ["train"] * 5})
     views = {"population": ViewSource(table=STORED), "parts": ViewSource(table=parts)}
-    trained = engine.fetch(compile_corpus(shape), views)["customer_id"].to_pylist()
-    scored = engine.fetch(population_sql(CORPUS, ["tenure"], "population", STORED.schema), views).to_pylist()
+    trained = engine.fetch(compile_corpus(shape, "duckdb"), views)["customer_id"].to_pylist()
+    scored = engine.fetch(
+        population_sql(CORPUS, ["tenure"], "population", STORED.schema, "duckdb"), views
+    ).to_pylist()
     assert trained == ["a"]
     assert scored == [{"customer_id": "a", "tenure": 1}]
     engine.close()
@@ -56,4 +58,4 @@ def test_scoring_asks_about_the_rows_that_training_learned_from(tmp_path: Path) 
 
 def test_table_without_a_feature_is_refused() -> None:
     with pytest.raises(LearningError, match=r"no column tenure; where: feeds/telco; .*remedy"):
-        population_sql(CORPUS, ["tenure"], "population", STORED.drop_columns(["tenure"]).schema)
+        population_sql(CORPUS, ["tenure"], "population", STORED.drop_columns(["tenure"]).schema, "duckdb")

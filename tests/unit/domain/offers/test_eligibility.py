@@ -327,7 +327,7 @@ def test_any_text_is_a_rule_or_our_error(text: str) -> None:
         assert 1 <= found <= len(text) + 1
         return
     spec = OfferCatalogueSpec(eligible=text)
-    assert compile_sql(eligible(spec, unbound_views(spec)))
+    assert compile_sql(eligible(spec, unbound_views(spec)), "duckdb")
 
 
 def outcome_of(text: str) -> Rule | int:

@@ -455,14 +455,7 @@ def test_shares_belong_to_the_version() -> None:
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
-def test_tables_are_documented_and_portable(table: FeatureTable, monkeypatch: pytest.MonkeyPatch) -> None:
-    import ibis
-    from ibis.config import Config
-
-    class SparkOptions(Config):
-        treat_nan_as_null: bool = False
-
-    monkeypatch.setattr(ibis.options, "pyspark", SparkOptions())
+def test_tables_are_documented_and_portable(table: FeatureTable) -> None:
     assert "one row" in table.description
     assert [name for name, column in table.columns.items() if column.role == "key"] == list(table.keys)
     assert all(column.unit is None or column.unit in UNITS for column in table.columns.values())
