@@ -26,7 +26,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 # Two makes at once: the second waits (where flock exists) and then finds the stamp.
 guard = set -e; mkdir -p var; exec 9>var/.setup.lock; ! command -v flock >/dev/null || flock 9; test ! -e $@ || exit 0
 
-.PHONY: help setup demo dev mlflow test test-all lint format types contracts ci bench lock sbom deploy-render clean distclean
+.PHONY: help setup demo dev mlflow test test-all lint format types contracts ci bench lock spark test-engines sbom deploy-render clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -113,6 +113,13 @@ sbom: ## list what the lock installs as CycloneDX JSON, validated (build/sbom.js
 	@mkdir -p build
 	@PYTHONWARNINGS=ignore var/sbom_tool/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml \
 	    --spec-version 1.6 --output-format JSON --output-reproducible --validate --output-file build/sbom.json
+
+spark: setup ## install the second engine, Spark (490 MB; needs Java 17), see docs/engines.md
+	@$(PIP) --require-hashes --no-deps --no-build-isolation -r requirements-spark.lock
+	@command -v java >/dev/null || test -x "$$JAVA_HOME/bin/java" || echo "spark: Java 17 or later is missing"
+
+test-engines: spark ## compare both engines: their contract, and the tables that they build
+	@$(BIN)/pytest -q tests/integration/engines
 
 clean: ## remove caches and build outputs
 	@rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache catboost_info

@@ -45,6 +45,8 @@ from resources.promotion_ledger import SqlitePromotionLedger
 from resources.provenance import GitProvenance
 from resources.report_store import LocalReportStore
 from resources.smtp_transport import SmtpTransport
+from resources.spark_engine import SparkEngine
+from resources.spark_session import require_spark
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -126,12 +128,25 @@ def open_platform(environment: Environment, home: Path) -> Platform:
     )
 
 
-def _open_engine(environment: Environment, home: Path, folders: tuple[Path, ...]) -> DuckDbEngine:
-    return DuckDbEngine(
-        threads=environment.executor.threads_per_step,
-        memory_limit=environment.engine.memory_limit,
-        temp_directory=home / environment.storage.temporary,
-        allowed_directories=list(folders),
+def check_engine(environment: Environment) -> None:
+    """Raise ConfigError if this machine lacks what the environment's engine needs."""
+    if environment.engine.kind == "spark":
+        require_spark()
+
+
+def _open_engine(environment: Environment, home: Path, folders: tuple[Path, ...]) -> TableEngine:
+    settings, temporary = environment.engine, home / environment.storage.temporary
+    threads = environment.executor.threads_per_step
+    if settings.kind == "duckdb":
+        return DuckDbEngine(threads, settings.memory_limit, temporary, folders)
+    return SparkEngine(
+        settings.master,
+        threads,
+        settings.memory_limit,
+        temporary,
+        folders,
+        csv_engine=DuckDbEngine(threads, settings.memory_limit, temporary, (*folders, temporary)),
+        settings=settings.spark_settings,
     )
 
 

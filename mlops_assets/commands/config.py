@@ -13,6 +13,7 @@ from mlops_assets.config.json_schema import render_schemas, stale_schemas
 from mlops_assets.config.loader import PROJECT_CONFIGS, load_project_with_sources
 from mlops_assets.domain.errors import ConfigError
 from resources.dagster_instance import DEPLOY_FOLDER, instance_file, render_instance, stale_instances
+from resources.environments import check_engine
 from resources.log_metrics import METRICS_FILE, render_metrics
 
 
@@ -30,6 +31,7 @@ def check() -> None:
     """Load and cross-check every YAML file; exit with 1 and all findings if something is wrong."""
     loaded = load_project_with_sources()
     config = loaded.config
+    check_engine(config.environment)
     if stale := stale_schemas(PROJECT_CONFIGS / "schema"):
         raise ConfigError(
             f"stale schemas: {', '.join(stale)}",

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from mlops_assets.config.engine_config import EngineConfig
 from mlops_assets.config.run_models import LogForm, RunsConfig
 from mlops_assets.config.store_models import (
     DatabaseConfig,
@@ -98,13 +99,6 @@ class GeographiesFile(Record):
     def chain(self, code: str) -> list[str]:
         """Return the geography and those it is `like`, nearest first."""
         return follow_like(code, {code: entry.like for code, entry in self.geographies.items()})
-
-
-class EngineConfig(Record):
-    """The table engine and the memory of one process; its threads are those of the step (`executor`)."""
-
-    kind: Literal["duckdb"] = "duckdb"
-    memory_limit: str = Field("2GB", pattern=r"^[1-9][0-9]*(MB|GB)$")
 
 
 class MailConfig(Record):
@@ -213,6 +207,19 @@ class Environment(Record):
     runs: RunsConfig = RunsConfig()
     logs: LogForm = "text"
     cost: CostConfig = CostConfig()
+
+    @model_validator(mode="after")
+    def _fits_spark(self) -> Environment:
+        if self.engine.kind == "spark" and self.executor.kind != "in_process":
+            raise ValueError(
+                "engine `spark` needs `executor: {kind: in_process}`: every step would start a Java of its own"
+            )
+        if self.engine.master and self.storage.kind == "gcs":
+            raise ValueError(
+                "a Spark cluster cannot read the copies of objects on this machine: give it `storage: {kind: local}` "
+                "with MLOPS_HOME on a file system that all its machines mount, or leave `master` out"
+            )
+        return self
 
 
 def follow_like(code: str, likes: Mapping[str, str | None]) -> list[str]:
