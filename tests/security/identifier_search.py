@@ -29,9 +29,10 @@ class IdentifierSearch:
 
     def __init__(self, identifiers: Collection[int]) -> None:
         self._numbers = np.array(sorted(identifiers), dtype=np.int64)
+        self._known = frozenset(identifiers)
         self._texts = {str(number).encode() for number in identifiers}
-        lengths = sorted({len(text) for text in self._texts})
-        self._windows = [re.compile(rb"(?=(\d{%d}))" % length) for length in lengths]
+        self._lengths = sorted({len(text) for text in self._texts})
+        self._runs = re.compile(rb"\d{%d,}" % self._lengths[0])
 
     def in_folder(self, folder: Path, allowed: Collection[str] = ()) -> list[str]:
         """Return where numbers were found: file, and table or part; files below `allowed` are passed over."""
@@ -59,21 +60,34 @@ class IdentifierSearch:
             yield from (f"!part {n}" for n, part in parts if isinstance(part, bytes) and self._in_bytes(part))
 
     def _in_bytes(self, content: bytes) -> bool:
-        if any(found[1] in self._texts for window in self._windows for found in window.finditer(content)):
-            return True
+        return self._in_text(content) or self._in_numbers(content)
+
+    def _in_text(self, content: bytes) -> bool:
+        return any(
+            run[at : at + length] in self._texts
+            for run in self._runs.findall(content)
+            for length in self._lengths
+            for at in range(len(run) - length + 1)
+        )
+
+    def _in_numbers(self, content: bytes) -> bool:
+        """Whether eight bytes anywhere are one of the numbers, as an integer or as a float."""
+        low, high = self._numbers[0], self._numbers[-1]
         for offset in range(8):
             size = (len(content) - offset) // 8
             for kind in ("<i8", ">i8", "<f8") if size > 0 else ():
                 numbers = np.frombuffer(content, dtype=kind, count=size, offset=offset)
-                if np.isin(numbers, self._numbers).any():
+                near = numbers[(numbers >= low) & (numbers <= high)]
+                if near.size and np.isin(near, self._numbers).any():
                     return True
         return False
 
     def _is_one(self, value: Any) -> bool:
         if isinstance(value, int | float):
-            return bool(np.isin(value, self._numbers).any())
-        content = value.encode("utf-8", "replace") if isinstance(value, str) else value
-        return isinstance(content, bytes) and self._in_bytes(content)
+            return value in self._known
+        if isinstance(value, str):
+            return self._in_text(value.encode("utf-8", "replace"))
+        return isinstance(value, bytes) and self._in_bytes(value)
 
     def _in_database(self, path: Path) -> Iterator[str]:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:

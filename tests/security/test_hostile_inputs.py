@@ -9,7 +9,7 @@ import pytest
 from tests.security.attack import Family, try_examples
 from tests.security.families import FAMILIES
 
-EXAMPLES = 25
+EXAMPLES = 20
 
 
 @pytest.mark.filterwarnings("ignore:Glyph", "ignore:constrained_layout")  # charts of texts that no font has
