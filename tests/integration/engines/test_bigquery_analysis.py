@@ -34,13 +34,12 @@ def test_statements_are_valid_googlesql() -> None:
 def analyse(sql: str, expression: Any) -> str:
     """Return what is wrong with a statement over the tables of its expression; empty if nothing."""
     from ibis.expr.operations import UnboundTable
-    from zetasql.api import Analyzer, CatalogBuilder, TableBuilder
+    from zetasql.api import Analyzer, CatalogBuilder, TableBuilder, TypeFactory
     from zetasql.core.exceptions import ZetaSQLError
     from zetasql.types import (
         AnalyzerOptions,
         LanguageOptions,
         ProductMode,
-        TypeKind,
         ZetaSQLBuiltinFunctionOptions,
     )
 
@@ -50,8 +49,11 @@ def analyse(sql: str, expression: Any) -> str:
     for table in {found.name: found for found in expression.op().find(UnboundTable)}.values():
         built = TableBuilder(table.name)
         for name, kind in table.schema.items():
-            word = next(ours for ours in KINDS if str(kind).lstrip("!").startswith(ours))
-            built = built.add_column(name, getattr(TypeKind, f"TYPE_{KINDS[word]}"))
+            if kind.is_array():
+                of = TypeFactory.create_simple_type(_kind_of(kind.value_type))
+                built = built.add_column(name, TypeFactory.create_array_type(of))
+            else:
+                built = built.add_column(name, _kind_of(kind))
         catalogue = catalogue.add_table(built.build())
     functions = ZetaSQLBuiltinFunctionOptions(language_options=language)
     analyser = Analyzer(
@@ -62,3 +64,10 @@ def analyse(sql: str, expression: Any) -> str:
     except ZetaSQLError as error:
         return str(error).splitlines()[0]
     return ""
+
+
+def _kind_of(kind: Any) -> Any:
+    from zetasql.types import TypeKind
+
+    word = next(ours for ours in KINDS if str(kind).lstrip("!").startswith(ours))
+    return getattr(TypeKind, f"TYPE_{KINDS[word]}")
