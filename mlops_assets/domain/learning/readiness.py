@@ -51,7 +51,8 @@ def plan_first_training(
         model: its label says how long outcomes take.
         days: published days of the corpus table for this segment, in order; empty for snapshots.
         label_days: published days of the label's table for this segment; empty for snapshots.
-        decisions: the slot's ledger history. A rejection is repeated when one more as-of day has come.
+        decisions: the slot's ledger history. A rejection is repeated once the holdout consists of as-of days
+            that nobody has been judged on: days that are tried again and again will pass by chance.
     """
     if settled := say_what_is_settled(decisions):
         return TrainingPlan(slot, False, settled)
@@ -66,7 +67,9 @@ def plan_first_training(
     ready_day = first_trainable_day(days[0], horizon_days, split, corpus.min_history_days)
     decided = [entry.as_of_day for entry in decisions if entry.as_of_day is not None]
     if decided:
-        ready_day = max(ready_day, max(decided) + dt.timedelta(days=split.as_of_every_days))
+        ready_day = max(
+            ready_day, max(decided) + dt.timedelta(days=split.as_of_every_days * split.holdout_as_ofs)
+        )
     if days[-1] < ready_day:
         return TrainingPlan(slot, False, f"trainable from {ready_day}, data until {days[-1]}")
     try:
