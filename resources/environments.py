@@ -21,10 +21,10 @@ from mlops_assets.domain.ports import (
     LandingZone,
     ModelRegistry,
     PromotionLedger,
-    ReportStore,
     TableEngine,
 )
 from mlops_assets.domain.quality.release_ports import FeedReleases
+from mlops_assets.domain.reporting.report_ports import ReportStore
 from resources.agents_store import LocalAgentsStore
 from resources.database_address import make_address
 from resources.deployment_store import LocalDeploymentStore

@@ -23,7 +23,8 @@ from mlops_assets.domain.deployment.activation import (
 from mlops_assets.domain.deployment_ports import DeploymentStore
 from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.mail_ports import Outbox
-from mlops_assets.domain.ports import ModelRegistry, ModelSlot, PromotionLedger, ReportStore
+from mlops_assets.domain.ports import ModelRegistry, ModelSlot, PromotionLedger
+from mlops_assets.domain.reporting.report_ports import ReportStore
 
 
 def build_deployment_assets(config: ProjectConfig) -> list[dg.AssetsDefinition]:

@@ -40,16 +40,10 @@ from mlops_assets.domain.learning.fleet_matching import (
 from mlops_assets.domain.learning.fleet_scoring import FleetDay
 from mlops_assets.domain.learning.spec import EventLabel
 from mlops_assets.domain.mail_ports import Outbox
-from mlops_assets.domain.ports import (
-    Lake,
-    ModelRegistry,
-    ModelSlot,
-    PromotionLedger,
-    ReportStore,
-    TableEngine,
-)
+from mlops_assets.domain.ports import Lake, ModelRegistry, ModelSlot, PromotionLedger, TableEngine
 from mlops_assets.domain.reporting.fleet_alert_list import AlertList, make_alert_message, render_alert_csv
 from mlops_assets.domain.reporting.report_index import save_report_index
+from mlops_assets.domain.reporting.report_ports import ReportStore
 
 LIVE_DAYS = RECENT_DAYS + EARLIER_DAYS  # of matched predictions that a report reads
 _SHOWN_GROUPS = 200

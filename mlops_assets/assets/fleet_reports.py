@@ -22,7 +22,7 @@ from mlops_assets.domain.learning.fleet_review import (
     assemble_fleet_report,
     read_sources,
 )
-from mlops_assets.domain.ports import Lake, ModelSlot, PromotionLedger, ReportStore
+from mlops_assets.domain.ports import Lake, ModelSlot, PromotionLedger
 from mlops_assets.domain.reporting.fleet_report import FleetReport
 from mlops_assets.domain.reporting.fleet_report_page import (
     render_fleet_csv,
@@ -31,6 +31,7 @@ from mlops_assets.domain.reporting.fleet_report_page import (
 )
 from mlops_assets.domain.reporting.offer_week import sunday_of
 from mlops_assets.domain.reporting.report_index import save_report_index
+from mlops_assets.domain.reporting.report_ports import ReportStore
 
 
 def build_fleet_training_reports(config: ProjectConfig) -> list[dg.AssetsDefinition]:

@@ -28,13 +28,14 @@ from mlops_assets.domain.offers.performance_record import (
     read_week,
 )
 from mlops_assets.domain.offers.worlds import read_worlds
-from mlops_assets.domain.ports import Lake, ModelSlot, PromotionLedger, ReportStore, TableEngine
+from mlops_assets.domain.ports import Lake, ModelSlot, PromotionLedger, TableEngine
 from mlops_assets.domain.reporting.ladder_report_page import (
     make_ladder_message,
     render_ladder_html,
     render_ladder_markdown,
 )
 from mlops_assets.domain.reporting.report_index import save_report_index
+from mlops_assets.domain.reporting.report_ports import ReportStore
 
 
 def build_ladder_reports(config: ProjectConfig) -> list[dg.AssetsDefinition]:

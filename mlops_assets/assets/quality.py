@@ -22,7 +22,7 @@ from mlops_assets.config.recipients import feed_recipients, monitor_recipients
 from mlops_assets.config.run_plan import retrained_since
 from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.mail_ports import Outbox
-from mlops_assets.domain.ports import Lake, PromotionLedger, ReportStore, TableEngine
+from mlops_assets.domain.ports import Lake, PromotionLedger, TableEngine
 from mlops_assets.domain.quality.kernel import history_days
 from mlops_assets.domain.quality.monitor_day import MonitorDay, MonitorOutcome, code_versions
 from mlops_assets.domain.quality.monitor_tables import ANOMALIES, DRIFT, KERNEL, monitor_table
@@ -35,6 +35,7 @@ from mlops_assets.domain.reporting.monitor_reports import (
     render_summary_day,
 )
 from mlops_assets.domain.reporting.report_index import save_report_index
+from mlops_assets.domain.reporting.report_ports import ReportStore
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,10 @@ from mlops_assets.domain.learning.champions import decision_on, load_version
 from mlops_assets.domain.learning.corpus import CorpusRequest
 from mlops_assets.domain.learning.corpus_reader import load_corpus
 from mlops_assets.domain.learning.training import read_challenger, require_corpus
-from mlops_assets.domain.ports import Lake, ModelRegistry, ModelSlot, PromotionLedger, ReportStore
+from mlops_assets.domain.ports import Lake, ModelRegistry, ModelSlot, PromotionLedger
 from mlops_assets.domain.reporting.model_card_page import render_model_card_html, render_model_card_markdown
 from mlops_assets.domain.reporting.report_index import save_report_index
+from mlops_assets.domain.reporting.report_ports import ReportStore
 
 
 def build_report_assets(config: ProjectConfig) -> list[dg.AssetsDefinition]:

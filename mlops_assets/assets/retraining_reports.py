@@ -32,9 +32,10 @@ from mlops_assets.domain.learning.training import read_challenger
 from mlops_assets.domain.mail_ports import Outbox
 from mlops_assets.domain.offers.performance import PERFORMANCE_MONITOR
 from mlops_assets.domain.offers.performance_record import read_performance_verdicts
-from mlops_assets.domain.ports import Lake, ModelRegistry, ModelSlot, PromotionLedger, ReportStore
+from mlops_assets.domain.ports import Lake, ModelRegistry, ModelSlot, PromotionLedger
 from mlops_assets.domain.quality.drift_record import read_verdicts
 from mlops_assets.domain.reporting.report_index import save_report_index
+from mlops_assets.domain.reporting.report_ports import ReportStore
 from mlops_assets.domain.reporting.retraining_report import ShiftNote
 from mlops_assets.domain.reporting.retraining_report_page import (
     make_retraining_message,

@@ -18,13 +18,14 @@ from mlops_assets.config.loader import EVERYWHERE
 from mlops_assets.config.models import ProjectConfig
 from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.mail_ports import Outbox
-from mlops_assets.domain.ports import Lake, ReportStore, TableEngine
+from mlops_assets.domain.ports import Lake, TableEngine
 from mlops_assets.domain.quality.monitor_day import MONITOR_VERSION, MonitorOutcome
 from mlops_assets.domain.quality.monitor_tables import ANOMALIES, DRIFT, KERNEL
 from mlops_assets.domain.quality.snapshot_replay import SnapshotMonitor
 from mlops_assets.domain.quality.spec import MonitorSpec
 from mlops_assets.domain.reporting.monitor_reports import make_anomaly_messages, render_monitor_day
 from mlops_assets.domain.reporting.report_index import save_report_index
+from mlops_assets.domain.reporting.report_ports import ReportStore
 
 SHOWN_DAYS = 30
 

@@ -19,7 +19,7 @@ from mlops_assets.config.models import ProjectConfig, UseCase
 from mlops_assets.config.table_readers import tables_by_use_case
 from mlops_assets.domain.mail_ports import Outbox
 from mlops_assets.domain.offers.reconciliation import reconciliation_table
-from mlops_assets.domain.ports import Lake, ReportStore, TableEngine
+from mlops_assets.domain.ports import Lake, TableEngine
 from mlops_assets.domain.reporting.offer_report import WEEK_DAYS
 from mlops_assets.domain.reporting.offer_week import (
     EARLIER_WEEKS,
@@ -29,6 +29,7 @@ from mlops_assets.domain.reporting.offer_week import (
     sunday_of,
 )
 from mlops_assets.domain.reporting.report_index import save_report_index
+from mlops_assets.domain.reporting.report_ports import ReportStore
 from mlops_assets.domain.reporting.utilisation import Price, UtilisationReport, build_utilisation_report
 from mlops_assets.domain.reporting.utilisation_page import (
     render_utilisation_csv,

@@ -12,7 +12,8 @@ from typing import Any
 
 from mlops_assets.config.models import ProjectConfig
 from mlops_assets.domain.deployment.activation import SlotUpdate
-from mlops_assets.domain.ports import ModelSlot, ReportStore
+from mlops_assets.domain.ports import ModelSlot
+from mlops_assets.domain.reporting.report_ports import ReportStore
 
 
 def model_card_path(slot: ModelSlot, version: str, suffix: str) -> str:

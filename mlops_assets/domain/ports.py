@@ -10,7 +10,7 @@ import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -357,22 +357,6 @@ class PromotionLedger(Protocol):
 
     def verify(self) -> int:
         """Read and check everything that is recorded, and return the number of decisions; StorageError if damaged."""
-        ...
-
-
-class ReportStore(Protocol):
-    """Folder of documents that people read."""
-
-    def save(self, relative_path: str, content: str | bytes) -> PurePath:
-        """Write atomically and return where it is; refuses absolute paths and `..`."""
-        ...
-
-    def list(self) -> list[str]:
-        """Return the relative paths of all documents, in order."""
-        ...
-
-    def read(self, relative_path: str, most_bytes: int = -1) -> bytes:
-        """Return a document's bytes, or the first of them; StorageError if there is none."""
         ...
 
 

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from mlops_assets.config.deployment_plan import plan_slot_update
 from mlops_assets.config.models import ProjectConfig
 from mlops_assets.domain.deployment.activation import DeploymentSite, SlotOutcome, update_slot
-from mlops_assets.domain.ports import ModelSlot, ReportStore
+from mlops_assets.domain.ports import ModelSlot
+from mlops_assets.domain.reporting.report_ports import ReportStore
 
 
 def configured_slots(config: ProjectConfig) -> Iterator[ModelSlot]:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 CORPUS_VERSION = "2"
 # Entity key -> where its anomalous days are; those at the removal level are left out.
 ENTITY_ANOMALIES = {"subscriber_id": ANOMALIES}
+Views = Mapping[str, ViewSource]
 
 
 @dataclass(frozen=True)
@@ -253,15 +254,11 @@ def _find_anomalies(request: CorpusRequest, plan: SplitPlan, lake: Lake) -> dict
     return {partition: manifest for partition, manifest in found if manifest is not None}
 
 
-def _count_removed(
-    shape: CorpusShape, views: Mapping[str, ViewSource], engine: TableEngine
-) -> dict[str, int]:
+def _count_removed(shape: CorpusShape, views: Views, engine: TableEngine) -> dict[str, int]:
     if not shape.has_anomalies:
         return {}
-    return {
-        row["reason"]: row["rows"]
-        for row in engine.fetch(compile_removed(shape, engine.dialect), views).to_pylist()
-    }
+    counted = engine.fetch(compile_removed(shape, engine.dialect), views)
+    return {row["reason"]: row["rows"] for row in counted.to_pylist()}
 
 
 def _published(lake: Lake, partition: PartitionId, *, is_label: bool = False) -> Manifest:
@@ -335,9 +332,7 @@ def _check_stored(request: CorpusRequest, schema: pa.Schema) -> None:
     _require(request.corpus.table, request.model.features, schema.names)
 
 
-def _hash_parts(
-    request: CorpusRequest, shape: CorpusShape, views: Mapping[str, ViewSource], engine: TableEngine
-) -> pa.Table:
+def _hash_parts(request: CorpusRequest, shape: CorpusShape, views: Views, engine: TableEngine) -> pa.Table:
     """Assign each entity of a snapshot to a part, stratified by label."""
     import numpy as np
     import pyarrow as pa

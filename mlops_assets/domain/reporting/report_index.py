@@ -14,9 +14,9 @@ from pathlib import PurePath, PurePosixPath
 from urllib.parse import quote
 
 from mlops_assets.domain.model_base import Record
-from mlops_assets.domain.ports import ReportStore
 from mlops_assets.domain.reporting.formats import format_name
 from mlops_assets.domain.reporting.pages import render_page
+from mlops_assets.domain.reporting.report_ports import ReportStore
 
 INDEX_NAME = "index.html"
 _HEAD_BYTES = 4096
