@@ -170,8 +170,9 @@ class FeedContract(Record):
                 raise ValueError(f"`{field}` names the unknown column {column!r}")
         if (self.cadence == "daily") != ("{day}" in self.file_pattern):
             raise ValueError("daily feeds, and only they, have {day} in `file_pattern`")
-        if missing := sorted(set(self.gate.ignored_columns) - set(names)):
-            raise ValueError(f"`gate.ignored_columns` names unknown columns {missing}")
+        for option in ("ignored_columns", "emptiable_columns"):
+            if missing := sorted(set(getattr(self.gate, option)) - set(names)):
+                raise ValueError(f"`gate.{option}` names unknown columns {missing}")
         if self.record_id is not None and (self.record_id in names or self.grain):
             raise ValueError("`record_id` names a new column, and goes without `grain`")
         self._check_merges()

@@ -366,7 +366,8 @@ def _filled_nulls(comparison: _Comparison) -> Iterator[GateFinding]:
 
 def _emptied_columns(comparison: _Comparison) -> Iterator[GateFinding]:
     """Values above 0 are gone from a column while the rows are there."""
-    for column in comparison.columns():
+    emptiable = comparison.gate.emptiable_columns
+    for column in (one for one in comparison.columns() if one.name not in emptiable):
         usual = comparison.usual_of(column.name, lambda n: n.positive_share)
         seen = comparison.usual_of(column.name, lambda n: n.positive_count)
         share = comparison.delivery.numbers[column.name].positive_share

@@ -31,6 +31,7 @@ class GateSpec(Record):
         level_factor_max: most by which a mean may rise or fall while sessions do not; null switches it off.
         may_repeat: two days may have the same content (a catalogue).
         ignored_columns: columns that are not judged.
+        emptiable_columns: columns whose values above 0 may all be gone; what is left is judged.
         escalate_after_days: days of data after which a delivery that is still held is escalated.
     """
 
@@ -45,4 +46,5 @@ class GateSpec(Record):
     level_factor_max: float | None = Field(4.0, ge=3.0)
     may_repeat: bool = False
     ignored_columns: list[str] = []
+    emptiable_columns: list[str] = []
     escalate_after_days: int = Field(2, ge=0, le=60)

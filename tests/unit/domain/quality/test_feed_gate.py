@@ -136,6 +136,16 @@ def test_emptied_column_is_held(next_day: GateWorld) -> None:
     assert "calls_offnet" in outcome.findings[0]
 
 
+def test_column_that_may_be_empty_passes_empty(next_day: GateWorld) -> None:
+    """As discounts may once a policy of ours grants none."""
+    contract = next_day.contract("usage")
+    (name,) = (column.name for column in contract.columns if column.source == "CALLS_OFF")
+    gate = contract.gate.model_copy(update={"emptiable_columns": [name]})
+    next_day.rewrite("usage", NEXT_DAY, "SELECT * REPLACE (0 AS CALLS_OFF) FROM delivered")
+    outcome = next_day.land("usage", NEXT_DAY, contract.model_copy(update={"gate": gate}))
+    assert outcome.status == "landed"
+
+
 def test_usage_without_sessions_is_held_whatever_the_factor(next_day: GateWorld) -> None:
     """A factor that is no unit's: nobody has twenty times the traffic in the same number of records."""
     next_day.multiply_volumes(NEXT_DAY, 20)
