@@ -87,22 +87,7 @@ def _build(config: ProjectConfig, resources: Mapping[str, object] | None) -> dg.
     of_the_day = (*feeds, *before_log, day_log, utilisation)
     daily = [key for asset in of_the_day if asset.partitions_def is days for key in sorted(asset.keys)]
     return dg.Definitions(
-        assets=[
-            *feeds,
-            *tables,
-            *learning,
-            *scores,
-            *fleets,
-            *quality,
-            *offers,
-            *performance,
-            *snapshots,
-            *reports,
-            *deployments,
-            *offer_reports,
-            day_log,
-            utilisation,
-        ],
+        assets=[*of_the_day, *learning, *snapshots, *reports, *deployments],
         jobs=build_jobs(config, daily, [asset.key for asset in snapshots]),
         sensors=[
             build_feed_arrival_sensor(config),
