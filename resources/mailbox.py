@@ -59,6 +59,10 @@ class LocalMailbox:
         write_atomic(path, render_mail_preview(mail.content).encode())
         return path
 
+    def page_path(self, mail: OutgoingMail) -> Path:
+        """Return where the page of a mail is, if it was sent."""
+        return self._path(mail, ".html")
+
     def _path(self, mail: OutgoingMail, suffix: str) -> Path:
         """Return a name made of number, report and identity; never of a header, which may hold anything."""
         report = re.sub(r"[^a-z0-9_-]+", "-", mail.key.report.lower())[:60].strip("-")

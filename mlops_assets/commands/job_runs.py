@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -110,18 +111,33 @@ class JobRunner:
         workers = min(len(chains), cores)
         if workers < 2:
             return [[self.execute(run) for run in chain] for chain in chains]
+        with self.open_pool(workers) as pool:
+            return list(pool.map(execute_in_worker, chains))
+
+    @contextmanager
+    def open_pool(self, workers: int, shares: int | None = None) -> Iterator[ProcessPoolExecutor]:
+        """Open processes that execute jobs of this workspace (`execute_in_worker`), each with its share of the cores.
+
+        Args:
+            workers: number of processes.
+            shares: into how many parts the cores are divided; default: one for each process.
+
+        Raises:
+            click.ClickException: one of them was killed.
+        """
         context = multiprocessing.get_context("spawn")
-        arguments = (self.workspace.home, _share_cores(self.workspace.config, workers))
+        arguments = (self.workspace.home, _share_cores(self.workspace.config, shares or workers))
+        others = set(multiprocessing.active_children())
         with ProcessPoolExecutor(workers, context, _open_worker, arguments) as pool:
             try:
-                return list(pool.map(_execute_in_worker, chains))
+                yield pool
             except BrokenProcessPool as error:
                 raise click.ClickException(
-                    "a process of a training was killed, perhaps for want of memory; the same command goes on from here"
+                    "a process of a run was killed, perhaps for want of memory; the same command goes on from here"
                 ) from error
             except BaseException:
-                # Without this, leaving the block would wait for trainings that nobody wants any more.
-                for child in multiprocessing.active_children():
+                # Without this, leaving the block would wait for runs that nobody wants any more.
+                for child in set(multiprocessing.active_children()) - others:
                     child.terminate()
                 raise
 
@@ -141,7 +157,8 @@ def _open_worker(home: Path, config: ProjectConfig) -> None:
     _opened[os.getpid()] = JobRunner(workspace, workspace.open_instance())
 
 
-def _execute_in_worker(chain: Sequence[JobRun]) -> list[JobResult]:
+def execute_in_worker(chain: Sequence[JobRun]) -> list[JobResult]:
+    """Run a chain of jobs in a process of `JobRunner.open_pool`."""
     return [_opened[os.getpid()].execute(run) for run in chain]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -116,9 +116,16 @@ class Replay:
         return results
 
     def _run_until(self, first: dt.date, day: dt.date) -> Iterator[DayResult]:
+        due = {one.day: one for one in self.due_days(first, day)}
+        for earlier in sorted(set(due) - {day}):
+            yield self._run_day(earlier, due[earlier])
+        yield self._run_day(day, due.get(day), trains=True)
+
+    def due_days(self, first: dt.date, day: dt.date) -> list[DueDay]:
+        """Return what is due from `first` to `day` as of that day, oldest first."""
         platform = self.workspace.platform
-        due = {
-            d.day: d
+        return [
+            d
             for d in plan_days(
                 self.workspace.config,
                 platform.landing,
@@ -129,10 +136,7 @@ class Replay:
             )
             # What failed is tried again by the next command, not before each of the days to come.
             if d.day >= first and self._failed.get(d.day) != d.fingerprint
-        }
-        for earlier in sorted(set(due) - {day}):
-            yield self._run_day(earlier, due[earlier])
-        yield self._run_day(day, due.get(day), trains=True)
+        ]
 
     def _run_day(self, day: dt.date, due: DueDay | None, *, trains: bool = False) -> DayResult:
         started = time.monotonic()
@@ -140,12 +144,7 @@ class Replay:
         refused: tuple[Refusal, ...] = ()
         failures: tuple[str, ...] = ()
         if due is not None:
-            tags = {names.TAG_REASON: due.reason, names.TAG_DELIVERY: due.fingerprint}
-            done = self._execute(JobRun(names.DAILY_JOB, day.isoformat(), tags))
-            refused, failures = done.refused, done.failures
-            status = ("incomplete" if refused else "built") if done.succeeded else "failed"
-            if not done.succeeded:
-                self._failed[day] = due.fingerprint
+            status, refused, failures = self._build(due)
         elif not self._is_built(day):
             status, failures = "failed", (f"nothing was delivered for {day}",)
         elif refused := tuple(self._absent(day)):
@@ -161,6 +160,23 @@ class Replay:
             decisions=decisions,
             undelivered=self._deliver_mails(),
         )
+
+    def _build(self, due: DueDay) -> tuple[str, tuple[Refusal, ...], tuple[str, ...]]:
+        done = self.runner.execute(daily_run(due))
+        if not done.succeeded:
+            self._failed[due.day] = due.fingerprint
+        return day_status(done), done.refused, done.failures
+
+    def tell_day(self, day: dt.date, done: JobResult, seconds: float) -> DayResult:
+        """Send the mails of a day that was run elsewhere, and tell what it brought."""
+        told = DayResult(
+            day=day,
+            status=day_status(done),
+            seconds=seconds,
+            **self._counts(day),
+            undelivered=self._deliver_mails(),
+        )
+        return replace(told, refused=done.refused, failures=done.failures)
 
     def _deliver_mails(self) -> tuple[str, ...]:
         """Return what could not be delivered; mails wait in the outbox and fail no day."""
@@ -225,7 +241,7 @@ class Replay:
         before = {
             slot: len(ledger.history(slot)) for chain in chains for r in chain for slot in self._slots(r)
         }
-        found = self._runner.execute_chains(chains)
+        found = self.runner.execute_chains(chains)
         return [
             TrainingOutcome(
                 use_case=run.job_name.removeprefix(f"{names.TRAINING_JOB}_"),
@@ -251,7 +267,7 @@ class Replay:
     def watch(self) -> WatchOutcome:
         """Land the snapshots that monitors watch and replay all their days; needs at least one such monitor."""
         tags = {names.TAG_REASON: "by hand"}
-        done = self._execute(JobRun(names.SNAPSHOT_QUALITY_JOB, None, tags))
+        done = self.runner.execute(JobRun(names.SNAPSHOT_QUALITY_JOB, None, tags))
         reasons = tuple(one.reason for one in done.refused)
         return WatchOutcome(done.succeeded, (*reasons, *done.failures, *self._deliver_mails()))
 
@@ -263,14 +279,14 @@ class Replay:
         return tuple(
             failure
             for key in keys
-            for failure in self._execute(JobRun(job_name, entry.slot.segment, tags, (tuple(key),))).failures
+            for failure in self.runner.execute(
+                JobRun(job_name, entry.slot.segment, tags, (tuple(key),))
+            ).failures
         )
 
-    def _execute(self, run: JobRun) -> JobResult:
-        return self._runner.execute(run)
-
     @cached_property
-    def _runner(self) -> JobRunner:
+    def runner(self) -> JobRunner:
+        """Return what runs the jobs of this workspace."""
         return JobRunner(self.workspace, self.instance)
 
     def _counts(self, day: dt.date) -> dict[str, int]:
@@ -291,6 +307,17 @@ class Replay:
             "quarantined_rows": sum(sum(m.facts["quarantined"].values()) for m in feeds if m),
             "scored_rows": sum(m.row_count for m in scores if m),
         }
+
+
+def daily_run(due: DueDay, only: tuple[tuple[str, ...], ...] = ()) -> JobRun:
+    """Return the run that builds a due day, or only some assets of it."""
+    tags = {names.TAG_REASON: due.reason, names.TAG_DELIVERY: due.fingerprint}
+    return JobRun(names.DAILY_JOB, due.day.isoformat(), tags, only)
+
+
+def day_status(done: JobResult) -> str:
+    """Return the status of a day that was run."""
+    return ("incomplete" if done.refused else "built") if done.succeeded else "failed"
 
 
 def _days(first: dt.date, last: dt.date) -> Iterator[dt.date]:

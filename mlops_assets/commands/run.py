@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import click
 
+from mlops_assets.commands.history import open_history_import
 from mlops_assets.commands.models import put_models_in_order
 from mlops_assets.commands.replay import DayResult, Replay
 from mlops_assets.commands.workspace import Workspace, open_workspace
@@ -26,12 +27,21 @@ MAX_FINDINGS_SHOWN = 5
 @click.command()
 @click.option("--from", "first", type=DAY, help="First day; default: the first delivered day.")
 @click.option("--to", "last", type=DAY, help="Last day; default: the last delivered day.")
-def run(first: dt.datetime | None, last: dt.datetime | None) -> None:
-    """Build every due day from --from to --to, one line a day; what is up to date is skipped."""
+@click.option(
+    "--history",
+    "is_history",
+    is_flag=True,
+    help="Import the days as the past: tables, ranges and verdicts, but no reports, scores, offers or trainings.",
+)
+def run(first: dt.datetime | None, last: dt.datetime | None, *, is_history: bool) -> None:
+    """Build every due day from --from to --to, one line a day; what is up to date is skipped.
+
+    An operator that joins brings weeks of files: import all but the last days with --history, then run the rest.
+    """
     workspace = open_workspace()
     days = _day_range(workspace, first, last)
     put_models_in_order(workspace)
-    results = replay_days(workspace, *days)
+    results = (import_days if is_history else replay_days)(workspace, *days)
     statuses = {result.status for result in results}
     click.echo(f"{_count_days(results)}: " + ", ".join(f"{_count(results, s)} {s}" for s in sorted(statuses)))
     sys.exit(1 if "failed" in statuses else 3 if "incomplete" in statuses else 0)
@@ -75,6 +85,13 @@ def replay_days(workspace: Workspace, first: dt.date, last: dt.date) -> list[Day
     show, workspace = DayPrinter(first, last), workspace.covering(last)
     with workspace.open_instance() as instance:
         return Replay(workspace, instance).run(first, last, show)
+
+
+def import_days(workspace: Workspace, first: dt.date, last: dt.date) -> list[DayResult]:
+    """Import the days as history and print one line each, with the time that is left."""
+    show, workspace = DayPrinter(first, last), workspace.covering(last)
+    with workspace.open_instance() as instance, open_history_import(Replay(workspace, instance)) as history:
+        return history.run(first, last, show)
 
 
 class DayPrinter:

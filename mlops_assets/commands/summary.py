@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Literal, cast
 
+from mlops_assets.commands.list_pages import save_list_pages
 from mlops_assets.commands.replay import DayResult
 from mlops_assets.config.models import UseCase
 from mlops_assets.config.run_plan import all_slots
@@ -25,6 +26,7 @@ from mlops_assets.domain.reporting.run_summary import (
     FileState,
     Place,
     RunSummary,
+    StoryLine,
     render_run_summary_html,
 )
 
@@ -33,11 +35,21 @@ if TYPE_CHECKING:
 
 
 def save_summary(
-    workspace: Workspace, results: Sequence[DayResult], elapsed_s: float, peak_memory_mb: float | None
+    workspace: Workspace,
+    results: Sequence[DayResult],
+    elapsed_s: float,
+    peak_memory_mb: float | None,
+    story: Sequence[StoryLine] = (),
 ) -> tuple[RunSummary, PurePath]:
-    """Save the summary page and the index of all reports; return the summary and the path of the index."""
+    """Save the summary page, the pages of decisions, mails and lineage, and the index of all reports.
+
+    Returns:
+        the summary and the path of the index.
+    """
     summary = collect_summary(workspace, results, elapsed_s, peak_memory_mb)
+    summary = summary.model_copy(update={"story": tuple(story)})
     reports = workspace.platform.reports
+    save_list_pages(workspace, summary.last_day)
     reports.save(
         f"run_summaries/{summary.first_day}_{summary.last_day}.html", render_run_summary_html(summary)
     )
@@ -157,7 +169,7 @@ def _places(workspace: Workspace) -> Iterator[Place]:
     yield Place(
         title="Reports",
         location=f"{workspace.where(storage.reports)}/{INDEX_NAME}",
-        what="this summary, the reports of each day, model cards",
+        what="this summary, every report and chart, mails, decisions, lineage",
     )
     yield Place(
         title="Dagster",

@@ -74,6 +74,16 @@ def load_project(roots: Sequence[Path] | None = None, environment: str | None = 
     return load_project_with_sources(roots, environment).config
 
 
+def reload_project(roots: Sequence[Path]) -> ProjectConfig:
+    """Load the configuration anew, for a process that has loaded it before its files were changed; as `load_project`.
+
+    Raises:
+        ConfigError: as `load_project`.
+    """
+    _load_cached.cache_clear()
+    return load_project(roots)
+
+
 @dataclass(frozen=True)
 class LoadedProject:
     """A checked configuration and where each of its values was read.

@@ -5,6 +5,8 @@ Belongs here: every string that two packages must agree on. Does not belong here
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mlops_assets.domain.learning import lake_tables
 from mlops_assets.domain.offers import offer_tables
 
@@ -29,6 +31,9 @@ STAGES = (
     "reports",
 )
 UTILISATION_TABLE = "reports/utilisation"
+DAY_LOG_KEY = ("reports", "day_log")
+# What later days rest on; all else of a day is for the people and systems of that day.
+HISTORY_STAGES = frozenset({"feeds", "etl", "quality"})
 
 DAILY_JOB = "daily_graph"
 TRAINING_JOB = "train_and_promote"
@@ -81,6 +86,11 @@ CHECK_DRIFT = "behaviour"
 CHECK_SIMULATOR = "simulator_holds"
 CHECK_PERFORMANCE = "as_expected"
 CHECK_SUBSCRIBERS = "subscribers_outside"
+
+
+def is_history(key: Sequence[str]) -> bool:
+    """Whether an asset of the day is built when past days are imported: data, verdicts, and the note of the day."""
+    return key[0] in HISTORY_STAGES or tuple(key) == DAY_LOG_KEY
 
 
 def feed_key(feed: str) -> list[str]:

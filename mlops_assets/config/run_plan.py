@@ -62,7 +62,8 @@ def day_identities(config: ProjectConfig, ledger: PromotionLedger, days: Iterabl
         for day in days
     }
     named = {day: stable_hash(serving) for day, serving in champions.items() if serving}
-    return DayIdentities(_code_identity(config), frozenset(carried), named)
+    geographies = {code: stable_hash(geography)[:16] for code, geography in config.geographies.items()}
+    return DayIdentities(_code_identity(config), frozenset(carried), named, geographies)
 
 
 def _scoring_histories(
@@ -96,12 +97,12 @@ def required_feeds(config: ProjectConfig) -> frozenset[str]:
 
 
 def _code_identity(config: ProjectConfig) -> str:
-    """Return the identity of everything but data and models that the daily tables depend on."""
+    """Return the identity of what the daily tables of all geographies depend on besides data and models."""
     from mlops_assets.domain.features.catalogue import FEATURE_TABLES
     from mlops_assets.domain.feeds.homologation import HOMOLOGATION_VERSION
 
     tables = {name: table.version for name, table in FEATURE_TABLES.items()}
-    return stable_hash([config.feeds, config.geographies, tables, HOMOLOGATION_VERSION])[:16]
+    return stable_hash([config.feeds, tables, HOMOLOGATION_VERSION])[:16]
 
 
 def deliveries(

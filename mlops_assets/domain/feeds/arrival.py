@@ -103,18 +103,31 @@ class DayIdentities:
         carried_feeds: feeds whose whole history counts, not only the window's.
         champions: by day, the identity of the models that serve on it; a promotion makes the days due that it
             serves and that were built before.
+        geographies: by code, the identity of its configuration; it counts from the first day that the geography
+            has delivered, so that a new one does not make the days before it due again.
     """
 
     versions: str
     carried_feeds: frozenset[str] = frozenset()
     champions: Mapping[dt.date, str] = field(default_factory=dict)
+    geographies: Mapping[str, str] = field(default_factory=dict)
 
 
 def window_fingerprint(
     deliveries: Mapping[dt.date, DayDelivery], day: dt.date, identities: DayIdentities
 ) -> str:
     """Return the identity of all that a day depends on: the files of its window, carried feeds, models, code."""
-    return _fingerprint(deliveries, day, identities, _chain_carried(deliveries, identities.carried_feeds))
+    carried = _chain_carried(deliveries, identities.carried_feeds)
+    return _fingerprint(deliveries, day, identities, carried, _first_days(deliveries))
+
+
+def _first_days(deliveries: Mapping[dt.date, DayDelivery]) -> dict[str, dt.date]:
+    """Return the first day for which each geography has delivered anything."""
+    first: dict[str, dt.date] = {}
+    for day, delivery in sorted(deliveries.items()):
+        for name in delivery.files:
+            first.setdefault(name.rsplit("/", 1)[0], day)
+    return first
 
 
 def _chain_carried(
@@ -135,11 +148,18 @@ def _fingerprint(
     day: dt.date,
     identities: DayIdentities,
     carried: Mapping[dt.date, str],
+    first_days: Mapping[str, dt.date],
 ) -> str:
     first = day - dt.timedelta(days=LONGEST_WINDOW_DAYS)
     window = {str(d): delivery.fingerprint for d, delivery in deliveries.items() if first < d <= day}
     older = carried[before] if (before := max((d for d in carried if d <= first), default=None)) else ""
-    return stable_hash([window, older, identities.versions, identities.champions.get(day, "")])[:16]
+    present = {
+        code: identity
+        for code, identity in identities.geographies.items()
+        if code in first_days and first_days[code] <= day
+    }
+    champions = identities.champions.get(day, "")
+    return stable_hash([window, older, identities.versions, present, champions])[:16]
 
 
 def plan_due_days(
@@ -163,11 +183,12 @@ def plan_due_days(
     newest = max(deliveries, default=None)
     due: list[DueDay] = []
     carried = _chain_carried(deliveries, identities.carried_feeds)
+    first_days = _first_days(deliveries)
     for day, delivery in sorted(deliveries.items()):
         missing = sorted(wanted - set(delivery.files))
         if missing and day == newest and not is_last_day_complete:
             continue
-        fingerprint = _fingerprint(deliveries, day, identities, carried)
+        fingerprint = _fingerprint(deliveries, day, identities, carried, first_days)
         if built.get(day) != fingerprint:
             due.append(DueDay(day, fingerprint, _reason(missing, was_built=day in built)))
     return due

@@ -17,7 +17,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from mlops_assets.domain.reporting import formats
-from mlops_assets.domain.reporting.tables import Code, Mark
+from mlops_assets.domain.reporting.tables import Code, Link, Mark
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -74,4 +74,5 @@ def _environment() -> Environment:
     environment.filters.update({name: getattr(formats, name) for name in names})
     environment.tests["mark"] = lambda cell: isinstance(cell, Mark)
     environment.tests["code"] = lambda cell: isinstance(cell, Code)
+    environment.tests["link"] = lambda cell: isinstance(cell, Link)
     return environment

@@ -25,6 +25,7 @@ from mlops_assets.domain.reporting.formats import (
 from mlops_assets.domain.reporting.pages import render_page
 from mlops_assets.domain.reporting.tables import (
     Code,
+    Link,
     Mark,
     Table,
     Tone,
@@ -102,6 +103,17 @@ class Place(Record):
     what: str
 
 
+class StoryLine(Record):
+    """A chapter of a demo as the stores tell it; `where` is a report's path, or a command if it is none."""
+
+    chapter: str
+    day: dt.date
+    is_held: bool
+    what: str
+    where: str
+    is_report: bool
+
+
 class RunSummary(Record):
     """The summary of a run over `first_day` to `last_day`, the data's days."""
 
@@ -113,6 +125,7 @@ class RunSummary(Record):
     faulty_files: tuple[FaultyFile, ...] = ()
     champions: tuple[ChampionLine, ...] = ()
     places: tuple[Place, ...] = ()
+    story: tuple[StoryLine, ...] = ()
     elapsed_seconds: Seconds
     peak_memory_mb: float | None = Field(None, ge=0.0)
 
@@ -198,6 +211,7 @@ def make_key_figures(summary: RunSummary) -> list[tuple[str, str, str]]:
 def make_summary_tables(summary: RunSummary) -> dict[str, Table]:
     """Return the tables by name, for the page, for Markdown and for the terminal; empty ones are left out."""
     tables = {
+        "story": _story_table(summary),
         "places": _places_table(summary),
         "champions": _champions_table(summary),
         "faulty_files": _faulty_files_table(summary),
@@ -205,6 +219,23 @@ def make_summary_tables(summary: RunSummary) -> dict[str, Table]:
         "days": _days_table(summary),
     }
     return {name: table for name, table in tables.items() if table.rows}
+
+
+def _story_table(summary: RunSummary) -> Table:
+    return make_table(
+        "What happened",
+        ["Chapter", "Day", "Came true", "What the platform did", "Where to read it"],
+        [
+            (
+                line.chapter,
+                format_day(line.day),
+                Mark("yes", "good") if line.is_held else Mark("no", "bad"),
+                line.what,
+                Link(line.where, f"../{line.where}") if line.is_report else Code(line.where),
+            )
+            for line in summary.story
+        ],
+    )
 
 
 def _places_table(summary: RunSummary) -> Table:

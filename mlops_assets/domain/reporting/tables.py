@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import quote
 
 Tone = Literal["good", "bad", "neutral"]
 _SYMBOLS: dict[Tone, str] = {"good": "✔", "bad": "✖", "neutral": "○"}
@@ -39,7 +40,23 @@ class Code:
         return self.text
 
 
-Cell = str | Mark | Code
+@dataclass(frozen=True)
+class Link:
+    """A cell that leads to another page; `target` is relative to the page's folder, with `/`, not encoded."""
+
+    text: str
+    target: str
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def href(self) -> str:
+        """Return the target as an address; one with a scheme or a colon stays a relative path."""
+        return quote(self.target)
+
+
+Cell = str | Mark | Code | Link
 
 
 @dataclass(frozen=True)

@@ -71,8 +71,8 @@ def test_third_geography_by_six_lines(home: Path, tmp_path: Path, mlops: Command
     assert features.row_count > 100
     assert lake.manifest(day_log_partition(NEW_DAY)) is not None
 
-    # The days before know nothing of the newcomer; run again, the others' partitions are found to be current.
+    # The days before know nothing of the newcomer, and are not run again because of it.
     told = mlops("run", "--from", day_number(2), "--to", day_number(2))
-    assert told.days == [(str(day_number(2)), "incomplete")], told
+    assert told.days == [(str(day_number(2)), "unchanged")], told
     after = published(home, GEOGRAPHIES)
     assert {where: after[where] for where in before} == before

@@ -61,6 +61,26 @@ def test_days_are_due_once_and_again_when_their_champion_changes() -> None:
     assert [d.day for d in plan_due_days(files, wanted, built, served)] == [day(2)]
 
 
+def test_a_new_geography_makes_only_days_from_its_first_on_due() -> None:
+    """Its code is in the configuration at once; the days before it know nothing of it."""
+    files, wanted = deliveries(3), ["cl/usage", "cl/dna"]
+    alone = DayIdentities("v1", frozenset({"dna"}), geographies={"cl": "a"})
+    built = {d.day: d.fingerprint for d in plan_due_days(files, wanted, {}, alone)}
+    both = DayIdentities("v1", frozenset({"dna"}), geographies={"cl": "a", "co": "b"})
+    assert plan_due_days(files, wanted, built, both) == []
+    files[day(2)] = DayDelivery(day(2), {**files[day(2)].files, "co/usage": "x"})
+    assert [d.day for d in plan_due_days(files, wanted, built, both)] == [day(2)]
+
+
+def test_a_geography_that_changes_makes_all_days_due_from_its_first_on() -> None:
+    files, wanted = deliveries(3), ["cl/usage", "cl/dna"]
+    files[day(1)] = DayDelivery(day(1), {**files[day(1)].files, "co/usage": "x"})
+    before = DayIdentities("v1", frozenset({"dna"}), geographies={"cl": "a", "co": "b"})
+    built = {d.day: d.fingerprint for d in plan_due_days(files, wanted, {}, before)}
+    after = DayIdentities("v1", frozenset({"dna"}), geographies={"cl": "a", "co": "changed"})
+    assert [d.day for d in plan_due_days(files, wanted, built, after)] == [day(1), day(2)]
+
+
 def ended(minutes_ago: float, *, is_success: bool = False, fingerprint: str = "abc") -> DayRun:
     return DayRun(fingerprint, is_success, NOW - dt.timedelta(minutes=minutes_ago))
 

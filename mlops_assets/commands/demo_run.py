@@ -1,0 +1,199 @@
+"""The demo's days in order, and what a person does between them.
+
+Belongs here: importing, living days, approving, rolling back, adding a geography. Does not belong here: what happens
+when (demo_story), what is printed (demo), or whether it came true (demo_checks).
+
+Every step is found done if it was done before, so that an interrupted demo goes on where it was.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlops_assets.commands.demo_story import (
+    APPROVAL_LINES,
+    APPROVED_SLOT,
+    FIRST_DAY,
+    HISTORY_DAYS,
+    NEW,
+    NEW_LINES,
+    NEW_NUMBER,
+    PERSON,
+    ROLLBACK_NUMBER,
+    day_of,
+    script,
+)
+from mlops_assets.commands.history import open_history_import
+from mlops_assets.commands.models import now_utc
+from mlops_assets.commands.operator_process import OperatorProcess, open_operator
+from mlops_assets.commands.replay import DayResult, Replay
+from mlops_assets.commands.sandbox import sandbox_arguments
+from mlops_assets.commands.workspace import Workspace
+from mlops_assets.config.approval_plan import decide
+from mlops_assets.config.loader import config_roots, reload_project
+from mlops_assets.domain.learning.approval import Verdict
+from mlops_assets.domain.learning.decisions import list_pending, roll_back
+from mlops_assets.domain.ports import LedgerEntry
+from mlops_assets.sandbox.simulation import init_sandbox
+from resources.atomic_files import write_atomic
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+CONFIG_FOLDER = "demo_configs"
+_IMPORT_DAYS = 7  # of history that are asked for at once
+OnDay = Callable[[DayResult], None]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large the demo is: subscribers and network devices of each geography, the seed, the days of the story."""
+
+    subscribers: int
+    devices: int
+    seed: int
+    days: int
+
+
+@dataclass
+class DemoRun:
+    """Lives through the story.
+
+    Attributes:
+        home: data root.
+        scale: how large it is.
+        on_day: told of every day that was run.
+        on_action: told, in words, what a person did, and on which day.
+        on_chapters: told the number of each day before it is run.
+        on_wait: told the seconds that were spent between days.
+    """
+
+    home: Path
+    scale: Scale
+    on_day: OnDay
+    on_action: Callable[[str], None]
+    on_chapters: Callable[[int], None]
+    on_wait: Callable[[float], None]
+    workspace: Workspace = field(init=False)
+    results: list[DayResult] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Run all days of the story, or go on where it was interrupted."""
+        write_lines(self.home, APPROVAL_LINES)
+        self.workspace = open_demo_workspace(self.home)
+        init_sandbox(
+            **sandbox_arguments(self.workspace), subscribers=self.scale.subscribers, first_day=FIRST_DAY, days=0,
+            seed=self.scale.seed, devices=self.scale.devices, events=script(), on_day=None,
+        )  # fmt: skip
+        with open_operator() as operator, self.workspace.open_instance() as instance:
+            self._import_history(operator, Replay(self.workspace, instance))
+            self._live(operator, instance)
+
+    def _import_history(self, operator: OperatorProcess, replay: Replay) -> None:
+        last = min(HISTORY_DAYS, self.scale.days)
+        weeks = [(n, min(n + _IMPORT_DAYS, last) - 1) for n in range(0, last, _IMPORT_DAYS)]
+        for _, end in weeks:
+            operator.order(
+                self.workspace, day_of(end)
+            )  # nothing of these days waits for what this process builds
+        with open_history_import(replay) as history:
+            for first, end in weeks:
+                self.on_chapters(first)
+                self._wait(operator, end)
+                self.results += history.run(day_of(first), day_of(end), self.on_day)
+
+    def _live(self, operator: OperatorProcess, instance: dg.DagsterInstance) -> None:
+        replay = Replay(self.workspace, instance)
+        for number in range(HISTORY_DAYS, self.scale.days):
+            self.on_chapters(number)
+            if number == NEW_NUMBER:
+                self._add_geography()
+                replay = Replay(self.workspace, instance)
+            self._wait(operator, number)
+            if number + 1 not in {NEW_NUMBER, self.scale.days}:
+                operator.order_ahead(self.workspace, day_of(number + 1))
+            day = day_of(number)
+            self.results += replay.run(day, day, self.on_day, rebuild_from=FIRST_DAY)
+            self._approve(replay)
+            if number == ROLLBACK_NUMBER:
+                self._roll_back(replay)
+
+    def _wait(self, operator: OperatorProcess, number: int) -> None:
+        started = time.monotonic()
+        operator.wait(self.workspace, day_of(number))
+        self.on_wait(time.monotonic() - started)
+
+    def _approve(self, replay: Replay) -> None:
+        """Approve whatever waits, as a person would who has read the retraining report."""
+        platform = self.workspace.platform
+        for pending in list_pending(platform.ledger, now_utc()):
+            if pending.state != "waiting":
+                continue
+            verdict = Verdict(
+                pending.entry.decision_id, True, PERSON, "figures and report are sound", now_utc()
+            )
+            entry = decide(
+                self.workspace.config, verdict, lake=platform.lake, registry=platform.registry,
+                ledger=platform.ledger, provenance=platform.provenance,
+            )  # fmt: skip
+            self._follow(replay, entry, "approves")
+
+    def _roll_back(self, replay: Replay) -> None:
+        platform = self.workspace.platform
+        history = platform.ledger.history(APPROVED_SLOT)
+        is_done = any(one.outcome == "rolled_back" for one in history)
+        if is_done or sum(one.makes_champion for one in history) < 2:
+            return  # demo_checks says what is missing
+        entry = roll_back(
+            APPROVED_SLOT, by=PERSON, note="customer care reports complaints", at_utc=now_utc(),
+            registry=platform.registry, ledger=platform.ledger,
+        )  # fmt: skip
+        self._follow(replay, entry, "rolls back to")
+
+    def _follow(self, replay: Replay, entry: LedgerEntry, what: str) -> None:
+        failures = replay.follow_up(entry)
+        self.on_action(
+            f"{PERSON} {what} {entry.slot.registered_name} version {entry.version}: {entry.reasons[0]}"
+        )
+        for failure in failures:
+            self.on_action(f"! {failure}")
+
+    def _add_geography(self) -> None:
+        """Add the third geography's lines to the demo's configuration, and load it."""
+        write_lines(self.home, APPROVAL_LINES + NEW_LINES)
+        self.workspace = open_demo_workspace(self.home)
+        self.on_action(
+            f"{config_file(self.home)} has {len(NEW_LINES.splitlines())} more lines:\n{NEW_LINES}".rstrip()
+        )
+
+
+def config_file(home: Path) -> Path:
+    """Return the file of configuration that the demo adds to the project's."""
+    return home / CONFIG_FOLDER / "geographies.yaml"
+
+
+def write_lines(home: Path, lines: str) -> None:
+    """Write the demo's configuration; one that has the lines of a later chapter already stays as it is."""
+    path = config_file(home)
+    if path.exists() and path.read_text().startswith(lines):
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, lines.encode())
+
+
+def open_demo_workspace(home: Path) -> Workspace:
+    """Return the workspace of the project's configuration with the demo's lines laid over it."""
+    roots = (*config_roots(), home / CONFIG_FOLDER)
+    last = FIRST_DAY + dt.timedelta(days=NEW_NUMBER + 30)
+    return Workspace.of_one_process(home, reload_project(list(dict.fromkeys(roots)))).covering(last)
+
+
+def geographies_of(workspace: Workspace) -> Iterator[str]:
+    """Yield the names of the geographies, those of the demo included."""
+    for code, geography in workspace.config.geographies.items():
+        yield f"{geography.name} ({code})" if code == NEW else geography.name
