@@ -52,7 +52,7 @@ $(INSTALLED): | $(LOCKED)
 	touch $@; \
 	echo "set-up: done"
 
-demo: setup $(DAGSTER_HOME)/dagster.yaml ## simulate eight weeks of two operators, run the main job, say what was built
+demo: setup $(DAGSTER_HOME)/dagster.yaml ## the whole story in some minutes: seven weeks of a simulated operator, from files to champions and back
 	@$(BIN)/mlops demo
 
 dev: setup $(DAGSTER_HOME)/dagster.yaml ## open Dagster on http://127.0.0.1:3000 (PORT=... for another port)

@@ -15,6 +15,7 @@ from benchmarks import (
     anomaly_removal,
     churn_ibm_auc,
     demo_time,
+    dev_server_start,
     drift_verdicts,
     engine_equality,
     etl_increment,
@@ -57,6 +58,8 @@ class Benchmark(Protocol):
 BENCHMARKS: dict[str, Benchmark] = {
     "load_ratio": load_ratio.run,
     "churn_ibm_auc": churn_ibm_auc.run,
+    "dev_server_start": dev_server_start.run,
+    "first_ten_minutes": demo_time.run_first_minutes,
     "demo_time": demo_time.run_time,
     "demo_memory": demo_time.run_memory,
     "graph_overhead": graph_overhead.run,

@@ -6,6 +6,7 @@ steps fork (preload), or what a step costs (metering).
 
 import functools
 import inspect
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ from mlops_assets.config.models import ExecutorConfig
 from mlops_assets.domain.errors import PlatformError
 
 PRELOAD_MODULE = "mlops_assets.preload"
+_PLAN_LOGGER, _UNGATED = "dagster._core.execution.plan.active", "will proceed without gating on it"
 RETRIES = 2
 RETRY_AFTER_S = 10.0
 Compute = TypeVar("Compute", bound=Callable[..., Any])
@@ -64,12 +66,22 @@ def _retried(context: dg.AssetExecutionContext) -> Iterator[None]:
         raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_AFTER_S) from error
 
 
+def is_worth_telling(record: logging.LogRecord) -> bool:
+    """Whether a message of Dagster's executor says something that happened.
+
+    Of a step that is skipped because its input was not made, it says that the blocking check gave no result and does
+    not gate what follows; that is skipped as well, so nothing went ungated.
+    """
+    return _UNGATED not in record.getMessage()
+
+
 def build_executor(settings: ExecutorConfig) -> dg.ExecutorDefinition:
     """Return the executor of the environment.
 
     Steps of a multiprocess run are forked from a server that has imported everything once; `spawn` would cost
     every step the imports again (docs/adr/0003).
     """
+    logging.getLogger(_PLAN_LOGGER).addFilter(is_worth_telling)
     if settings.kind == "in_process":
         return dg.in_process_executor
     return dg.multiprocess_executor.configured(

@@ -32,7 +32,7 @@ from mlops_assets.domain.reporting.run_summary import RunSummary, StoryLine, mak
 from resources.environments import data_root
 
 TABLE_WIDTH = 150  # paths and reasons stay on one line where the output goes to a file
-SUBSCRIBERS, DEVICES, SEED = 5_000, 200, 20260803
+SUBSCRIBERS, DEVICES, SEED = 5_000, 600, 20260803
 _DECISIONS_SHOWN = 3
 
 

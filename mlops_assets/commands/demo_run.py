@@ -122,6 +122,8 @@ class DemoRun:
             self._approve(replay)
             if number == ROLLBACK_NUMBER:
                 self._roll_back(replay)
+                # The day was scored by the withdrawn version: it is due again.
+                self.results += replay.run(day, day, self.on_day, rebuild_from=FIRST_DAY)
 
     def _wait(self, operator: OperatorProcess, number: int) -> None:
         started = time.monotonic()

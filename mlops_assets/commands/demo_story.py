@@ -3,8 +3,8 @@
 Belongs here: days, scripted events, chapters, the few lines of configuration. Does not belong here: carrying them out
 (demo_run) or whether they came true (demo_checks).
 
-Day numbers count from 0, a Monday. Ranges need 28 days of history, drift verdicts 35, first champions 36, network
-models 42, a policy of offers 47; a shift is answered once a week of rows from after it has complete labels.
+Day numbers count from 0, a Monday. First champions need 36 days, network models and verdicts on drift 42, a policy of
+offers 47; a shift is answered once a week of rows from after it has complete labels.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from mlops_assets.domain.ports import ModelSlot
 from mlops_assets.sandbox.events import EventKind, ScriptedEvent
 
 FIRST_DAY = dt.date(2026, 8, 3)
-HISTORY_DAYS = 34
-STORY_DAYS = 49
+HISTORY_DAYS = 35
+STORY_DAYS = 50
 STEADY, MOVED, NEW = "cl", "pe", "co"
 PERSON = "demo"
 
-UNIT_ERROR_NUMBER, SHIFT_NUMBER, FESTIVAL_NUMBER = 36, 36, 39
-ANSWER_NUMBER, ROLLBACK_NUMBER, POLICY_NUMBER, NEW_NUMBER = 43, 44, 46, 47
+UNIT_ERROR_NUMBER, SHIFT_NUMBER, FESTIVAL_NUMBER = 36, 41, 42
+POLICY_NUMBER, NEW_NUMBER, ANSWER_NUMBER, ROLLBACK_NUMBER = 46, 47, 48, 49
 APPROVED_SLOT = ModelSlot("churn", "churn_risk", MOVED)
 
 APPROVAL_LINES = f"""\
@@ -68,18 +68,18 @@ CHAPTERS = (
     Chapter("history", 0, "An operator joins in two countries and brings five weeks of files"),
     Chapter("first_champions", 35, "The first models are trained, compared and judged"),
     Chapter("unit_error", UNIT_ERROR_NUMBER, "Chile's usage file comes in another unit"),
+    Chapter("shift", SHIFT_NUMBER, "Peru's customers turn to HD video, for good"),
+    Chapter("fleet", 41, "Network devices: one model a group, where that is proven to be better"),
     Chapter(
         "festival", FESTIVAL_NUMBER, "Chile celebrates: a day unlike the others, and no reason to retrain"
     ),
-    Chapter("shift", SHIFT_NUMBER, "Peru's customers turn to HD video, for good"),
-    Chapter("fleet", 41, "Network devices: one model a group, where that is proven to be better"),
+    Chapter("policy", POLICY_NUMBER, "A policy of offers is learned; its offers reach the campaign system"),
+    Chapter("geography", NEW_NUMBER, "A third country joins by a few lines of YAML"),
     Chapter("retraining", ANSWER_NUMBER, "The shift is answered: Peru's models are trained again"),
     Chapter("rejection", ANSWER_NUMBER, "A challenger that is no better is rejected"),
     Chapter("approval", ANSWER_NUMBER, "A better one waits for a person, who approves"),
     Chapter("agents", ANSWER_NUMBER, "What serves follows the ledger"),
     Chapter("rollback", ROLLBACK_NUMBER, "Complaints: the champion before is champion again"),
-    Chapter("policy", POLICY_NUMBER, "A policy of offers is learned; its offers reach the campaign system"),
-    Chapter("geography", NEW_NUMBER, "A third country joins by a few lines of YAML"),
 )
 
 

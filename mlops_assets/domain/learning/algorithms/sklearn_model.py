@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 MODEL_FILE = "model.skops"
 PREPROCESSING_FILE = "preprocessing.json"
+# Threads of gradient boosting meet after every tree: with few rows they only wait for each other, and on a busy machine
+# for the processor as well.
+_ROWS_A_THREAD = 50_000
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class SklearnModel:
             shape = (0, len(self.signature.classes)) if self.signature.task == "multiclass" else (0,)
             return np.empty(shape)
         matrix = self.preprocessing.transform(dataset)
+        threads = min(threads, 1 + dataset.rows // _ROWS_A_THREAD)
         if hasattr(self.estimator, "n_jobs"):
             self.estimator.n_jobs = threads
         with limit_threads(threads):
