@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -169,14 +169,16 @@ class Replay:
 
     def tell_day(self, day: dt.date, done: JobResult, seconds: float) -> DayResult:
         """Send the mails of a day that was run elsewhere, and tell what it brought."""
-        told = DayResult(
+        return DayResult(
             day=day,
             status=day_status(done),
             seconds=seconds,
             **self._counts(day),
+            refused=done.refused,
+            failures=done.failures,
+            decisions=(),
             undelivered=self._deliver_mails(),
         )
-        return replace(told, refused=done.refused, failures=done.failures)
 
     def _deliver_mails(self) -> tuple[str, ...]:
         """Return what could not be delivered; mails wait in the outbox and fail no day."""

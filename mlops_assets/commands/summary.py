@@ -17,7 +17,7 @@ from mlops_assets.config.models import UseCase
 from mlops_assets.config.run_plan import all_slots
 from mlops_assets.domain.offers.policy_gate import METRIC
 from mlops_assets.domain.ports import ModelSlot, PartitionId
-from mlops_assets.domain.reporting.report_index import INDEX_NAME, save_report_index
+from mlops_assets.domain.reporting.report_index import INDEX_NAME, SUMMARIES_FOLDER, save_report_index
 from mlops_assets.domain.reporting.run_summary import (
     ChampionLine,
     DayLine,
@@ -51,7 +51,7 @@ def save_summary(
     reports = workspace.platform.reports
     save_list_pages(workspace, summary.last_day)
     reports.save(
-        f"run_summaries/{summary.first_day}_{summary.last_day}.html", render_run_summary_html(summary)
+        f"{SUMMARIES_FOLDER}/{summary.first_day}_{summary.last_day}.html", render_run_summary_html(summary)
     )
     return summary, save_report_index(reports)
 

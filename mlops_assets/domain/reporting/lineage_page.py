@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mlops_assets.domain.model_base import Record
 from mlops_assets.domain.reporting.pages import render_page
-from mlops_assets.domain.reporting.tables import Code, make_table
+from mlops_assets.domain.reporting.tables import make_table
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -46,7 +46,7 @@ def render_lineage_page(nodes: Sequence[LineageNode], stages: Sequence[str], dat
     """
     present = [stage for stage in stages if any(node.stage == stage for node in nodes)]
     ordered = sorted(nodes, key=lambda node: (present.index(node.stage), node.group, node.key))
-    rows = [(Code(n.key), n.group, ", ".join(n.parents) or "files of the operator") for n in ordered]
+    rows = [(n.key, n.group, ", ".join(n.parents) or "files of the operator") for n in ordered]
     return render_page(
         "lineage.html.j2",
         title="Lineage",

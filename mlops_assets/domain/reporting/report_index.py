@@ -19,6 +19,7 @@ from mlops_assets.domain.reporting.pages import render_page
 from mlops_assets.domain.reporting.report_ports import ReportStore
 
 INDEX_NAME = "index.html"
+SUMMARIES_FOLDER = "run_summaries"
 _HEAD_BYTES = 4096
 _TITLE = re.compile(r"<title>(.*?)</title>", re.DOTALL | re.IGNORECASE)
 _DATA_DAY = re.compile(r'<meta name="data-day" content="(\d{4}-\d{2}-\d{2})">')
@@ -33,9 +34,9 @@ class IndexEntry(Record):
 
     @property
     def folder(self) -> str:
-        """First folder of the path, which is the use case for most reports; empty at the top."""
+        """First folder of the path, which is the use case for most reports; empty for what one looks at first."""
         parts = PurePosixPath(self.path).parts
-        return parts[0] if len(parts) > 1 else ""
+        return parts[0] if len(parts) > 1 and parts[0] != SUMMARIES_FOLDER else ""
 
     @property
     def link(self) -> str:
@@ -85,7 +86,10 @@ def _group(entries: Sequence[IndexEntry]) -> list[tuple[str, list[IndexEntry]]]:
     ordered.sort(key=lambda entry: entry.data_day or dt.date.min, reverse=True)
     folders = sorted({entry.folder for entry in entries})
     return [
-        (format_name(folder) if folder else "General", [entry for entry in ordered if entry.folder == folder])
+        (
+            format_name(folder) if folder else "Start here",
+            [entry for entry in ordered if entry.folder == folder],
+        )
         for folder in folders
     ]
 

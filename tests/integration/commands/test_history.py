@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from mlops_assets.config import names
 from tests.integration.command_line import CommandLine
 from tests.integration.small_operator import copy_home, day_number, lake_content
@@ -13,7 +11,6 @@ from tests.integration.small_operator import copy_home, day_number, lake_content
 DAYS = [(str(day_number(n)), "built") for n in range(3)]
 
 
-@pytest.mark.enable_socket  # the fork server of the process that reads feeds listens on a socket of this machine
 def test_imported_days_are_those_that_were_lived(delivered: Path, tmp_path: Path, mlops: CommandLine) -> None:
     """Two processes import them, one lives through them; afterwards both are up to date."""
     homes = {name: copy_home(delivered, tmp_path / name) for name in ("imported", "lived")}
