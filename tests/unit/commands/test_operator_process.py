@@ -44,7 +44,8 @@ class HereAndNow(Executor):
 
 
 def start(home: Path) -> Workspace:
-    workspace = Workspace(home, load_project())
+    config = load_project()
+    workspace = Workspace(home, config.model_copy(update={"geographies": {"cl": config.geographies["cl"]}}))
     init_sandbox(
         **sandbox_arguments(workspace), subscribers=100, first_day=FIRST_DAY, days=0, seed=3, events=[]
     )
@@ -60,22 +61,22 @@ def test_days_that_come_ahead_are_the_same_days(tmp_path: Path) -> None:
     one_by_one, ahead = start(tmp_path / "one"), start(tmp_path / "ahead")
     pool = HereAndNow()
     operator = OperatorProcess(pool)  # type: ignore[arg-type]  # an executor like any other
-    for number in range(3):
+    for number in range(2):
         operator.wait(one_by_one, day(number))
-    assert pool.asked == [day(0), day(1), day(2)]
+    assert pool.asked == [day(0), day(1)]
     pool = HereAndNow()
     operator = OperatorProcess(pool)  # type: ignore[arg-type]
-    operator.order_ahead(ahead, day(2))
-    for number in range(3):
+    operator.order_ahead(ahead, day(1))
+    for number in range(2):
         operator.wait(ahead, day(number))
-    assert pool.asked == [day(2)], "what is asked for is not asked for twice"
+    assert pool.asked == [day(1)], "what is asked for is not asked for twice"
     files = landed(tmp_path / "one")
-    assert len(files) > 20
+    assert len(files) >= 18
     assert landed(tmp_path / "ahead") == files
 
 
 def test_nothing_comes_ahead_once_something_is_offered(tmp_path: Path) -> None:
-    workspace = start(tmp_path)
+    workspace = Workspace(tmp_path, load_project())
     slot = next(iter(policy_slots(workspace.config)))
     assert may_deliver_ahead(workspace)
     workspace.platform.ledger.record(make_entry("1", None, slot=slot, outcome="rejected"))
@@ -88,7 +89,7 @@ def test_nothing_comes_ahead_once_something_is_offered(tmp_path: Path) -> None:
 
 
 def test_an_operator_that_fails_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    workspace = start(tmp_path)
+    workspace = Workspace(tmp_path, load_project())
     failed: Future[None] = Future()
     failed.set_exception(OSError("disk full"))
     operator = OperatorProcess(HereAndNow())  # type: ignore[arg-type]
