@@ -125,8 +125,9 @@ def _find_unit_error(evidence: _Evidence) -> Found:
     about = f"usage/{STEADY}/{day}/"
     mails = [one for one in platform.outbox.entries() if one.key.report == HELD_REPORT]
     sent = [one for one in mails if one.key.partition.startswith(about) and one.state == "sent"]
-    reasons = "; ".join(one.text for one in state.health.findings) if state.health else "no finding"
-    what = f"the file is {state.state} ({reasons}); {len(sent)} mail(s) sent; nothing was built from it"
+    findings = state.health.findings if state.health else ()
+    reason = findings[0].text if findings else "no finding"
+    what = f"the file is {state.state}, {len(sent)} mail(s) sent, nothing was built from it: {reason}"
     return Found(state.state == "held" and bool(sent), what, MAILS_PAGE)
 
 
@@ -145,7 +146,7 @@ def _find_shift(evidence: _Evidence) -> Found:
     if not shifts:
         return Found(False, f"no behaviour shift was recognised in {MOVED}", LEDGER_PAGE)
     first = min(shifts, key=lambda one: one.day)
-    what = f"behaviour shift recognised on {first.day}, since {first.first_marked_day}: {'; '.join(first.reasons)}"
+    what = f"behaviour shift recognised on {first.day}, since {first.first_marked_day}: {first.reasons[0]}"
     page = f"{MONITOR}/{MOVED}/{first.day:%Y-%m}/anomalies-{first.day}.html"
     return Found(first.day >= day_of(SHIFT_NUMBER), what, page)
 
