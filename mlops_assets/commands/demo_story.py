@@ -4,7 +4,7 @@ Belongs here: days, scripted events, chapters, the few lines of configuration. D
 (demo_run) or whether they came true (demo_checks).
 
 Day numbers count from 0, a Monday. First champions need 36 days, network models and verdicts on drift 42, a policy of
-offers 47; a shift is answered once a week of rows from after it has complete labels.
+offers 48; a shift is answered once a week of rows from after it has complete labels.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ STEADY, MOVED, NEW = "cl", "pe", "co"
 PERSON = "demo"
 
 UNIT_ERROR_NUMBER, SHIFT_NUMBER, FESTIVAL_NUMBER = 36, 41, 42
-POLICY_NUMBER, NEW_NUMBER, ANSWER_NUMBER, ROLLBACK_NUMBER = 46, 47, 48, 49
+NEW_NUMBER, POLICY_NUMBER, ANSWER_NUMBER, ROLLBACK_NUMBER = 46, 47, 48, 49
 APPROVED_SLOT = ModelSlot("churn", "churn_risk", MOVED)
 
 APPROVAL_LINES = f"""\
@@ -73,8 +73,8 @@ CHAPTERS = (
     Chapter(
         "festival", FESTIVAL_NUMBER, "Chile celebrates: a day unlike the others, and no reason to retrain"
     ),
-    Chapter("policy", POLICY_NUMBER, "A policy of offers is learned; its offers reach the campaign system"),
     Chapter("geography", NEW_NUMBER, "A third country joins by a few lines of YAML"),
+    Chapter("policy", POLICY_NUMBER, "A policy of offers is learned; its offers reach the campaign system"),
     Chapter("retraining", ANSWER_NUMBER, "The shift is answered: Peru's models are trained again"),
     Chapter("rejection", ANSWER_NUMBER, "A challenger that is no better is rejected"),
     Chapter("approval", ANSWER_NUMBER, "A better one waits for a person, who approves"),
