@@ -26,7 +26,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 # Two makes at once: the second waits (where flock exists) and then finds the stamp.
 guard = set -e; mkdir -p var; exec 9>var/.setup.lock; ! command -v flock >/dev/null || flock 9; test ! -e $@ || exit 0
 
-.PHONY: help setup demo dev mlflow test test-all lint format types contracts ci bench lock spark test-engines sbom deploy-render clean distclean
+.PHONY: help setup demo dev mlflow test test-all integration lint format types contracts ci bench lock spark test-engines sbom deploy-render clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -72,6 +72,15 @@ test: setup ## every test that is fast enough to run before each commit
 
 test-all: setup ## the slow tests as well
 	@$(PYTEST)
+
+# Debian's names; what is there already is left alone, and nobody but root installs anything.
+SERVICES := postgresql openjdk-17-jre-headless
+integration: spark ## tests against real services: PostgreSQL, object store, SMTP, Spark; installs what Debian has of them
+	@missing=; for package in $(SERVICES); do dpkg -s $$package >/dev/null 2>&1 || missing="$$missing $$package"; done; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ]; then \
+	    apt-get install -qq --yes --no-install-recommends $$missing >/dev/null; \
+	elif [ -n "$$missing" ]; then echo "integration: skipped is what needs$$missing; install them, or run as root" >&2; fi
+	@$(PYTEST) tests/integration tests/security
 
 lint: setup ## style and formatting
 	@$(BIN)/ruff check .
