@@ -4,6 +4,7 @@ Belongs here: the executor, and which failed steps are tried again. Does not bel
 steps fork (preload), or what a step costs (metering).
 """
 
+import atexit
 import functools
 import inspect
 import logging
@@ -81,7 +82,10 @@ def build_executor(settings: ExecutorConfig) -> dg.ExecutorDefinition:
     Steps of a multiprocess run are forked from a server that has imported everything once; `spawn` would cost
     every step the imports again (docs/adr/0003).
     """
-    logging.getLogger(_PLAN_LOGGER).addFilter(is_worth_telling)
+    logger = logging.getLogger(_PLAN_LOGGER)
+    logger.addFilter(is_worth_telling)
+    # A logger outlives modules: what it holds of them is not freed, and DuckDB complains of that at exit.
+    atexit.register(logger.removeFilter, is_worth_telling)
     if settings.kind == "in_process":
         return dg.in_process_executor
     return dg.multiprocess_executor.configured(
