@@ -107,7 +107,7 @@ def _find_history(evidence: _Evidence) -> Found:
 
 def _find_first_champions(evidence: _Evidence) -> Found:
     ledger = evidence.workspace.platform.ledger
-    every = list(slots(evidence.workspace.config))
+    every = [slot for slot in slots(evidence.workspace.config) if slot.segment in {STEADY, MOVED}]
     champions = [slot for slot in every if ledger.champion(slot)]
     wanted = {(name, code) for name in ("churn", "personalized_offer") for code in (STEADY, MOVED)}
     missing = wanted - {(slot.use_case, slot.segment) for slot in champions}

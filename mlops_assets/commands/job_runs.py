@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -153,8 +155,16 @@ _opened: dict[int, JobRunner] = {}  # of a worker: its process and what it runs 
 
 
 def _open_worker(home: Path, config: ProjectConfig) -> None:
+    Finalize(None, _end_worker, exitpriority=-1)
     workspace = Workspace(home, config)
     _opened[os.getpid()] = JobRunner(workspace, workspace.open_instance())
+
+
+def _end_worker() -> None:
+    """End a worker as a forked one ends: at the end of an interpreter DuckDB would call its own types leaks."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def execute_in_worker(chain: Sequence[JobRun]) -> list[JobResult]:

@@ -29,7 +29,7 @@ def test_ledger_has_every_decision_with_its_report() -> None:
 
     page = render_ledger_page(entries, find_report)
     assert page.count("<tbody>") == 2, "a table for each use case"
-    assert page.count('<a href="retraining/a%20b.html">churn_30d</a>') == 1
+    assert page.count('<a class="wrap" href="retraining/a%20b.html">churn_30d</a>') == 1
     assert "&lt;b&gt;no better&lt;/b&gt;" in page
     assert "<b>no better" not in page
     for word in ("promoted", "rejected", "rolled back", "demo"):
@@ -44,7 +44,7 @@ def mail(number: int, subject: str) -> MailEntry:
 def test_mails_are_listed_newest_first_with_their_pages() -> None:
     mails = [mail(1, "first"), mail(2, "<script>second")]
     page = render_mails_page(mails, lambda one: "../mail/1.html" if one.number == 1 else "", DAY)
-    assert '<a href="../mail/1.html">first</a>' in page
+    assert '<a class="wrap" href="../mail/1.html">first</a>' in page
     assert "<script>second" not in page
     assert page.index("second") < page.index(">first<")
 
