@@ -12,6 +12,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -156,8 +157,17 @@ _opened: dict[int, JobRunner] = {}  # of a worker: its process and what it runs 
 
 def _open_worker(home: Path, config: ProjectConfig) -> None:
     Finalize(None, _end_worker, exitpriority=-1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     workspace = Workspace(home, config)
     _opened[os.getpid()] = JobRunner(workspace, workspace.open_instance())
+
+
+def _end_with_parent() -> None:
+    """End a worker whose parent was killed: nobody would read what it makes, and the next command makes it again."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _end_worker() -> None:
