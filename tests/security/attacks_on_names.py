@@ -186,10 +186,14 @@ def _sql_values(folder: Path) -> Iterator[Attack]:
             mapped = ibis.cases(*((table.code == value, f"ours {i}") for i, value in enumerate(values)))
             source = pa.table({"number": list(range(len(rows))), "code": pa.array(rows, pa.string())})
             views = {"rows": ViewSource(table=source)}
-            found = sorted(engine.fetch(compile_sql(chosen), views).column("number").to_pylist())
+            found = sorted(
+                engine.fetch(compile_sql(chosen, engine.dialect), views).column("number").to_pylist()
+            )
             if found != [i for i, row in enumerate(rows) if row in values[:2]]:
                 raise EscapeError(f"rows {found} were chosen of {rows}")
-            ours = engine.fetch(compile_sql(table.select("number", ours=mapped)), views).sort_by("number")
+            ours = engine.fetch(
+                compile_sql(table.select("number", ours=mapped), engine.dialect), views
+            ).sort_by("number")
             wanted = [f"ours {values.index(row)}" if row in values else None for row in rows]
             if ours.column("ours").to_pylist() != wanted:
                 raise EscapeError(f"{rows} were translated to {ours.column('ours').to_pylist()}")
@@ -239,7 +243,7 @@ def _eligibility(folder: Path) -> Iterator[Attack]:
                 name: ViewSource(table=view.schema().to_pyarrow().empty_table())
                 for name, view in views.items()
             }
-            sql = compile_sql(eligible(spec, views))
+            sql = compile_sql(eligible(spec, views), engine.dialect)
             try:
                 engine.fetch(sql, empty)
             except EngineError as error:
