@@ -157,9 +157,14 @@ _opened: dict[int, JobRunner] = {}  # of a worker: its process and what it runs 
 
 def _open_worker(home: Path, config: ProjectConfig) -> None:
     Finalize(None, _end_worker, exitpriority=-1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    follow_parent()
     workspace = Workspace(home, config)
     _opened[os.getpid()] = JobRunner(workspace, workspace.open_instance())
+
+
+def follow_parent() -> None:
+    """Let this process end as soon as the command that started it is killed."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from mlops_assets.commands.job_runs import follow_parent
 from mlops_assets.commands.sandbox import sandbox_arguments
 from mlops_assets.commands.workspace import Workspace
 from mlops_assets.config.policy_slots import policy_slots
@@ -58,7 +59,7 @@ class OperatorProcess:
 @contextmanager
 def open_operator() -> Iterator[OperatorProcess]:
     """Open the operator's process; it ends with the block, after the day that it is simulating."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), follow_parent) as pool:
         try:
             yield OperatorProcess(pool)
         finally:
