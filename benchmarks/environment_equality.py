@@ -23,8 +23,8 @@ from benchmarks.measuring import BenchmarkFailedError, BenchmarkSkippedError, Go
 from benchmarks.short_project import POLICY_READY_NUMBER, write_short_project
 
 NAME = "environment_equality"
-SUBSCRIBERS = 600
-DEVICES = 200
+SUBSCRIBERS, QUICK_SUBSCRIBERS = 1_500, 600
+DEVICES = 500
 QUICK_DAYS = 13  # churn alone: trained on the last but one, scored on the last
 DAYS = POLICY_READY_NUMBER + 2  # numbered from 0: a policy is decided about, and makes offers on the next day
 _UNITS = {
@@ -65,7 +65,12 @@ def run(*, quick: bool) -> Iterator[Line]:
             value=float(len(different)),
             unit=unit,
             goal=Goal("value", 0.0),
-            sizes={"subscribers": SUBSCRIBERS, "devices": DEVICES, "days": _days(quick=quick)},
+            sizes={
+                "subscribers": _subscribers(quick=quick),
+                "devices": DEVICES,
+                "geographies": 2,
+                "days": _days(quick=quick),
+            },
             seconds=sites.seconds,
             is_quick=quick,
             facts={
@@ -90,7 +95,8 @@ def _run_sites(folder: Path, *, quick: bool) -> _Sites:
         write_environment(_write_configs(folder / "configs", quick=quick), services.postgres, bucket)
         reached_by = {"STORAGE_EMULATOR_HOST": services.gcs.url, PASSWORD_VARIABLE: PASSWORD}
         common = {"folder": str(folder), "days": _days(quick=quick)}
-        run_fresh("benchmarks.environment_equality:deliver_days", {**common, "bucket": bucket}, reached_by)
+        delivery = {**common, "bucket": bucket, "subscribers": _subscribers(quick=quick)}
+        run_fresh("benchmarks.environment_equality:deliver_days", delivery, reached_by)
         local, cloud = (
             run_fresh("benchmarks.environment_equality:run_side", {**common, "environment": name}, reached_by)
             for name in ("local", ENVIRONMENT)
@@ -110,14 +116,14 @@ def _write_configs(folder: Path, *, quick: bool) -> Path:
     return configs
 
 
-def deliver_days(folder: str, days: int, bucket: str) -> None:
+def deliver_days(folder: str, days: int, bucket: str, subscribers: int) -> None:
     """Let the operator live for some days and lay the same files into the local landing zone and the bucket."""
     from resources.object_store import open_client
     from tests.integration.cloud.cloud_operator import upload_landing
     from tests.integration.small_operator import RESTLESS, deliver
 
     home, configs = Path(folder) / "local", Path(folder) / "configs"
-    deliver(home, configs, subscribers=SUBSCRIBERS, devices=DEVICES, days=days, behaviour=RESTLESS)
+    deliver(home, configs, subscribers=subscribers, devices=DEVICES, days=days, behaviour=RESTLESS)
     open_client().create_bucket(bucket)
     upload_landing(home, bucket)
 
@@ -181,3 +187,7 @@ def _why_missing() -> str:
 
 def _days(*, quick: bool) -> int:
     return QUICK_DAYS if quick else DAYS
+
+
+def _subscribers(*, quick: bool) -> int:
+    return QUICK_SUBSCRIBERS if quick else SUBSCRIBERS
