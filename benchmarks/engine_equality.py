@@ -148,10 +148,8 @@ def open_home(home: Path, engine: str) -> Workspace:
     from mlops_assets.config.loader import load_project
 
     workspace = Workspace.of_one_process(home, load_project(environment="local"))
-    environment = workspace.config.environment.model_copy(
-        update={"engine": EngineConfig.model_validate({"kind": engine})}
-    )
-    return Workspace(home, workspace.config.model_copy(update={"environment": environment}))
+    chosen = EngineConfig.model_validate({"kind": engine})
+    return Workspace(home, workspace.config.with_environment(engine=chosen))
 
 
 def replay(workspace: Workspace, first: dt.date, last: dt.date) -> int:

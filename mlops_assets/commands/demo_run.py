@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,6 @@ from mlops_assets.commands.demo_story import (
     APPROVED_SLOT,
     FIRST_DAY,
     HISTORY_DAYS,
-    NEW,
     NEW_LINES,
     NEW_NUMBER,
     PERSON,
@@ -193,9 +192,3 @@ def open_demo_workspace(home: Path) -> Workspace:
     roots = (*config_roots(), home / CONFIG_FOLDER)
     last = FIRST_DAY + dt.timedelta(days=NEW_NUMBER + 30)
     return Workspace.of_one_process(home, reload_project(list(dict.fromkeys(roots)))).covering(last)
-
-
-def geographies_of(workspace: Workspace) -> Iterator[str]:
-    """Yield the names of the geographies, those of the demo included."""
-    for code, geography in workspace.config.geographies.items():
-        yield f"{geography.name} ({code})" if code == NEW else geography.name

@@ -148,8 +148,7 @@ class JobRunner:
 def _share_cores(config: ProjectConfig, workers: int) -> ProjectConfig:
     executor = config.environment.executor
     executor = executor.model_copy(update={"cores": max(1, executor.cores // workers)})
-    environment = config.environment.model_copy(update={"executor": executor})
-    return config.model_copy(update={"environment": environment})
+    return config.with_environment(executor=executor)
 
 
 _opened: dict[int, JobRunner] = {}  # of a worker: its process and what it runs with

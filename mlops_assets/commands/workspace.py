@@ -35,8 +35,7 @@ class Workspace:
     def of_one_process(cls, home: Path, config: ProjectConfig) -> Workspace:
         """Return a workspace whose steps run one after another here, each with all cores of the environment."""
         executor = config.environment.executor.model_copy(update={"kind": "in_process"})
-        environment = config.environment.model_copy(update={"executor": executor})
-        return cls(home, config.model_copy(update={"environment": environment}))
+        return cls(home, config.with_environment(executor=executor))
 
     def covering(self, last: dt.date) -> Workspace:
         """Return a workspace whose calendar reaches `last`: the data's days count, not the machine's clock."""
@@ -45,8 +44,7 @@ class Workspace:
         if needed <= calendar.days_ahead:
             return self
         calendar = calendar.model_copy(update={"days_ahead": needed})
-        environment = self.config.environment.model_copy(update={"calendar": calendar})
-        return Workspace(self.home, self.config.model_copy(update={"environment": environment}))
+        return Workspace(self.home, self.config.with_environment(calendar=calendar))
 
     @cached_property
     def platform(self) -> Platform:

@@ -245,6 +245,10 @@ class ProjectConfig(Record):
     use_cases: dict[Name, dict[str, UseCase]]
     monitors: dict[Name, MonitorSpec] = {}
 
+    def with_environment(self, **sections: Record) -> ProjectConfig:
+        """Return the same project in its environment with some sections of that replaced."""
+        return self.model_copy(update={"environment": self.environment.model_copy(update=sections)})
+
     def geography_chain(self, code: str) -> list[str]:
         """Return the geography and those it is `like`, nearest first."""
         return follow_like(code, {code: geography.like for code, geography in self.geographies.items()})
