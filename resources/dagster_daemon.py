@@ -35,6 +35,7 @@ def run_daemon(instance: dg.DagsterInstance, workspace_file: Path, logs: LogForm
     from dagster._core.workspace.load_target import WorkspaceFileTarget
     from dagster._daemon.controller import daemon_controller_from_instance
 
+    mark_first_event(instance)
     target = WorkspaceFileTarget([str(workspace_file)])
     with (
         _stopped_by_signals(),
@@ -42,6 +43,25 @@ def run_daemon(instance: dg.DagsterInstance, workspace_file: Path, logs: LogForm
     ):
         configure_logs(logs)  # Dagster has set up its own by now
         controller.check_daemon_loop()
+
+
+def mark_first_event(instance: dg.DagsterInstance) -> None:
+    """Let a daemon that has never run look at whatever ends from now on.
+
+    Dagster's part that tries failed runs again takes the newest event at its own first look as the beginning. If the
+    very first daemon is killed before that, the next one fails the killed run before it looks: nobody tries it again.
+    """
+    from dagster._daemon.auto_run_reexecution.event_log_consumer import (
+        DAGSTER_EVENT_TYPES,
+        _create_cursor_key,
+    )
+
+    keys = {_create_cursor_key(kind) for kind in DAGSTER_EVENT_TYPES}
+    storage = instance.daemon_cursor_storage
+    missing = keys - {key for key, value in storage.get_cursor_values(keys).items() if value}
+    if missing:
+        newest = instance.event_log_storage.get_maximum_record_id() or 0
+        storage.set_cursor_values(dict.fromkeys(missing, str(newest)))
 
 
 def find_silent_daemons(instance: dg.DagsterInstance) -> list[str]:

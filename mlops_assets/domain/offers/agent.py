@@ -14,7 +14,10 @@ learned from differences between the same person with different histories.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,13 +39,19 @@ from mlops_assets.domain.offers.state_design import (
     design_columns,
     without_contacts,
 )
-from mlops_assets.domain.offers.tree_models import TreeModel, TreeSettings, constant_model, fit_mean
+from mlops_assets.domain.offers.tree_models import (
+    LearnedRows,
+    Rows,
+    TreeModel,
+    TreeSettings,
+    constant_model,
+    hold_rows,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
-    Design = NDArray[np.float32]
     Mask = NDArray[np.bool_]
 
 _ROUNDS_A_HISTORY = 3
@@ -71,8 +80,17 @@ class _Successors:
 
     reward_usd: Floats
     survival: Floats
-    clean: Design
-    full: Design
+    clean: Rows
+    full: Rows
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Choices that the same states may make: a plan and its discounts."""
+
+    positions: tuple[int, ...]
+    rows: Mask
+    learned: LearnedRows
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +133,19 @@ class SuccessorTable:
                 found[:, position] = answered - self.contact_cost_usd
         return found
 
+    @cached_property
+    def groups(self) -> tuple[_Group, ...]:
+        """Return all choices but `no_offer`, those with the same eligible states together."""
+        positions: dict[bytes, list[int]] = {}
+        for position in range(1, len(self.simulator.choices)):
+            positions.setdefault(self.is_eligible[:, position].tobytes(), []).append(position)
+        design = build_design(self.states)
+        return tuple(
+            _Group(tuple(found), rows, LearnedRows(design[rows]))
+            for found in positions.values()
+            for rows in (self.is_eligible[:, found[0]],)
+        )
+
     @staticmethod
     def _mean(drawn: tuple[_Successors, ...], values: ValueModel | None, weekly_discount: float) -> Floats:
         total = np.zeros(len(drawn[0].reward_usd))
@@ -132,7 +163,7 @@ class ValueModel:
     clean: TreeModel
     history: TreeModel
 
-    def predict(self, clean: Design, full: Design) -> Floats:
+    def predict(self, clean: Rows, full: Rows) -> Floats:
         """Return float64 [rows] in US dollars."""
         return self.clean.predict(clean) + self.history.predict(full)
 
@@ -208,7 +239,9 @@ def _follow(
     done = simulator.follow(states, actions, accepted, chance)
     full = build_design(done.states)
     clean = without_contacts(full, states.layout)
-    return _Successors(done.margin_usd + discount_usd, 1 - done.leave_chance, clean, full)
+    # Every round of the iteration asks about them again.
+    held = (hold_rows(one) for one in (clean, full))
+    return _Successors(done.margin_usd + discount_usd, 1 - done.leave_chance, *held)
 
 
 def iterate_values(table: SuccessorTable, settings: IterationSettings) -> ValueModel:
@@ -220,6 +253,7 @@ def iterate_values(table: SuccessorTable, settings: IterationSettings) -> ValueM
     of_people = TreeSettings(80, 4, 0.2, seed=horizon.seed, threads=settings.threads)
     of_history = TreeSettings(40, 3, 0.3, monotone=signs, seed=horizon.seed, threads=settings.threads)
     values, chosen = _start_values(table, settings), np.zeros(table.states.rows, dtype=np.int64)
+    people_rows, history_rows = LearnedRows(clean), LearnedRows(full)
     for iteration in range(settings.iterations):
         found = table.action_values(values, horizon.weekly_discount)
         is_round = (
@@ -232,8 +266,8 @@ def iterate_values(table: SuccessorTable, settings: IterationSettings) -> ValueM
         change = (best.reshape(-1, table.people) - of_clean).ravel()
         history = values.history
         if is_round:
-            history = fit_mean(full, change, of_history)
-        values = ValueModel(fit_mean(clean, of_clean, of_people), history)
+            history = history_rows.fit_mean(change, of_history)
+        values = ValueModel(people_rows.fit_mean(of_clean, of_people), history)
     return values
 
 
@@ -249,12 +283,12 @@ def _choose_actions(
     models = distil_advantages(
         table, advantages, TreeSettings(30, 4, 0.3, seed=settings.horizon.seed, threads=settings.threads)
     )
-    design, smooth = build_design(table.states), np.full(advantages.shape, -np.inf)
+    design, smooth = hold_rows(build_design(table.states)), np.full(advantages.shape, -np.inf)
     smooth[:, NO_ACTION] = 0.0
     for position, model in enumerate(models):
         if position != NO_ACTION:
             rows = table.allowed[:, position]
-            smooth[rows, position] = model.predict(design[rows], settings.threads)
+            smooth[rows, position] = model.predict(design, settings.threads)[rows]
     return np.asarray(smooth.argmax(axis=1))
 
 
@@ -277,9 +311,14 @@ def distil_advantages(
         advantages: float64 [states x choices] in US dollars.
         settings: size, seed, threads.
     """
-    design = build_design(table.states)
-    models = [constant_model("mean", [0.0])]
-    for position in range(1, advantages.shape[1]):
-        rows = table.is_eligible[:, position]
-        models.append(fit_mean(design[rows], advantages[rows, position], settings))
-    return tuple(models)
+    one_thread = replace(settings, threads=1)  # models this small gain nothing from threads of their own
+
+    def distil(group: _Group) -> list[tuple[int, TreeModel]]:
+        return [
+            (position, group.learned.fit_mean(advantages[group.rows, position], one_thread))
+            for position in group.positions
+        ]
+
+    with ThreadPoolExecutor(settings.threads) as pool:
+        models = dict(chain.from_iterable(pool.map(distil, table.groups)))
+    return (constant_model("mean", [0.0]), *(models[one] for one in range(1, advantages.shape[1])))

@@ -23,7 +23,7 @@ from mlops_assets.domain.errors import PlatformError
 from mlops_assets.domain.offers.decision_data import NO_ACTION, OfferAction, OfferStates
 from mlops_assets.domain.offers.reconciliation import NO_OFFER
 from mlops_assets.domain.offers.state_design import build_design, design_columns
-from mlops_assets.domain.offers.tree_models import TreeModel, constant_model
+from mlops_assets.domain.offers.tree_models import TreeModel, constant_model, hold_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,7 +79,9 @@ class DistilledPolicy:
             PolicyError: the states have other columns than those it was learned on.
         """
         self._require_columns(states)
-        design = build_design(states) if not self.is_constant else np.empty((states.rows, 0), np.float32)
+        design = (
+            np.empty((states.rows, 0), np.float32) if self.is_constant else hold_rows(build_design(states))
+        )
         found = np.zeros((states.rows, len(self.choices)))
         for position, model in enumerate(self.models):
             if position != NO_ACTION:

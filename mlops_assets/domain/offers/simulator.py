@@ -32,7 +32,7 @@ from mlops_assets.domain.offers.state_design import (
     remember_contacts,
     without_contacts,
 )
-from mlops_assets.domain.offers.tree_models import TreeModel, shift_odds
+from mlops_assets.domain.offers.tree_models import Rows, TreeModel, count_rows, hold_rows, shift_odds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -120,7 +120,7 @@ class Simulator:
         found = np.ones((states.rows, len(self.choices)), dtype=bool)
         if not self.eligibility:
             return found
-        design = self._rest(build_design(states))
+        design = hold_rows(self._rest(build_design(states)))
         of_plan = {code: model.predict(design) > 0.5 for code, model in self.eligibility.items()}
         for position, choice in enumerate(self.choices):
             if choice.plan_code in of_plan:
@@ -164,7 +164,7 @@ class Simulator:
         design = self._rest(build_design(states))
         organic = self._draw_organic(design, actions, accepted, chance)
         moved = advance_week(states, self.choices, self.plans, actions, accepted, organic)
-        advanced, memory = self._rest(build_design(moved)), remember_contacts(moved)
+        advanced, memory = hold_rows(self._rest(build_design(moved))), remember_contacts(moved)
         leave = shift_odds(self.models["churn"].predict(advanced), self.contacts["leaving"].value * memory)
         net = np.array([choice.net_margin_usd for choice in self.choices])
         margins = np.array([0.0, *(plan.margin_usd for plan in self.plans)])
@@ -199,7 +199,7 @@ class Simulator:
         self,
         before: OfferStates,
         moved: OfferStates,
-        advanced: NDArray[np.float32],
+        advanced: Rows,
         memory: Floats,
         uniform: Floats,
     ) -> NDArray[np.float32]:
@@ -225,9 +225,7 @@ class Simulator:
         return np.asarray(values)
 
 
-def draw_surprises(
-    moves: LevelMoves, advanced: NDArray[np.float32], added_risk: Floats, uniform: Floats
-) -> Floats:
+def draw_surprises(moves: LevelMoves, advanced: Rows, added_risk: Floats, uniform: Floats) -> Floats:
     """Return float64 [people x targets], what somebody in the same leaf once met.
 
     With added risk, the riskiest tenth is drawn from so much more often that the mean risk rises by it; with less, less
@@ -245,11 +243,12 @@ def draw_surprises(
     return np.asarray(moves.surprises[leaves, (place * kept).astype(int)], dtype=np.float64)
 
 
-def find_leaves(place: TreeModel, design: NDArray[np.float32]) -> Ints:
+def find_leaves(place: TreeModel, design: Rows) -> Ints:
     """Return int64 [rows], leaf of the one tree; 0 where there is no tree."""
-    if place.booster is None or len(design) == 0:
-        return np.zeros(len(design), dtype=np.int64)
-    return np.asarray(place.booster.calc_leaf_indexes(design), dtype=np.int64).reshape(len(design), -1)[:, 0]
+    rows = count_rows(design)
+    if place.booster is None or rows == 0:
+        return np.zeros(rows, dtype=np.int64)
+    return np.asarray(place.booster.calc_leaf_indexes(design), dtype=np.int64).reshape(rows, -1)[:, 0]
 
 
 def advance_week(

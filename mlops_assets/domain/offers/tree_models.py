@@ -7,8 +7,9 @@ of features, they belong to the policy or simulator that holds them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_THIRDS, _LEAST_CHANCE = 3, 1e-9
+Rows = Any  # float32 [rows x columns], or catboost.Pool of the same
+_THIRDS, _LEAST_CHANCE, _BORDERS = 3, 1e-9, 64
+_BESIDE_BASELINE = {"model_shrink_rate": 0.0}  # the library cannot shrink beside a baseline
 
 Kind = Literal["chance", "mean", "means", "classes"]
 _LOSSES: dict[Kind, str] = {
@@ -65,9 +68,14 @@ class TreeModel:
     scale: Floats = field(default_factory=lambda: np.ones(1))
     shift: Floats = field(default_factory=lambda: np.zeros(1))
 
-    def predict(self, design: NDArray[Any], threads: int = 1) -> Floats:
-        """Return float64 [rows] for a chance or mean, else [rows x outputs]; `design` is float32 [rows x columns]."""
-        rows, is_single = len(design), self.kind in ("chance", "mean")
+    def predict(self, design: Rows, threads: int = 1) -> Floats:
+        """Return float64 [rows] for a chance or mean, else [rows x outputs].
+
+        Args:
+            design: float32 [rows x columns], or the same as `hold_rows` holds it.
+            threads: at most so many.
+        """
+        rows, is_single = count_rows(design), self.kind in ("chance", "mean")
         if self.booster is None or rows == 0:
             found = np.tile(self.constant, (rows, 1))
             return found[:, 0] if is_single else found
@@ -77,6 +85,21 @@ class TreeModel:
         )
         found = raw * self.scale + self.shift
         return 1 / (1 + np.exp(-found)) if self.kind == "chance" else found
+
+
+def hold_rows(design: NDArray[Any]) -> Rows:
+    """Return a design, float32 [rows x columns], as CatBoost reads it.
+
+    For one that several models are asked about: reading it costs more than answering.
+    """
+    import catboost
+
+    return catboost.Pool(design, thread_count=1) if len(design) else design
+
+
+def count_rows(design: Rows) -> int:
+    """Return the number of rows of a design, held or not."""
+    return len(design) if isinstance(design, np.ndarray) else int(design.num_row())
 
 
 def constant_model(kind: Kind, values: Sequence[float] | Floats) -> TreeModel:
@@ -152,11 +175,44 @@ def find_intercept(share: float, offset: NDArray[Any]) -> float:
 
 def fit_mean(design: NDArray[Any], target: NDArray[Any], settings: TreeSettings) -> TreeModel:
     """Learn the mean of a target, float64 [rows]. A constant where it does not vary."""
-    if len(target) == 0 or np.ptp(target) == 0:
-        return constant_model("mean", [float(target[0]) if len(target) else 0.0])
-    shift, scale = float(target.mean()), float(target.std())
-    booster = _fit("mean", design, (target - shift) / scale, settings)
-    return TreeModel("mean", np.array([shift]), booster, np.array([scale]), np.array([shift]))
+    return LearnedRows(design).fit_mean(target, settings)
+
+
+class LearnedRows:
+    """Rows from which the means of several targets are learned, one model each; CatBoost's borders are found once.
+
+    Finding them takes as long as a small model. A pool of CatBoost keeps its labels, so these are the same for all
+    targets, and the baseline is what is missing from them to the target. Not for two threads at once.
+
+    Args:
+        design: float32 [rows x columns].
+    """
+
+    def __init__(self, design: NDArray[Any]) -> None:
+        self._design = design
+        self._labels = np.arange(len(design)) % 2.0  # CatBoost refuses labels that are all alike
+
+    @cached_property
+    def _pool(self) -> Any:
+        import catboost
+
+        pool = catboost.Pool(self._design, self._labels, thread_count=1)
+        pool.quantize(border_count=_BORDERS, task_type="CPU")
+        return pool
+
+    def fit_mean(self, target: NDArray[Any], settings: TreeSettings) -> TreeModel:
+        """Learn the mean of a target, float64 [rows]. A constant where it does not vary.
+
+        Raises:
+            LearningError: the target has unknown values.
+        """
+        if len(target) == 0 or np.ptp(target) == 0:
+            return constant_model("mean", [float(target[0]) if len(target) else 0.0])
+        _require_known(target)
+        shift, scale = float(target.mean()), float(target.std())
+        self._pool.set_baseline((self._labels - ((target - shift) / scale).astype(np.float32))[:, None])
+        booster = _train(self._pool, {**_ask("mean", settings), **_BESIDE_BASELINE})
+        return TreeModel("mean", np.array([shift]), booster, np.array([scale]), np.array([shift]))
 
 
 def fit_means(design: NDArray[Any], targets: NDArray[Any], settings: TreeSettings) -> TreeModel:
@@ -192,9 +248,26 @@ def _fit(
 ) -> Any:
     import catboost
 
+    _require_known(target)
+    asked = _ask(kind, settings)
+    if baseline is not None:
+        asked |= _BESIDE_BASELINE
+    if kind == "classes":
+        asked["classes_count"] = classes
+    try:
+        pool = catboost.Pool(design, target, baseline=baseline, thread_count=settings.threads)
+    except catboost.CatBoostError as error:
+        raise _refusal(error, len(design)) from error
+    return _train(pool, asked)
+
+
+def _require_known(target: NDArray[Any]) -> None:
     if np.isnan(target).any():
         raise LearningError("the target has unknown values", where=f"{int(np.isnan(target).sum())} values")
-    asked = {
+
+
+def _ask(kind: Kind, settings: TreeSettings) -> dict[str, Any]:
+    asked: dict[str, Any] = {
         "loss_function": _LOSSES[kind],
         "iterations": settings.iterations,
         "depth": settings.depth,
@@ -202,22 +275,28 @@ def _fit(
         "l2_leaf_reg": settings.l2_leaf_reg,
         "random_seed": settings.seed,
         "thread_count": settings.threads,
-        "border_count": 64,
+        "border_count": _BORDERS,
         "boosting_type": "Plain",
         "bootstrap_type": "No",
         "random_strength": 0.0,
         "allow_writing_files": False,
         "logging_level": "Silent",
     }
-    if baseline is not None:
-        asked["model_shrink_rate"] = 0.0  # the library cannot shrink beside a baseline
-    if kind == "classes":
-        asked["classes_count"] = classes
     if settings.monotone and any(settings.monotone):
         asked["monotone_constraints"] = list(settings.monotone)
-    booster = catboost.CatBoost(asked)
+    return asked
+
+
+def _train(pool: Any, asked: Mapping[str, Any]) -> Any:
+    import catboost
+
+    booster = catboost.CatBoost(dict(asked))
     try:
-        booster.fit(catboost.Pool(design, target, baseline=baseline, thread_count=settings.threads))
+        booster.fit(pool)
     except catboost.CatBoostError as error:
-        raise LearningError(f"CatBoost refuses the data: {error}", where=f"{len(design)} rows") from error
+        raise _refusal(error, pool.num_row()) from error
     return booster
+
+
+def _refusal(error: Exception, rows: int) -> LearningError:
+    return LearningError(f"CatBoost refuses the data: {error}", where=f"{rows} rows")
