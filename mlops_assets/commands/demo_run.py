@@ -112,6 +112,7 @@ class DemoRun:
             self.on_chapters(number)
             if number == NEW_NUMBER:
                 self._add_geography()
+                replay.runner.close()
                 replay = Replay(self.workspace, instance)
             self._wait(operator, number)
             if number + 1 not in {NEW_NUMBER, self.scale.days}:

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.util import Finalize
 from pathlib import Path
@@ -74,6 +74,15 @@ class JobResult:
     failures: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _KeptPool:
+    """Processes that wait for the next chains: starting one takes seconds."""
+
+    workers: int
+    stack: ExitStack
+    pool: ProcessPoolExecutor
+
+
 @dataclass
 class JobRunner:
     """Runs jobs of a workspace; `instance` records them."""
@@ -81,6 +90,7 @@ class JobRunner:
     workspace: Workspace
     instance: dg.DagsterInstance
     _jobs: dict[str, dg.JobDefinition] = field(default_factory=dict)
+    _kept: _KeptPool | None = None
 
     def execute(self, run: JobRun) -> JobResult:
         """Run a job in this process.
@@ -114,8 +124,29 @@ class JobRunner:
         workers = min(len(chains), cores)
         if workers < 2:
             return [[self.execute(run) for run in chain] for chain in chains]
-        with self.open_pool(workers) as pool:
+        with self._keep_pool(workers) as pool:
             return list(pool.map(execute_in_worker, chains))
+
+    @contextmanager
+    def _keep_pool(self, workers: int) -> Iterator[ProcessPoolExecutor]:
+        """Open processes as `open_pool` does, and leave them open for the next chains; a failure ends them."""
+        if self._kept is None or self._kept.workers != workers:
+            self.close()
+            stack = ExitStack()
+            self._kept = _KeptPool(workers, stack, stack.enter_context(self.open_pool(workers)))
+        kept = self._kept
+        try:
+            yield kept.pool
+        except BaseException:
+            self._kept = None
+            if not kept.stack.__exit__(*sys.exc_info()):
+                raise
+
+    def close(self) -> None:
+        """End the processes that were left open."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.stack.close()
 
     @contextmanager
     def open_pool(self, workers: int, shares: int | None = None) -> Iterator[ProcessPoolExecutor]:
