@@ -26,6 +26,7 @@ from benchmarks import (
     fleet_evidence,
     fleet_scale,
     graph_overhead,
+    growth,
     hot_swap,
     hypothesis_inputs,
     kernel_clean_days,
@@ -47,7 +48,8 @@ from benchmarks import (
     subscriber_validation_speed,
 )
 from benchmarks.measuring import BenchmarkFailedError, BenchmarkSkippedError, Line
-from benchmarks.recording import record
+from benchmarks.recording import record, recorded_lines
+from benchmarks.regressions import Regression, find_regressions
 
 
 class Benchmark(Protocol):
@@ -64,6 +66,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "demo_time": demo_time.run_time,
     "demo_memory": demo_time.run_memory,
     "graph_overhead": graph_overhead.run,
+    "growth": growth.run,
     "etl_ratio": etl_ratio.run,
     "etl_memory": etl_memory.run,
     "etl_increment": etl_increment.run,
@@ -120,7 +123,7 @@ def main() -> int:
 
 
 def _run(names: list[str], *, quick: bool, records: bool, skips_allowed: bool) -> int:
-    status = 0
+    status, regressions = 0, list[Regression]()
     for name in names:
         lines: list[dict[str, Any]] = []
         try:
@@ -135,8 +138,11 @@ def _run(names: list[str], *, quick: bool, records: bool, skips_allowed: bool) -
             status = 1
         if not all(line["holds"] for line in lines):
             status = 1
+        regressions += find_regressions(recorded_lines(), lines)
         if records and lines:
             record(lines)
+    for one in regressions:
+        print(f"worse than recorded: {one}", file=sys.stderr)
     return status
 
 

@@ -15,20 +15,50 @@ from typing import Any
 
 import psutil
 
+from benchmarks.growth_plot import draw_growth
 from benchmarks.measuring import PROJECT
 
 RESULTS = PROJECT / "benchmarks" / "results.json"
 PAGE = PROJECT / "docs" / "benchmarks.md"
 _HEADINGS = ("benchmark", "part", "value", "peer", "ratio", "goal", "holds", "sizes", "measured")
+_INTRODUCTION = """\
+Every figure was measured beside its peer in one run, where there is one. CPU seconds are user and system time of a
+process and its children. A goal is a limit on the value or on the ratio to the peer; whether it holds is computed."""
+_GROWTH = """\
+What a day of the daily graph costs with more subscribers, devices and segments, and after more days of history: CPU
+seconds, without the simulation of the operator.
+
+![CPU seconds of a day against subscribers, devices, segments and days of history](images/growth.png)"""
+SUBJECTS: Mapping[str, tuple[str, ...]] = {
+    "First contact": ("first_ten_minutes", "demo_time", "demo_memory", "dev_server_start", "load_ratio"),
+    "Data work": (
+        "graph_overhead", "growth", "etl_ratio", "etl_memory", "etl_increment", "subscriber_validation_speed",
+    ),
+    "Data quality": (
+        "kernel_coverage", "kernel_clean_days", "kernel_winkler", "kernel_speed", "anomaly_removal", "drift_verdicts",
+    ),
+    "Learning, retraining, promotion": ("churn_ibm_auc", "retrain_cost", "loop_replay", "promotion_race"),
+    "Offers": (
+        "offer_ladder", "simulator_support", "offer_scale", "ope_coverage", "ope_digits", "ope_obd",
+    ),
+    "Fleets": (
+        "fleet_scale", "fleet_gain", "fleet_false_promotions", "fleet_growth_accuracy", "lte_fleet_auc",
+    ),
+    "Serving": ("serving_latency", "hot_swap"),
+    "Faults, environments, security": (
+        "fault_table", "environment_equality", "engine_equality", "hypothesis_inputs",
+    ),
+}  # fmt: skip
 
 
 def record(lines: Iterable[Mapping[str, Any]]) -> None:
     """Replace the recorded lines of the same benchmark, part and kind (quick or not), write both files."""
     stamped = {"date": dt.datetime.now(dt.UTC).date().isoformat(), "machine": describe_machine()}
-    known = {_key(line): line for line in _recorded()}
+    known = {_key(line): line for line in recorded_lines()}
     known |= {_key(line): {**line, **stamped} for line in lines}
     ordered = [known[key] for key in sorted(known)]
     RESULTS.write_text(json.dumps(ordered, indent=1, sort_keys=True) + "\n")
+    draw_growth(ordered)
     PAGE.write_text(render(ordered))
 
 
@@ -52,13 +82,29 @@ def render(lines: Iterable[Mapping[str, Any]]) -> str:
     shown: dict[tuple[str, str], Mapping[str, Any]] = {}
     for line in sorted(lines, key=_key, reverse=True):  # full size after quick
         shown[_key(line)[:2]] = line
-    rows = [list(_cells(shown[key])) for key in sorted(shown)]
-    table = [_row(_HEADINGS), _row(["---"] * len(_HEADINGS)), *map(_row, rows)]
-    return (
-        "# Benchmarks\n\nWritten by `make bench`; every figure was measured beside its peer in one run. CPU "
-        "seconds are "
-        "user and system time of a process and its children.\n\n" + "\n".join(table) + "\n"
+    held = sum(bool(line["holds"]) for line in shown.values())
+    text = (
+        f"{_INTRODUCTION}\n\n{len(shown)} figures, {held} of them reach their goal. `make bench` writes this page, "
+        "and says which figures are worse than those recorded before by more than 15 %.\n"
     )
+    if any(name == "growth" for name, _ in shown):
+        text += f"\n## Growth\n\n{_GROWTH}\n"
+    return "# Benchmarks\n\n" + text + "".join(_sections(shown))
+
+
+def _sections(shown: Mapping[tuple[str, str], Mapping[str, Any]]) -> Iterable[str]:
+    """Yield a heading and a table for each subject."""
+    subjects = dict.fromkeys([*SUBJECTS, "Other"])
+    named = {name for names in SUBJECTS.values() for name in names}
+    for subject in subjects:
+        rows = [
+            list(_cells(shown[key]))
+            for key in sorted(shown)
+            if (key[0] in SUBJECTS.get(subject, ()) or (subject == "Other" and key[0] not in named))
+        ]
+        if rows:
+            table = [_row(_HEADINGS), _row(["---"] * len(_HEADINGS)), *map(_row, rows)]
+            yield f"\n## {subject}\n\n" + "\n".join(table) + "\n"
 
 
 def _cells(line: Mapping[str, Any]) -> Iterable[str]:
@@ -77,7 +123,8 @@ def _row(cells: Iterable[str]) -> str:
     return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
 
 
-def _recorded() -> list[dict[str, Any]]:
+def recorded_lines() -> list[dict[str, Any]]:
+    """Return the lines of results.json; none where there is no such file."""
     return json.loads(RESULTS.read_text()) if RESULTS.exists() else []
 
 
