@@ -34,7 +34,7 @@ _UNITS = {
     "reports": "reports that differ",
     "mails": "mails that differ",
 }
-_SHOWN = 10
+_SHOWN = 30
 _Content = dict[str, dict[str, Any]]
 
 
@@ -151,10 +151,7 @@ def run_side(folder: str, days: int, environment: str) -> _Content:
         "decisions": decisions,
         "tables": {name: list(content) for name, content in site.tables().items()},
         "reports": dict(site.reports()),
-        "mails": {
-            f"{one.key} {one.subject}": [one.state, one.attempts]
-            for one in site.workspace.platform.outbox.entries()
-        },
+        "mails": site.mails(),
     }
 
 

@@ -107,23 +107,33 @@ class DemoRun:
                 self.results += history.run(day_of(first), day_of(end), self.on_day)
 
     def _live(self, operator: OperatorProcess, instance: dg.DagsterInstance) -> None:
+        first_of_three = min(NEW_NUMBER, self.scale.days)
+        self._live_days(operator, instance, range(HISTORY_DAYS, first_of_three))
+        if first_of_three < self.scale.days:
+            self.on_chapters(first_of_three)
+            self._add_geography()
+            self._live_days(operator, instance, range(first_of_three, self.scale.days))
+
+    def _live_days(self, operator: OperatorProcess, instance: dg.DagsterInstance, numbers: range) -> None:
+        """Live days of one configuration; the processes that train stay until its last."""
         replay = Replay(self.workspace, instance)
-        for number in range(HISTORY_DAYS, self.scale.days):
-            self.on_chapters(number)
-            if number == NEW_NUMBER:
-                self._add_geography()
-                replay.runner.close()
-                replay = Replay(self.workspace, instance)
-            self._wait(operator, number)
-            if number + 1 not in {NEW_NUMBER, self.scale.days}:
-                operator.order_ahead(self.workspace, day_of(number + 1))
-            day = day_of(number)
+        with replay.runner.keep_processes():
+            for number in numbers:
+                if number != NEW_NUMBER:
+                    self.on_chapters(number)
+                self._wait(operator, number)
+                if number + 1 not in {NEW_NUMBER, self.scale.days}:
+                    operator.order_ahead(self.workspace, day_of(number + 1))
+                self._live_day(replay, number)
+
+    def _live_day(self, replay: Replay, number: int) -> None:
+        day = day_of(number)
+        self.results += replay.run(day, day, self.on_day, rebuild_from=FIRST_DAY)
+        self._approve(replay)
+        if number == ROLLBACK_NUMBER:
+            self._roll_back(replay)
+            # The day was scored by the withdrawn version: it is due again.
             self.results += replay.run(day, day, self.on_day, rebuild_from=FIRST_DAY)
-            self._approve(replay)
-            if number == ROLLBACK_NUMBER:
-                self._roll_back(replay)
-                # The day was scored by the withdrawn version: it is due again.
-                self.results += replay.run(day, day, self.on_day, rebuild_from=FIRST_DAY)
 
     def _wait(self, operator: OperatorProcess, number: int) -> None:
         started = time.monotonic()

@@ -74,15 +74,6 @@ class JobResult:
     failures: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _KeptPool:
-    """Processes that wait for the next chains: starting one takes seconds."""
-
-    workers: int
-    stack: ExitStack
-    pool: ProcessPoolExecutor
-
-
 @dataclass
 class JobRunner:
     """Runs jobs of a workspace; `instance` records them."""
@@ -90,7 +81,8 @@ class JobRunner:
     workspace: Workspace
     instance: dg.DagsterInstance
     _jobs: dict[str, dg.JobDefinition] = field(default_factory=dict)
-    _kept: _KeptPool | None = None
+    _stack: ExitStack | None = None
+    _kept: dict[int, ProcessPoolExecutor] = field(default_factory=dict)  # by the number of its processes
 
     def execute(self, run: JobRun) -> JobResult:
         """Run a job in this process.
@@ -124,29 +116,28 @@ class JobRunner:
         workers = min(len(chains), cores)
         if workers < 2:
             return [[self.execute(run) for run in chain] for chain in chains]
-        with self._keep_pool(workers) as pool:
+        with self._training_pool(workers) as pool:
             return list(pool.map(execute_in_worker, chains))
 
     @contextmanager
-    def _keep_pool(self, workers: int) -> Iterator[ProcessPoolExecutor]:
-        """Open processes as `open_pool` does, and leave them open for the next chains; a failure ends them."""
-        if self._kept is None or self._kept.workers != workers:
-            self.close()
-            stack = ExitStack()
-            self._kept = _KeptPool(workers, stack, stack.enter_context(self.open_pool(workers)))
-        kept = self._kept
-        try:
-            yield kept.pool
-        except BaseException:
-            self._kept = None
-            if not kept.stack.__exit__(*sys.exc_info()):
-                raise
+    def keep_processes(self) -> Iterator[None]:
+        """Let the processes of one call of `execute_chains` wait for the next: starting them takes seconds."""
+        with ExitStack() as stack:
+            self._stack = stack
+            try:
+                yield
+            finally:
+                self._stack, self._kept = None, {}
 
-    def close(self) -> None:
-        """End the processes that were left open."""
-        kept, self._kept = self._kept, None
-        if kept is not None:
-            kept.stack.close()
+    @contextmanager
+    def _training_pool(self, workers: int) -> Iterator[ProcessPoolExecutor]:
+        if self._stack is None:
+            with self.open_pool(workers) as pool:
+                yield pool
+            return
+        if workers not in self._kept:
+            self._kept[workers] = self._stack.enter_context(self.open_pool(workers))
+        yield self._kept[workers]
 
     @contextmanager
     def open_pool(self, workers: int, shares: int | None = None) -> Iterator[ProcessPoolExecutor]:

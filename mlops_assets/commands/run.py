@@ -84,7 +84,9 @@ def replay_days(workspace: Workspace, first: dt.date, last: dt.date) -> list[Day
     """Run the days and print one line each, with the time that is left."""
     show, workspace = DayPrinter(first, last), workspace.covering(last)
     with workspace.open_instance() as instance:
-        return Replay(workspace, instance).run(first, last, show)
+        replay = Replay(workspace, instance)
+        with replay.runner.keep_processes():
+            return replay.run(first, last, show)
 
 
 def import_days(workspace: Workspace, first: dt.date, last: dt.date) -> list[DayResult]:

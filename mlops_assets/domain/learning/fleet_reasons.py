@@ -52,8 +52,14 @@ def usual_values(peers: Dataset) -> UsualValues:
     """Return what is usual among rows; a number that nobody has is NaN."""
     return UsualValues(
         {name: _median(peers.numbers[:, column]) for column, name in enumerate(peers.numeric)},
-        {name: int(np.bincount(column.codes).argmax()) for name, column in peers.categories.items()},
+        {name: _commonest(column) for name, column in peers.categories.items()},
     )
+
+
+def _commonest(column: CategoryColumn) -> int:
+    """Return the code that most rows have; of equals the first word, since codes come in the order of the rows."""
+    counts = np.bincount(column.codes)
+    return min(np.flatnonzero(counts == counts.max()).tolist(), key=lambda code: column.vocabulary[code])
 
 
 def explain_scores(

@@ -98,17 +98,28 @@ class Site:
     def reports(self) -> dict[str, str]:
         """Return every report's text by its path, without moments, durations and ids.
 
-        Left out: what a week cost here, and pages of model cards, of which the JSON is there.
+        Left out: what a week cost here, and pages of model cards and fleets, whose figures are there as JSON and CSV.
         """
         store = self.workspace.platform.reports
         found = {
-            path: _settled(store.read(path)) for path in store.list() if not path.startswith("utilisation/")
+            path: _without_cost(_settled(store.read(path)))
+            for path in store.list()
+            if not path.startswith("utilisation/") and not ("/fleet/" in path and path.endswith(".html"))
         }
         cards = {path: text for path, text in found.items() if path.startswith("model_cards/")}
         settled = {
             path: re.sub(_OF_A_FIT, "", text) for path, text in cards.items() if path.endswith(".json")
         }
         return {**{path: text for path, text in found.items() if path not in cards}, **settled}
+
+    def mails(self) -> dict[str, list[object]]:
+        """Return state and attempts of every mail by report and subject, numbered where several are alike."""
+        found: dict[str, list[object]] = {}
+        for one in self.workspace.platform.outbox.entries():
+            name = re.sub(_OF_A_DECISION, "/DECISION", f"{one.key} {one.subject}")
+            number = sum(key.startswith(f"{name} ") for key in found)
+            found[f"{name} {number}"] = [one.state, one.attempts]
+        return found
 
     def _partitions(self) -> list[PartitionId]:
         environment = self.workspace.config.environment
@@ -133,14 +144,28 @@ def _content(lake: Lake, partition: PartitionId) -> tuple[str, int, str]:
     for role, name in sorted(manifest.files.items()):
         path = lake.path(partition, role)
         is_table = name.endswith(".parquet")
-        rows = (
-            sorted(map(str, pq.read_table(path).to_pylist())) if is_table else [_settled(path.read_bytes())]
-        )
+        rows = _rows(path) if is_table else [_settled(path.read_bytes())]
         digests.append(f"{role} {sha256(chr(10).join(rows).encode()).hexdigest()}")
     return manifest.build_key, manifest.row_count, " ".join(digests)
 
 
+def _rows(path: Path) -> list[str]:
+    """Return the rows of a table in order, without what was spent on them."""
+    table = pq.read_table(path)
+    return sorted(map(str, table.select([n for n in table.column_names if n != _COST]).to_pylist()))
+
+
+def _without_cost(text: str) -> str:
+    """Return a CSV whose last column is CPU seconds without that column, any other text as it is."""
+    first, *rest = text.split("\n")
+    if not first.rstrip("\r").endswith(f",{_COST}"):
+        return text
+    return "\n".join(line.rpartition(",")[0] for line in (first, *rest))
+
+
+_COST = "cpu_seconds"
 _OWN_KEYS = ("reports/day_log", "model/", "scores/")
+_OF_A_DECISION = r"/[0-9a-f]{16}(?=\])"
 _OF_A_FIT = r'"(fit_seconds|bundle_sha256)": [^,\n]*'
 _VOLATILE = (
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "RUN"),

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlops_assets.domain.hashing import stable_hash
-from mlops_assets.domain.learning.dataset import dataset_from_arrow
+from mlops_assets.domain.learning.dataset import CategoryColumn, Dataset, dataset_from_arrow
 from mlops_assets.domain.learning.fleet_alerts import (
     AlertOutcome,
     AlertStores,
@@ -120,6 +120,17 @@ def test_a_calm_day_has_an_empty_list(world: FleetWorld, engine: DuckDbEngine) -
     assert outcome.manifest is not None
     assert (outcome.manifest.row_count, outcome.manifest.facts["scored"]) == (0, 10)
     assert read_alerts(world.lake, outcome.partition) == []
+
+
+@pytest.mark.parametrize("regions", [["south", "north", "west"], ["north", "west", "south"]])
+def test_of_equally_common_words_the_first_is_usual(regions: list[str]) -> None:
+    """Whatever the order in which rows are read: reasons must not depend on it."""
+    column = CategoryColumn(np.array([0, 1, 1, 0, 2], dtype=np.int32), tuple(regions))
+    peers = Dataset(
+        ("region",), np.zeros((5, 0), np.float32), {"region": column}, y=np.zeros(5), keys=np.arange(5)
+    )
+    usual = usual_values(peers).codes["region"]
+    assert column.vocabulary[usual] == "north"
 
 
 def test_a_model_that_cannot_be_loaded_leaves_its_alerts_without_reason(
