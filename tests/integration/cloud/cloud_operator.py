@@ -87,7 +87,8 @@ class Site:
     def tables(self) -> dict[str, tuple[str, int, str]]:
         """Return build key, row count and hash of the sorted rows of every partition.
 
-        The key of the day's log holds the times of files, that of models and scores the bytes of a model.
+        The key of the day's log holds the times of files; that of models, fleets, scores and what follows from scores
+        the bytes of a model.
         """
         lake = self.workspace.platform.lake
         found = {str(partition): _content(lake, partition) for partition in self._partitions()}
@@ -164,7 +165,7 @@ def _without_cost(text: str) -> str:
 
 
 _COST = "cpu_seconds"
-_OWN_KEYS = ("reports/day_log", "model/", "scores/")
+_OWN_KEYS = ("reports/day_log", "model/", "scores/", "fleet/", "fleet_history/", "alerts/", "matched/")
 _OF_A_DECISION = r"/[0-9a-f]{16}(?=\])"
 _OF_A_FIT = r'"(fit_seconds|bundle_sha256)": [^,\n]*'
 _VOLATILE = (
