@@ -163,7 +163,7 @@ class _Matched:
         """Match the scores of a day with what happened."""
         import pyarrow.parquet as pq
 
-        rows = pq.read_table(scores)
+        rows = pq.read_table(scores).sort_by(fleet.corpus.entity_key)  # sums of floats depend on the order
         keys = np.array([str(key) for key in rows[fleet.corpus.entity_key].to_pylist()], dtype=object)
         heard = dict(zip(outcomes["key"].to_pylist(), outcomes["happened"].to_pylist(), strict=True))
         is_observed = np.array([label.given is None or key in heard for key in keys], dtype=bool)

@@ -144,8 +144,14 @@ def _content(lake: Lake, partition: PartitionId) -> tuple[str, int, str]:
     digests = []
     for role, name in sorted(manifest.files.items()):
         path = lake.path(partition, role)
-        is_table = name.endswith(".parquet")
-        rows = _rows(path) if is_table else [_settled(path.read_bytes())]
+        if name.endswith(".parquet"):
+            rows = _rows(path)
+        elif name.endswith(
+            ".tar"
+        ):  # CatBoost writes moments into its files; what they predict is in the figures
+            rows = [str(manifest.facts["figures"])]
+        else:
+            rows = [_settled(path.read_bytes())]
         digests.append(f"{role} {sha256(chr(10).join(rows).encode()).hexdigest()}")
     return manifest.build_key, manifest.row_count, " ".join(digests)
 
@@ -165,7 +171,16 @@ def _without_cost(text: str) -> str:
 
 
 _COST = "cpu_seconds"
-_OWN_KEYS = ("reports/day_log", "model/", "scores/", "fleet/", "fleet_history/", "alerts/", "matched/")
+_OWN_KEYS = (
+    "reports/day_log",
+    "model/",
+    "scores/",
+    "fleet/",
+    "fleet_history/",
+    "alerts/",
+    "matched/",
+    "offers/",
+)
 _OF_A_DECISION = r"/[0-9a-f]{16}(?=\])"
 _OF_A_FIT = r'"(fit_seconds|bundle_sha256)": [^,\n]*'
 _VOLATILE = (
