@@ -26,7 +26,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 # Two makes at once: the second waits (where flock exists) and then finds the stamp.
 guard = set -e; mkdir -p var; exec 9>var/.setup.lock; ! command -v flock >/dev/null || flock 9; test ! -e $@ || exit 0
 
-.PHONY: help setup demo dev mlflow test test-all integration lint format types contracts ci bench lock spark test-engines sbom deploy-render clean distclean
+.PHONY: help setup demo dev mlflow test test-all integration lint format types contracts ci bench lock spark test-engines sbom docs docs-serve deploy-render clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -111,6 +111,16 @@ lock: setup ## renew both locks from pyproject.toml (UPGRADE=--upgrade for newer
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --group image \
 	    --constraints requirements.lock --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 	    pyproject.toml --output-file requirements-runtime.lock
+
+# The notice left out is about a later program, by the makers of the theme.
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs
+DOCS_PORT ?= 8080
+docs: setup ## build the documentation site into build/site; a warning fails it
+	@$(MKDOCS) build --strict --quiet
+	@echo "docs: open build/site/index.html"
+
+docs-serve: setup ## show the site on http://127.0.0.1:8080 while you write (DOCS_PORT=... for another port)
+	@$(MKDOCS) serve --strict --dev-addr 127.0.0.1:$(DOCS_PORT)
 
 deploy-render: setup ## write the manifests of Google Cloud from configs/environments and deploy/cloud_run
 	@$(BIN)/mlops config render

@@ -25,6 +25,8 @@ from mlops_assets.domain.reporting.list_pages import (
 from resources.mailbox import LocalMailbox
 
 if TYPE_CHECKING:
+    import dagster as dg
+
     from mlops_assets.commands.workspace import Workspace
 
 
@@ -43,7 +45,7 @@ def save_list_pages(workspace: Workspace, data_day: dt.date) -> None:
         MAILS_PAGE: render_mails_page(
             platform.outbox.entries(), lambda one: _mail_page(workspace, one), data_day
         ),
-        LINEAGE_PAGE: render_lineage_page(list(read_lineage(workspace)), names.STAGES, data_day),
+        LINEAGE_PAGE: render_lineage_page(list(read_lineage(workspace.definitions)), names.STAGES, data_day),
     }
     for path, content in pages.items():
         platform.reports.save(path, content)
@@ -66,9 +68,9 @@ def _mail_page(workspace: Workspace, entry: MailEntry) -> str:
     return os.path.relpath(page, workspace.home / environment.storage.reports) if page.exists() else ""
 
 
-def read_lineage(workspace: Workspace) -> Iterator[LineageNode]:
+def read_lineage(definitions: dg.Definitions) -> Iterator[LineageNode]:
     """Yield every asset of the graph with what it is made from."""
-    graph = workspace.definitions.get_repository_def().asset_graph
+    graph = definitions.get_repository_def().asset_graph
     for key in sorted(graph.get_all_asset_keys()):
         node = graph.get(key)
         yield LineageNode(

@@ -49,6 +49,15 @@ class UseCase(Record):
     `segment_by: geography` trains one model per geography that lists the use case, `none` a single one
     (segment `all`). `score_daily` lets the champion score every active row of each day. `approval` says who makes a
     challenger the champion once it has passed the gate. `offers` is for use cases that decide about offers.
+
+    Attributes:
+        name: of the use case; its file has the same name.
+        description: what the predictions are for.
+        owner: team or mail address that answers for it; reviews its file.
+        recipients: mail addresses that get its reports.
+        corpus: rows that are learned from.
+        retraining: when drift trains it again.
+        models: its models, by name.
     """
 
     name: Name
@@ -65,7 +74,12 @@ class UseCase(Record):
 
 
 class UseCaseDefaults(Record):
-    """configs/use_cases/_defaults.yaml: what a use case and each of its models inherit."""
+    """configs/use_cases/_defaults.yaml: what a use case and each of its models inherit.
+
+    Attributes:
+        use_case: keys of a use case, for all that do not give them.
+        model: keys of a model, for all that do not give them.
+    """
 
     use_case: dict[str, Any] = {}
     model: dict[str, Any] = {}
@@ -78,6 +92,14 @@ class GeographyEntry(Record):
     where that one gives none either, those of the geography which it is like, and so on.
     `country` is the ISO 3166 code whose public holidays the forecasts know. `overrides` is laid over the use case
     of that name, for this geography only.
+
+    Attributes:
+        name: for people.
+        timezone: an IANA name; days are local days.
+        currency: ISO 4217 code of amounts in its feeds.
+        usd_per_unit: by which amounts become US dollars.
+        plan_codes: the operator's plan codes to ours.
+        use_cases: that run here.
     """
 
     name: str
@@ -92,7 +114,11 @@ class GeographyEntry(Record):
 
 
 class GeographiesFile(Record):
-    """configs/geographies.yaml."""
+    """configs/geographies.yaml.
+
+    Attributes:
+        geographies: by code, two to sixteen small letters and digits.
+    """
 
     geographies: dict[GeographyCode, GeographyEntry] = Field(min_length=1)
 
@@ -145,7 +171,11 @@ class MailConfig(Record):
 
 
 class AlertsConfig(Record):
-    """Who is told of failed runs and of failed checks of severity ERROR; nobody by default."""
+    """Who is told of failed runs and of failed checks of severity ERROR; nobody by default.
+
+    Attributes:
+        recipients: mail addresses.
+    """
 
     recipients: list[MailAddress] = []
 
@@ -164,6 +194,9 @@ class ExecutorConfig(Record):
     """How a run executes its steps: in processes of their own, `max_concurrent` at once, or one after another.
 
     `cores` are the cores that one run may use; the steps that run at once share them.
+
+    Attributes:
+        kind: `multiprocess` (steps in processes of their own) or `in_process` (one after another).
     """
 
     kind: Literal["multiprocess", "in_process"] = "multiprocess"
@@ -177,7 +210,11 @@ class ExecutorConfig(Record):
 
 
 class CostConfig(Record):
-    """What computing costs, for the utilisation report; the default is an assumption, nobody's price list."""
+    """What computing costs, for the utilisation report; the default is an assumption, nobody's price list.
+
+    Attributes:
+        usd_per_cpu_hour: price of an hour of one CPU.
+    """
 
     usd_per_cpu_hour: float = Field(0.05, ge=0.0)
 
@@ -191,6 +228,21 @@ class Environment(Record):
     """configs/environments/<name>.yaml.
 
     `logs: json` writes one JSON object a line, as Cloud Logging reads them.
+
+    Attributes:
+        name: of the environment; its file has the same name.
+        description: for people.
+        calendar: the days there are.
+        engine: what runs the tables.
+        storage: where files are kept.
+        database: where decisions, mails and runs are kept.
+        registry: where models are kept.
+        ledger: where it is written who is champion.
+        mail: how mails leave.
+        alerts: who is told of failures.
+        executor: how a run executes its steps.
+        runs: where runs are executed.
+        cost: what computing costs.
     """
 
     name: Name

@@ -21,7 +21,13 @@ JobName = Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]{0,47}[a-z0-9])?$")]
 
 
 class JobsBySize(Record):
-    """Names of the Cloud Run jobs of the three sizes of a run; each job says what a size means."""
+    """Names of the Cloud Run jobs of the three sizes of a run; each job says what a size means.
+
+    Attributes:
+        s: job of small runs: what follows a decision.
+        m: job of middle runs: days.
+        l: job of large runs: trainings.
+    """
 
     s: JobName = "run-s"
     m: JobName = "run-m"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("mlops_assets", "resources", "sensors", "deploy")
+PACKAGES = ("mlops_assets", "resources", "sensors", "deploy", "docs_site")
 _NOT_OURS = {".venv", ".git", "var", "__pycache__", "node_modules", "build", "dist"}
 
 

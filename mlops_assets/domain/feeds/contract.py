@@ -49,6 +49,14 @@ class ColumnContract(Record):
     says whether a timestamp is delivered in UTC or in the geography's local time; it is kept in UTC. `format`
     says how texts of a date or timestamp are written where they are not ISO, e.g. `%d/%m/%Y` (see
     feeds.time_format); typed columns of a Parquet file need none. `merge` says how rows of the same grain are merged.
+
+    Attributes:
+        name: ours.
+        source: the operator's name.
+        type: what the column holds; `timestamp` is kept in UTC.
+        description: what the value means, for people.
+        nullable: whether a row without a value is acceptable.
+        allowed: the values of ours that are acceptable; empty for any.
     """
 
     name: Name
@@ -94,7 +102,16 @@ class ColumnContract(Record):
 
 
 class ColumnOverride(Record):
-    """What differs in one geography's delivery of a column."""
+    """What differs in one geography's delivery of a column.
+
+    Attributes:
+        source: the operator's name in this geography.
+        source_unit: the operator's unit in this geography.
+        source_unit_column: the column that names the unit row by row in this geography.
+        values: the operator's codes in this geography to ours.
+        timezone: whether timestamps are in UTC or local in this geography.
+        format: how dates and timestamps are written in this geography.
+    """
 
     source: SourceName | None = None
     source_unit: str | None = None
@@ -105,7 +122,14 @@ class ColumnOverride(Record):
 
 
 class FeedOverride(Record):
-    """What differs in one geography's delivery of a feed."""
+    """What differs in one geography's delivery of a feed.
+
+    Attributes:
+        file_pattern: of the files in this geography.
+        format: `parquet` or `csv`, in this geography.
+        delimiter: of CSV files in this geography.
+        columns: what differs in a column, by our name of it.
+    """
 
     file_pattern: FilePattern | None = None
     format: FileFormat | None = None
@@ -125,6 +149,19 @@ class FeedContract(Record):
     `grain` (with `merge` on the other columns) makes the feed a daily partial; `merge: increase` adds up the rises
     of a cumulative counter in order of time, the reading after a reset counting from zero. `gate` says when a file that
     satisfies all this is held, because its history says that it is wrong.
+
+    Attributes:
+        name: of the feed; its table is `feeds/NAME`.
+        description: what a row is, for people.
+        owner: team or mail address that answers for the feed.
+        format: `parquet` or `csv`.
+        delimiter: between the fields of a CSV line.
+        arrival_deadline_hours: after the end of a day, until its file is late.
+        min_rows: a delivery with fewer is refused.
+        max_bytes: a larger file is refused unread.
+        max_rows: a file with more is refused before its rows are read.
+        columns: every column of the file that is used.
+        geographies: what differs in a geography, by its code.
     """
 
     name: Name

@@ -43,6 +43,9 @@ class ApprovalSpec(Record):
     `auto`: the gate. `manual`: a person, within `expires_after_days`. `needs_second_person`: not the one who last
     changed the use case's file, as git knows it; where git does not know, `unknown_author` refuses the approval or
     waives the rule.
+
+    Attributes:
+        mode: who decides: `auto` or `manual`.
     """
 
     mode: Literal["auto", "manual"] = "auto"

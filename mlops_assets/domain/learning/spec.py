@@ -24,6 +24,13 @@ class TimeSplit(Record):
 
     Parts are purged: the label window of an earlier part ends before the first as-of day of the next. While
     history is short, train may have fewer as-of days than asked for, but not fewer than `train_as_ofs_min`.
+
+    Attributes:
+        kind: `time`.
+        as_of_every_days: days from one as-of day to the next.
+        train_as_ofs: as-of days of the train part.
+        validation_as_ofs: as-of days of the validation part.
+        holdout_as_ofs: as-of days of the holdout, the newest.
     """
 
     kind: Literal["time"] = "time"
@@ -41,7 +48,14 @@ class TimeSplit(Record):
 
 
 class HashSplit(Record):
-    """Stratified random split by a hash of the entity key, for snapshots that carry no date."""
+    """Stratified random split by a hash of the entity key, for snapshots that carry no date.
+
+    Attributes:
+        kind: `hash`.
+        validation_share: of all rows.
+        holdout_share: of all rows.
+        seed: of the hash: another one divides otherwise.
+    """
 
     kind: Literal["hash"] = "hash"
     validation_share: Share = 0.15
@@ -50,7 +64,12 @@ class HashSplit(Record):
 
 
 class RowCondition(Record):
-    """Which rows of a label's table are meant: columns with one of some values, and columns with at least a number."""
+    """Which rows of a label's table are meant: columns with one of some values, and columns with at least a number.
+
+    Attributes:
+        one_of: column to the values that fit.
+        at_least: column to the smallest number that fits.
+    """
 
     one_of: dict[ColumnName, list[str]] = {}
     at_least: dict[ColumnName, float] = {}
@@ -78,6 +97,9 @@ class EventLabel(Record):
     `where` lets only rows count whose columns have one of the given values. With `given`, only entities with a row
     that fits it have a label at all, and no other row counts: what people answer is learned from those asked. An
     empty `given` leaves out whoever was not heard of in the window: nobody saw what happened.
+
+    Attributes:
+        kind: `event`.
     """
 
     kind: Literal["event"] = "event"
@@ -137,7 +159,12 @@ def _require_values(key: str, conditions: Mapping[str, Sequence[str]]) -> None:
 
 
 class ColumnLabel(Record):
-    """A column of the corpus table itself; for task binary `positive` names the value that counts as 1."""
+    """A column of the corpus table itself; for task binary `positive` names the value that counts as 1.
+
+    Attributes:
+        kind: `column`.
+        column: of the corpus table.
+    """
 
     kind: Literal["column"] = "column"
     column: ColumnName
@@ -150,6 +177,10 @@ class CorpusSpec(Record):
     `table` holds one row per entity and day (or per entity, for snapshots); `filter_equals` keeps rows
     whose column has the value; `min_history_days` is the oldest age, in days since the first delivered
     day, of a usable as-of day; `max_rows_per_as_of` samples entities by hash (0 keeps all).
+
+    Attributes:
+        entity_key: column that names the entity; all rows of one entity are in one part of a hash split.
+        split: how rows are divided into train, validation and holdout.
     """
 
     table: TableKey
@@ -192,7 +223,15 @@ class WarmStartSpec(Record):
 
 
 class SearchDimension(Record):
-    """One hyperparameter that Optuna may vary on the validation part."""
+    """One hyperparameter that Optuna may vary on the validation part.
+
+    Attributes:
+        low: smallest value.
+        high: largest value.
+        log: whether the range is searched on the log scale.
+        integer: whether only whole numbers are tried.
+        choices: values to choose from, instead of a range.
+    """
 
     low: float | None = None
     high: float | None = None
@@ -210,7 +249,13 @@ class SearchDimension(Record):
 
 
 class AlgorithmSpec(Record):
-    """One candidate of the leaderboard: fixed hyperparameters and, optionally, a search space."""
+    """One candidate of the leaderboard: fixed hyperparameters and, optionally, a search space.
+
+    Attributes:
+        hyperparameters: fixed values; those that the algorithm does not know are refused.
+        search: hyperparameters that are searched, by name.
+        search_trials: how many settings are tried; 0 for no search.
+    """
 
     hyperparameters: dict[str, Any] = {}
     search: dict[str, SearchDimension] = {}
@@ -222,6 +267,12 @@ class BusinessSpec(Record):
 
     Value in the reporting currency = contacted true positives x (retention_rate x saved_margin) -
     contacted x contact_cost, per 1,000 entities. Direction: higher is better.
+
+    Attributes:
+        name: of the figure in reports.
+        retention_rate: share of contacted leavers who stay.
+        saved_margin_usd: margin of one who stays.
+        contact_cost_usd: cost of one contact.
     """
 
     name: str = "expected_retained_margin_usd_per_1000"
@@ -240,6 +291,12 @@ class GateSpec(Record):
     `floor`: absolute worst acceptable metric value. `segment_tolerance`: largest loss allowed in any
     value of `segment_columns` with at least `min_segment_rows` rows. `max_calibration_error`: expected
     calibration error for probabilities. `max_latency_ms_per_1000_rows`: scoring time.
+
+    Attributes:
+        max_regret: loss against the champion that the lower bound may still admit.
+        bootstrap_rounds: resamples of the paired interval.
+        min_holdout_rows: a smaller holdout decides nothing.
+        min_holdout_positives: fewer rows of the rarer class decide nothing (classification).
     """
 
     min_gain: float = Field(0.0, ge=0.0)
@@ -261,6 +318,10 @@ class AlertSpec(Record):
 
     With calibrated probabilities the expected cost is lowest if everything with
     P(event) > false_alarm_usd / (false_alarm_usd + missed_event_usd) is an alert (Elkan 2001).
+
+    Attributes:
+        missed_event_usd: cost of an event without alert.
+        false_alarm_usd: cost of an alert without event.
     """
 
     missed_event_usd: float = Field(gt=0.0)
@@ -305,6 +366,18 @@ class ModelSpec(Record):
     With `warm_start`, drift continues a champion that can be continued, and of candidates within one standard error
     one that can be is preferred. `fleet` fits one model per
     group beside it; `alerts` says what a prediction is worth acting on.
+
+    Attributes:
+        task: what is predicted: yes or no, a class, a mean, a quantile.
+        label: the question that is learned.
+        features: columns of the corpus table.
+        algorithms: candidates of the leaderboard, by name.
+        metric: by which candidates and champions are compared.
+        quantile: which one, for task `quantile`.
+        calibrate: whether probabilities are calibrated on the validation part (binary).
+        seed: the same seed gives the same model.
+        gate: what a challenger has to reach.
+        business: a figure in money beside the metric (binary).
     """
 
     task: Task

@@ -82,6 +82,10 @@ class ContactPolicy(Record):
 
     In any `window_days` days in a row at most `contacts_max` contacts; at least `cool_down_days` days from one
     contact to the next; nobody on quiet weekdays and days.
+
+    Attributes:
+        quiet_weekdays: days of the week without contacts.
+        quiet_days: dates without contacts.
     """
 
     contacts_max: int = Field(1, ge=1, le=60)
@@ -104,6 +108,9 @@ class BudgetSpec(Record):
     """What a day may cost; None for no limit.
 
     `discount_usd_per_day` limits the discounts of the offers made, as if all were accepted.
+
+    Attributes:
+        contacts_per_day: most contacts of a day.
     """
 
     discount_usd_per_day: float | None = Field(None, ge=0.0)
@@ -114,6 +121,10 @@ class FairnessBound(Record):
     """Groups of a text or boolean column may differ in their share contacted by at most a ratio.
 
     Groups of fewer than `people_min` people are not compared.
+
+    Attributes:
+        by: column whose values are the groups.
+        contact_ratio_max: largest ratio of the shares contacted of two groups.
     """
 
     by: ColumnName
@@ -135,6 +146,9 @@ class OfferCatalogueSpec(Record):
         plans: what may be offered, each plan once.
         eligible: a rule that holds for every offer; empty for everybody.
         contact_policy, budget, fairness: limits.
+        contact_policy: how often a person may be contacted.
+        budget: what a day may cost.
+        fairness: how unequally groups may be contacted.
     """
 
     plans: tuple[OfferedPlan, ...] = Field((), max_length=50)

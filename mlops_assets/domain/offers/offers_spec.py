@@ -108,6 +108,10 @@ class SimulatorCheckSpec(Record):
 
     Each figure (acceptance, purchases, margin, churn, contacts) may miss what happened by `max_error_share` of it, or
     by `max_standard_errors` of what happened, whichever is more.
+
+    Attributes:
+        min_contacts: fewer contacts in the held-out weeks judge nothing.
+        min_acceptances: fewer acceptances in the held-out weeks judge nothing.
     """
 
     max_error_share: float = Field(0.15, gt=0.0, le=1.0)
@@ -137,7 +141,17 @@ class PolicyGateSpec(Record):
 
 
 class OffersSpec(Record):
-    """Everything about the offers of a use case."""
+    """Everything about the offers of a use case.
+
+    Attributes:
+        catalogue: what may be offered, to whom, how often.
+        state: what a decision rests on.
+        agent: how policies are learned.
+        exploration: what is left to chance.
+        simulator_check: when a learned world is believed.
+        gate: when a policy is promoted.
+        performance: when offers bring less than expected.
+    """
 
     catalogue: OfferCatalogueSpec
     state: OfferStateSpec = OfferStateSpec()

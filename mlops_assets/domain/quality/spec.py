@@ -16,7 +16,12 @@ from mlops_assets.domain.model_base import Record
 
 
 class ForecasterSpec(Record):
-    """One member of the forecaster family and its parameters, as in `FORECASTERS`."""
+    """One member of the forecaster family and its parameters, as in `FORECASTERS`.
+
+    Attributes:
+        kind: name of a forecaster.
+        parameters: its settings; those that it does not know are refused.
+    """
 
     kind: str = "prophet_ridge"
     parameters: dict[str, Any] = {}
@@ -27,6 +32,10 @@ class ForecastSpec(Record):
 
     `window_days` of history are used, at least `min_history_days` are needed. `holidays_country` is an ISO
     country code, or `none`; empty means the country of the geography.
+
+    Attributes:
+        largest_series: how many of the biggest series `largest` forecasts; 0 for none.
+        horizon_days: days ahead for which ranges are made.
     """
 
     largest: ForecasterSpec = ForecasterSpec(kind="prophet")
@@ -45,7 +54,12 @@ class ForecastSpec(Record):
 
 
 class RangeSpec(Record):
-    """Shares of normal values that fall outside: of the published range, and of the one that removes values."""
+    """Shares of normal values that fall outside: of the published range, and of the one that removes values.
+
+    Attributes:
+        published_alpha: share of healthy days that may lie outside the range that is published.
+        removal_alpha: share of healthy days that may lie outside the range beyond which a value is an anomaly.
+    """
 
     published_alpha: Share = 0.05
     removal_alpha: Share = 0.002
@@ -113,6 +127,13 @@ class MonitorSpec(Record):
         is_per_subscriber: single subscribers are judged as well, by their plan's forecast and their own level;
             only for one monitor of `etl/plan_usage_daily` by plan.
         features: further witnesses of drift.
+        name: of the monitor; its file has the same name.
+        description: what is watched.
+        owner: team or mail address that answers for it.
+        recipients: mail addresses that get its reports.
+        forecast: how ranges are forecast.
+        ranges: how wide ranges are.
+        drift: when values outside their ranges are a shift.
     """
 
     name: ColumnName

@@ -18,7 +18,8 @@ from mlops_assets.domain.learning.spec import SearchDimension, Task
 from tests.unit.domain.learning.samples import CLASSES, FEATURES, make_categories, make_dataset
 
 TASKS: tuple[Task, ...] = ("binary", "multiclass", "regression", "quantile")
-SMALL = {
+# Quicker than the defaults; a new algorithm needs no line here.
+SMALL: dict[str, dict[str, float]] = {
     "dummy": {},
     "linear": {},
     "random_forest": {"trees": 20, "min_rows_per_leaf": 5, "rows_share": 0.8},
@@ -30,7 +31,9 @@ _fitted: dict[tuple[str, Task], FittedModel] = {}
 
 
 def _fit(name: str, task: Task, **changes: object) -> FittedModel:
-    request = FitRequest(task, SMALL[name], seed=7, threads=1, quantile=0.8 if task == "quantile" else None)
+    request = FitRequest(
+        task, SMALL.get(name, {}), seed=7, threads=1, quantile=0.8 if task == "quantile" else None
+    )
     request = replace(request, **changes)  # type: ignore[arg-type]
     return ALGORITHMS[name].fit(make_dataset(400, task), make_dataset(150, task, seed=1), request)
 
@@ -122,7 +125,7 @@ class TestContract:
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_rows_without_validation_are_enough(name: str) -> None:
-    model = ALGORITHMS[name].fit(make_dataset(100), None, FitRequest("binary", SMALL[name]))
+    model = ALGORITHMS[name].fit(make_dataset(100), None, FitRequest("binary", SMALL.get(name, {})))
     assert model.predict(make_dataset(10)).shape == (10,)
 
 
@@ -133,11 +136,11 @@ def test_one_class_cannot_be_learned(name: str) -> None:
         ALGORITHMS[name].fit(data.take(data.y == 0), None, FitRequest("binary"))
 
 
-@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize("name", [name for name, task in PAIRS if task == "multiclass"])
 def test_a_class_that_training_lacks_gets_probability_zero(name: str) -> None:
     data = make_dataset(300, "multiclass")
     without_mid = data.take(data.y != CLASSES.index("mid"))
-    model = ALGORITHMS[name].fit(without_mid, data, FitRequest("multiclass", SMALL[name]))
+    model = ALGORITHMS[name].fit(without_mid, data, FitRequest("multiclass", SMALL.get(name, {})))
     predictions = model.predict(data)
     assert predictions.shape == (300, 3)
     assert predictions[:, CLASSES.index("mid")].max() == 0
@@ -146,7 +149,9 @@ def test_a_class_that_training_lacks_gets_probability_zero(name: str) -> None:
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_numeric_features_alone(name: str) -> None:
     data = make_dataset(100).select(["usage_mb", "noise"])
-    assert ALGORITHMS[name].fit(data, None, FitRequest("binary", SMALL[name])).predict(data).shape == (100,)
+    assert ALGORITHMS[name].fit(data, None, FitRequest("binary", SMALL.get(name, {}))).predict(
+        data
+    ).shape == (100,)
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -154,7 +159,7 @@ def test_column_without_any_value(name: str) -> None:
     data = make_dataset(100)
     data.numbers[:, 1] = np.nan
     assert np.isfinite(
-        ALGORITHMS[name].fit(data, data, FitRequest("binary", SMALL[name])).predict(data)
+        ALGORITHMS[name].fit(data, data, FitRequest("binary", SMALL.get(name, {}))).predict(data)
     ).all()
 
 
@@ -205,13 +210,8 @@ def test_unknown_algorithm_suggests_the_nearest() -> None:
 
 def test_complexity_ranks_are_distinct() -> None:
     ranked = sorted(ALGORITHMS.values(), key=lambda algorithm: algorithm.complexity)
-    assert [a.name for a in ranked] == [
-        "dummy",
-        "linear",
-        "random_forest",
-        "hist_gradient_boosting",
-        "catboost",
-    ]
+    shipped = ["dummy", "linear", "random_forest", "hist_gradient_boosting", "catboost"]
+    assert [a.name for a in ranked if a.name in shipped] == shipped
     assert len({algorithm.complexity for algorithm in ranked}) == len(ranked)
     assert all(name == algorithm.name for name, algorithm in ALGORITHMS.items())
 
@@ -241,7 +241,7 @@ def test_fitting_leaves_the_training_rows_alone() -> None:
     data: Dataset = make_dataset(100)
     before = data.numbers.copy()
     for name in ALGORITHMS:
-        ALGORITHMS[name].fit(data, data, FitRequest("binary", SMALL[name])).predict(data)
+        ALGORITHMS[name].fit(data, data, FitRequest("binary", SMALL.get(name, {}))).predict(data)
     np.testing.assert_array_equal(data.numbers, before)
 
 
