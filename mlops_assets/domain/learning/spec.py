@@ -23,14 +23,8 @@ class TimeSplit(Record):
     """Train, validation and holdout by as-of day, oldest first; the holdout is the newest part.
 
     Parts are purged: the label window of an earlier part ends before the first as-of day of the next. While
-    history is short, train may have fewer as-of days than asked for, but not fewer than `train_as_ofs_min`.
-
-    Attributes:
-        kind: `time`.
-        as_of_every_days: days from one as-of day to the next.
-        train_as_ofs: as-of days of the train part.
-        validation_as_ofs: as-of days of the validation part.
-        holdout_as_ofs: as-of days of the holdout, the newest.
+    history is short, train may have fewer as-of days than asked for, but not fewer than `train_as_ofs_min`. With `kind: time`,
+    `train_as_ofs`, `validation_as_ofs` and `holdout_as_ofs` are numbers of as-of days, `as_of_every_days` apart.
     """
 
     kind: Literal["time"] = "time"
@@ -48,13 +42,9 @@ class TimeSplit(Record):
 
 
 class HashSplit(Record):
-    """Stratified random split by a hash of the entity key, for snapshots that carry no date.
+    """Stratified random split by a hash of the entity key (`kind: hash`), for snapshots that carry no date.
 
-    Attributes:
-        kind: `hash`.
-        validation_share: of all rows.
-        holdout_share: of all rows.
-        seed: of the hash: another one divides otherwise.
+    `validation_share` and `holdout_share` are of all rows. Another `seed` divides otherwise.
     """
 
     kind: Literal["hash"] = "hash"
@@ -64,12 +54,7 @@ class HashSplit(Record):
 
 
 class RowCondition(Record):
-    """Which rows of a label's table are meant: columns with one of some values, and columns with at least a number.
-
-    Attributes:
-        one_of: column to the values that fit.
-        at_least: column to the smallest number that fits.
-    """
+    """Rows of a label's table: columns with `one_of` some values, and columns with `at_least` a number."""
 
     one_of: dict[ColumnName, list[str]] = {}
     at_least: dict[ColumnName, float] = {}
@@ -86,7 +71,7 @@ class RowCondition(Record):
 
 
 class EventLabel(Record):
-    """What happens to the entity within (as_of, as_of + horizon_days], by the rows of `table`.
+    """`kind: event`: what happens to the entity within (as_of, as_of + horizon_days], by the rows of `table`.
 
     Without `value`, 1 if there is a row, else 0 (task binary); with it, the sum or the maximum (`reduce`) of that
     column over the rows, 0 without any (regression, quantile; of a maximum also multiclass: a severity). With
@@ -97,9 +82,6 @@ class EventLabel(Record):
     `where` lets only rows count whose columns have one of the given values. With `given`, only entities with a row
     that fits it have a label at all, and no other row counts: what people answer is learned from those asked. An
     empty `given` leaves out whoever was not heard of in the window: nobody saw what happened.
-
-    Attributes:
-        kind: `event`.
     """
 
     kind: Literal["event"] = "event"
@@ -159,12 +141,7 @@ def _require_values(key: str, conditions: Mapping[str, Sequence[str]]) -> None:
 
 
 class ColumnLabel(Record):
-    """A column of the corpus table itself; for task binary `positive` names the value that counts as 1.
-
-    Attributes:
-        kind: `column`.
-        column: of the corpus table.
-    """
+    """`kind: column`: a `column` of the corpus table itself; task binary: `positive` is the value that counts as 1."""
 
     kind: Literal["column"] = "column"
     column: ColumnName
@@ -223,14 +200,9 @@ class WarmStartSpec(Record):
 
 
 class SearchDimension(Record):
-    """One hyperparameter that Optuna may vary on the validation part.
+    """What Optuna may try on the validation part: one of `choices`, or numbers from `low` to `high`.
 
-    Attributes:
-        low: smallest value.
-        high: largest value.
-        log: whether the range is searched on the log scale.
-        integer: whether only whole numbers are tried.
-        choices: values to choose from, instead of a range.
+    `log` searches the range on the log scale, `integer` tries whole numbers only.
     """
 
     low: float | None = None
@@ -318,10 +290,7 @@ class AlertSpec(Record):
 
     With calibrated probabilities the expected cost is lowest if everything with
     P(event) > false_alarm_usd / (false_alarm_usd + missed_event_usd) is an alert (Elkan 2001).
-
-    Attributes:
-        missed_event_usd: cost of an event without alert.
-        false_alarm_usd: cost of an alert without event.
+    `missed_event_usd` is the cost of an event without alert, `false_alarm_usd` of an alert without event.
     """
 
     missed_event_usd: float = Field(gt=0.0)
