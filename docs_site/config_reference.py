@@ -205,13 +205,20 @@ def _limits(key: str, node: Schema) -> str:
         for name, text in _LIMITS.items()
         if name in one
     ]
-    pattern = [f"`{_cell(one['pattern'])}`" for one in options if "pattern" in one]
+    pattern = [_code(one["pattern"]) for one in options if "pattern" in one]
     return "; ".join([*([unit] if unit else []), *limits, *pattern])
 
 
 def _suffixes(key: str) -> list[int]:
     """Return where the parts of a name begin, the longest rest first."""
     return [0, *(match.end() for match in re.finditer("_", key))]
+
+
+def _code(text: str) -> str:
+    """Return code as a cell may hold it: a bar ends a cell, so such code is HTML without a sign of Markdown's."""
+    if "|" not in text:
+        return f"`{text}`"
+    return f"<code>{''.join(sign if sign.isalnum() else f'&#{ord(sign)};' for sign in text)}</code>"
 
 
 def _cell(text: str) -> str:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,24 +12,13 @@ from docs_site.__main__ import render_graph
 from docs_site.config_reference import undescribed_keys
 from docs_site.hooks import generated_pages
 from docs_site.html_links import find_broken_html_links
-from tests.conventions.repository import ROOT, text
+from tests.conventions.repository import text
 
 _REMOTE = re.compile(
     r"""(?:<(?:script|img|iframe|source|video|audio|embed|object)\b[^>]*\b(?:src|data)="""
     r"""|<link\b(?![^>]*rel="?(?:canonical|prev|next))[^>]*\bhref=|\burl\(|@import\s)["']?(?:https?:)?//""",
     re.IGNORECASE,
 )
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built site; a warning of the build is an error."""
-    folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
-    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT)}
-    told = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
-    assert (told.returncode, told.stdout, told.stderr) == (0, "", "")
-    return folder
 
 
 def test_links_of_the_site_lead_somewhere(site: Path) -> None:

@@ -23,8 +23,9 @@ class TimeSplit(Record):
     """Train, validation and holdout by as-of day, oldest first; the holdout is the newest part.
 
     Parts are purged: the label window of an earlier part ends before the first as-of day of the next. While
-    history is short, train may have fewer as-of days than asked for, but not fewer than `train_as_ofs_min`. With `kind: time`,
-    `train_as_ofs`, `validation_as_ofs` and `holdout_as_ofs` are numbers of as-of days, `as_of_every_days` apart.
+    history is short, train may have fewer as-of days than asked for, but not fewer than
+    `train_as_ofs_min`. With `kind: time`, `train_as_ofs`, `validation_as_ofs` and `holdout_as_ofs` are numbers of
+    as-of days, `as_of_every_days` apart.
     """
 
     kind: Literal["time"] = "time"
