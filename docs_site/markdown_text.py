@@ -1,7 +1,7 @@
 """What a Markdown page is made of, as far as checks and the site need it: blocks of code, links, anchors.
 
-Belongs here: reading and rewriting text. Does not belong here: where a link should lead (page_links), what a block
-means (executed_blocks).
+Belongs here: reading and rewriting text. Does not belong here: where a link should lead (page_links),
+running a block (tests/documents).
 """
 
 from __future__ import annotations

