@@ -268,8 +268,8 @@ class GateSpec(Record):
     Attributes:
         max_regret: loss against the champion that the lower bound may still admit.
         bootstrap_rounds: resamples of the paired interval.
-        min_holdout_rows: a smaller holdout decides nothing.
-        min_holdout_positives: fewer rows of the rarer class decide nothing (classification).
+        min_holdout_rows: a smaller holdout promotes nobody.
+        min_holdout_positives: fewer positives in the holdout promote nobody (binary).
     """
 
     min_gain: float = Field(0.0, ge=0.0)
