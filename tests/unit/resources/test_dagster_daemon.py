@@ -1,4 +1,4 @@
-"""The first event that a daemon looks at."""
+"""Failed runs that are to be tried again and that nobody has looked at."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 import pytest
-from dagster._daemon.auto_run_reexecution.event_log_consumer import (
-    DAGSTER_EVENT_TYPES,
-    EventLogConsumerDaemon,
-    _fetch_persisted_cursors,
-)
+from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
+from dagster._daemon.auto_run_reexecution.event_log_consumer import EventLogConsumerDaemon
 
-from resources.dagster_daemon import mark_first_event
+from resources.dagster_daemon import find_forgotten_runs, make_daemons
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,60 +17,73 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as found:
+    with dg.DagsterInstance.local_temp(
+        overrides={"run_retries": {"enabled": True, "max_retries": 1}, "telemetry": {"enabled": False}}
+    ) as found:
         yield found
 
 
-def _fail_a_run(instance: dg.DagsterInstance) -> str:
-    @dg.job
-    def nothing() -> None:
-        pass
+@dg.job
+def nothing() -> None:
+    pass
 
-    run = instance.create_run_for_job(nothing, status=dg.DagsterRunStatus.STARTED)
+
+def _fail_a_run(instance: dg.DagsterInstance, **tags: str) -> str:
+    run = instance.create_run_for_job(nothing, status=dg.DagsterRunStatus.STARTED, tags=tags)
     instance.report_run_failed(run, "its process is gone")
     return run.run_id
 
 
-def _seen(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return the runs that the first look of a daemon finds ended."""
-    found: list[str] = []
+def _forgotten(instance: dg.DagsterInstance) -> list[str]:
+    return [record.dagster_run.run_id for record in find_forgotten_runs(instance)]
 
-    def look(_context: object, records: list[dg.RunRecord], _logger: object) -> Iterator[None]:
-        found.extend(record.dagster_run.run_id for record in records)
-        yield
 
-    monkeypatch.setattr(EventLogConsumerDaemon, "handle_updated_runs_fns", [look])
+def test_a_failed_run_is_forgotten_until_it_is_tried_again(instance: dg.DagsterInstance) -> None:
+    run_id = _fail_a_run(instance)
+    assert _forgotten(instance) == [run_id]
+    instance.add_run_tags(run_id, {AUTO_RETRY_RUN_ID_TAG: "another run"})
+    assert _forgotten(instance) == []
+
+
+def test_what_is_not_to_be_tried_again_is_not_forgotten(instance: dg.DagsterInstance) -> None:
+    _fail_a_run(instance, **{"dagster/max_retries": "0"})
+    given_up = _fail_a_run(instance)
+    instance.add_run_tags(given_up, {WILL_RETRY_TAG: "false"})
+    instance.create_run_for_job(nothing, status=dg.DagsterRunStatus.STARTED, tags={WILL_RETRY_TAG: "true"})
+    assert _forgotten(instance) == []
+
+
+def test_old_failures_are_history(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datetime as dt
+
+    _fail_a_run(instance)
+    monkeypatch.setattr("resources.dagster_daemon._FORGOTTEN_WITHIN", dt.timedelta(seconds=-1))
+    assert _forgotten(instance) == []
+
+
+def test_the_daemon_has_dagsters_parts_and_looks_for_them_after_each_round(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dagster._daemon.controller import create_daemons_from_instance
+
+    daemons = list(make_daemons(instance))
+    usual = [one.daemon_type() for one in create_daemons_from_instance(instance)]
+    assert [one.daemon_type() for one in daemons] == usual
+    (consumer,) = [one for one in daemons if isinstance(one, EventLogConsumerDaemon)]
+    run_id, seen = _fail_a_run(instance), list[str]()
+
+    def retry(run: dg.DagsterRun, _context: object) -> None:
+        seen.append(run.run_id)
+
+    monkeypatch.setattr("dagster._daemon.auto_run_reexecution.auto_run_reexecution.retry_run", retry)
+    monkeypatch.setattr(
+        "warnings.warn", lambda *_, **__: None
+    )  # Dagster's call of a method that is deprecated
 
     class Context:
         pass
 
     context = Context()
     context.instance = instance  # type: ignore[attr-defined]
-    list(EventLogConsumerDaemon().run_iteration(context))  # type: ignore[arg-type]
-    return found
-
-
-def test_a_run_that_fails_before_the_first_look_is_seen(
-    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mark_first_event(instance)
-    run_id = _fail_a_run(instance)
-    assert _seen(instance, monkeypatch) == [run_id]
-
-
-@pytest.mark.filterwarnings("ignore:The 'warn' method is deprecated:DeprecationWarning")
-def test_without_the_mark_it_would_not_be(
-    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _fail_a_run(instance)
-    assert _seen(instance, monkeypatch) == []  # as soon as this fails, Dagster has mended it
-
-
-def test_a_mark_that_is_there_stays(instance: dg.DagsterInstance) -> None:
-    mark_first_event(instance)
-    before = _fetch_persisted_cursors(instance, DAGSTER_EVENT_TYPES, EventLogConsumerDaemon()._logger)
-    _fail_a_run(instance)
-    mark_first_event(instance)
-    after = _fetch_persisted_cursors(instance, DAGSTER_EVENT_TYPES, EventLogConsumerDaemon()._logger)
-    assert before == after
-    assert None not in after.values()
+    list(consumer.run_iteration(context))  # type: ignore[arg-type]
+    assert seen == [run_id], "its first look ignores what was there before"
