@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,17 +45,8 @@ class LocalRunLauncher(DefaultRunLauncher):
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
         """Say whether a run's process lives; whatever is not known for sure counts as alive."""
-        here, there = own_machine().split("/"), run.tags.get(TAG_MACHINE, "").split("/")
-        if len(there) != len(here) or not here[0] or here[-1] != there[-1]:
-            return CheckRunHealthResult(WorkerStatus.RUNNING, "it may run on another machine")
-        if here[0] != there[0]:
-            return CheckRunHealthResult(WorkerStatus.FAILED, "this machine was started again since")
-        if here != there:
-            return CheckRunHealthResult(WorkerStatus.RUNNING, "its processes cannot be seen from here")
-        found = self._process(run.run_id)
-        if found is None or is_alive(*found):
-            return CheckRunHealthResult(WorkerStatus.RUNNING)
-        return CheckRunHealthResult(WorkerStatus.FAILED, f"its process {found[0]} is gone")
+        is_lost, why = has_lost_process(run.tags.get(TAG_MACHINE, ""), lambda: self._process(run.run_id))
+        return CheckRunHealthResult(WorkerStatus.FAILED if is_lost else WorkerStatus.RUNNING, why or None)
 
     def _process(self, run_id: str) -> tuple[int, float] | None:
         """Return the number of the worker's process and when it was noted."""
@@ -85,6 +76,26 @@ def own_machine() -> str:
     except OSError:
         boot = namespace = ""
     return f"{boot}/{namespace}/{socket.gethostname()}".replace(" ", "")
+
+
+def has_lost_process(machine: str, find_process: Callable[[], tuple[int, float] | None]) -> tuple[bool, str]:
+    """Say whether the process of a run is gone for sure, and why that is so or cannot be known.
+
+    Args:
+        machine: `own_machine()` where the run began; empty if unknown.
+        find_process: returns the number of its process and when it lived, seconds since 1970; None if unknown.
+    """
+    here, there = own_machine().split("/"), machine.split("/")
+    if len(there) != len(here) or not here[0] or here[-1] != there[-1]:
+        return False, "it may run on another machine"
+    if here[0] != there[0]:
+        return True, "this machine was started again since"
+    if here != there:
+        return False, "its processes cannot be seen from here"
+    found = find_process()
+    if found is None or is_alive(*found):
+        return False, ""
+    return True, f"its process {found[0]} is gone"
 
 
 def is_alive(pid: int, noted_s: float) -> bool:

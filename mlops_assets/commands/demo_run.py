@@ -30,7 +30,7 @@ from mlops_assets.commands.demo_story import (
 from mlops_assets.commands.history import open_history_import
 from mlops_assets.commands.models import now_utc
 from mlops_assets.commands.operator_process import OperatorProcess, open_operator
-from mlops_assets.commands.replay import DayResult, Replay
+from mlops_assets.commands.replay import DayResult, Replay, end_deserted_runs
 from mlops_assets.commands.sandbox import sandbox_arguments
 from mlops_assets.commands.workspace import Workspace
 from mlops_assets.config.approval_plan import decide
@@ -90,6 +90,7 @@ class DemoRun:
             seed=self.scale.seed, devices=self.scale.devices, events=script(), on_day=None,
         )  # fmt: skip
         with open_operator() as operator, self.workspace.open_instance() as instance:
+            end_deserted_runs(instance)
             self._import_history(operator, Replay(self.workspace, instance))
             self._live(operator, instance)
 

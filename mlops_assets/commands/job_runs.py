@@ -24,8 +24,12 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from mlops_assets.commands.stop_signals import noted_stop_signals
 from mlops_assets.commands.workspace import Workspace
 from mlops_assets.config import names
+from mlops_assets.config.run_plan import all_slots
+from mlops_assets.domain.ports import LedgerEntry, ModelSlot
+from resources.own_runs import TAG_PROCESS, own_process
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -67,11 +71,12 @@ class JobRun:
 
 @dataclass(frozen=True)
 class JobResult:
-    """Whether a run succeeded, the files it did not use, and its failures."""
+    """Whether a run succeeded, the files it did not use, its failures, and what it decided about models."""
 
     succeeded: bool
     refused: tuple[Refusal, ...]
     failures: tuple[str, ...]
+    decisions: tuple[LedgerEntry, ...] = ()
 
 
 @dataclass
@@ -94,17 +99,21 @@ class JobRunner:
 
         if run.job_name not in self._jobs:
             self._jobs[run.job_name] = self.workspace.definitions.resolve_job_def(run.job_name)
-        result = self._jobs[run.job_name].execute_in_process(
-            partition_key=run.partition_key,
-            instance=self.instance,
-            raise_on_error=False,
-            tags=dict(run.tags),
-            run_config=QUIET,
-            asset_selection=[dg.AssetKey(key) for key in run.only] or None,
-        )
-        if _is_interrupted(result):
-            raise CommandInterruptedError
-        return JobResult(result.success, tuple(_refused(result)), tuple(_failures(result)))
+        ledger = self.workspace.platform.ledger
+        before = {slot: len(ledger.history(slot)) for slot in decided_slots(self.workspace.config, run)}
+        with noted_stop_signals() as signals:
+            result = self._jobs[run.job_name].execute_in_process(
+                partition_key=run.partition_key,
+                instance=self.instance,
+                raise_on_error=False,
+                tags={**run.tags, TAG_PROCESS: own_process()},
+                run_config=QUIET,
+                asset_selection=[dg.AssetKey(key) for key in run.only] or None,
+            )
+            if signals.has_come or _is_interrupted(result):
+                raise CommandInterruptedError
+        decided = (entry for slot, known in before.items() for entry in ledger.history(slot)[known:])
+        return JobResult(result.success, tuple(_refused(result)), tuple(_failures(result)), tuple(decided))
 
     def execute_chains(self, chains: Sequence[Sequence[JobRun]]) -> list[list[JobResult]]:
         """Run chains of jobs, each chain in its order, independent ones in processes beside each other.
@@ -165,6 +174,15 @@ class JobRunner:
                 for child in set(multiprocessing.active_children()) - others:
                     child.terminate()
                 raise
+
+
+def decided_slots(config: ProjectConfig, run: JobRun) -> list[ModelSlot]:
+    """Return the slots that a training decides about; none for other jobs."""
+    return [
+        slot
+        for slot in all_slots(config)
+        if (names.training_job(slot.use_case), slot.segment) == (run.job_name, run.partition_key)
+    ]
 
 
 def _share_cores(config: ProjectConfig, workers: int) -> ProjectConfig:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import click
 
-from mlops_assets.commands.replay import Replay
+from mlops_assets.commands.replay import open_replay
 from mlops_assets.commands.workspace import Workspace
 from mlops_assets.config.run_plan import all_slots
 from mlops_assets.domain.errors import ApprovalError, RegistryError
@@ -84,8 +84,8 @@ def follow_up(workspace: Workspace, entry: LedgerEntry) -> None:
     if entry.slot not in set(all_slots(workspace.config)):
         click.echo(f"{entry.slot.registered_name} is not configured any more: no report follows", err=True)
         return
-    with workspace.open_instance() as instance:
-        failures = Replay(workspace, instance).follow_up(entry)
+    with open_replay(workspace) as replay:
+        failures = replay.follow_up(entry)
     for failure in failures:
         click.echo(f"the decision stands, but was not followed everywhere: {failure}", err=True)
     if failures:

@@ -9,19 +9,23 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+import click
 
 from mlops_assets.commands.job_runs import JobResult, JobRun, JobRunner, Refusal
 from mlops_assets.commands.mailbox import deliver_due_mails
 from mlops_assets.commands.sensor_ticks import learning_sensors, tick
 from mlops_assets.config import names
 from mlops_assets.config.policy_slots import follow_up_keys
-from mlops_assets.config.run_plan import all_slots, day_log_partition, plan_days
+from mlops_assets.config.run_plan import day_log_partition, plan_days
 from mlops_assets.domain.errors import StorageError
 from mlops_assets.domain.feeds.arrival import DueDay
-from mlops_assets.domain.ports import LedgerEntry, ModelSlot, PartitionId
+from mlops_assets.domain.ports import LedgerEntry, PartitionId
+from resources.own_runs import fail_deserted_runs
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -238,11 +242,7 @@ class Replay:
         return self._train([[JobRun(names.training_job(use_case), segment, tags)]])[0]
 
     def _train(self, chains: Sequence[Sequence[JobRun]]) -> list[TrainingOutcome]:
-        """Run each segment's jobs and tell what was decided."""
-        ledger = self.workspace.platform.ledger
-        before = {
-            slot: len(ledger.history(slot)) for chain in chains for r in chain for slot in self._slots(r)
-        }
+        """Run each segment's jobs and tell what each decided."""
         found = self.runner.execute_chains(chains)
         return [
             TrainingOutcome(
@@ -250,20 +250,10 @@ class Replay:
                 segment=str(run.partition_key),
                 succeeded=result.succeeded,
                 findings=result.failures,
-                decisions=tuple(
-                    entry for slot in self._slots(run) for entry in ledger.history(slot)[before[slot] :]
-                ),
+                decisions=result.decisions,
             )
             for chain, results in zip(chains, found, strict=True)
             for run, result in zip(chain, results, strict=True)
-        ]
-
-    def _slots(self, run: JobRun) -> list[ModelSlot]:
-        """Return the slots that a training decides about; none for other jobs."""
-        return [
-            slot
-            for slot in all_slots(self.workspace.config)
-            if (names.training_job(slot.use_case), slot.segment) == (run.job_name, run.partition_key)
         ]
 
     def watch(self) -> WatchOutcome:
@@ -309,6 +299,20 @@ class Replay:
             "quarantined_rows": sum(sum(m.facts["quarantined"].values()) for m in feeds if m),
             "scored_rows": sum(m.row_count for m in scores if m),
         }
+
+
+@contextmanager
+def open_replay(workspace: Workspace) -> Iterator[Replay]:
+    """Open a workspace's instance, end what killed commands left unfinished there, and yield what runs days."""
+    with workspace.open_instance() as instance:
+        end_deserted_runs(instance)
+        yield Replay(workspace, instance)
+
+
+def end_deserted_runs(instance: dg.DagsterInstance) -> None:
+    """Fail the runs whose command was killed, and say so; otherwise they would count as under way for ever."""
+    for text in fail_deserted_runs(instance):
+        click.echo(text, err=True)
 
 
 def daily_run(due: DueDay, only: tuple[tuple[str, ...], ...] = ()) -> JobRun:

@@ -15,7 +15,7 @@ import click
 
 from mlops_assets.commands.history import open_history_import
 from mlops_assets.commands.models import put_models_in_order
-from mlops_assets.commands.replay import DayResult, Replay
+from mlops_assets.commands.replay import DayResult, open_replay
 from mlops_assets.commands.workspace import Workspace, open_workspace
 from mlops_assets.config.run_plan import deliveries
 from mlops_assets.domain.errors import FeedMissingError
@@ -83,16 +83,14 @@ def _day_range(
 def replay_days(workspace: Workspace, first: dt.date, last: dt.date) -> list[DayResult]:
     """Run the days and print one line each, with the time that is left."""
     show, workspace = DayPrinter(first, last), workspace.covering(last)
-    with workspace.open_instance() as instance:
-        replay = Replay(workspace, instance)
-        with replay.runner.keep_processes():
-            return replay.run(first, last, show)
+    with open_replay(workspace) as replay, replay.runner.keep_processes():
+        return replay.run(first, last, show)
 
 
 def import_days(workspace: Workspace, first: dt.date, last: dt.date) -> list[DayResult]:
     """Import the days as history and print one line each, with the time that is left."""
     show, workspace = DayPrinter(first, last), workspace.covering(last)
-    with workspace.open_instance() as instance, open_history_import(Replay(workspace, instance)) as history:
+    with open_replay(workspace) as replay, open_history_import(replay) as history:
         return history.run(first, last, show)
 
 
@@ -147,8 +145,7 @@ def train(use_case: str, segment: str | None, as_of: dt.datetime | None) -> None
         raise click.BadParameter(
             f"unknown segment {segment!r}; one of {', '.join(segments)}", param_hint="--segment"
         )
-    with workspace.open_instance() as instance:
-        replay = Replay(workspace, instance)
+    with open_replay(workspace) as replay:
         outcomes = [
             replay.train(use_case, s, as_of.date() if as_of else None)
             for s in ([segment] if segment else segments)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import click
 
-from mlops_assets.commands.replay import Replay
+from mlops_assets.commands.replay import open_replay
 from mlops_assets.commands.workspace import Workspace, open_workspace
 from mlops_assets.config.loader import EVERYWHERE
 from mlops_assets.domain.errors import ConfigError
@@ -36,8 +36,8 @@ def watch() -> None:
             expected="a monitor with `day_column`",
             remedy="name the folder of its YAML in MLOPS_CONFIG_PATHS; docs/watch_a_series.md shows one",
         )
-    with workspace.open_instance() as instance:
-        outcome = Replay(workspace, instance).watch()
+    with open_replay(workspace) as replay:
+        outcome = replay.watch()
     for line in (*(f"! {finding}" for finding in outcome.findings), *_results(workspace, monitors)):
         click.echo(line)
     sys.exit(0 if outcome.succeeded else 1)
