@@ -12,12 +12,15 @@ import click
 
 from mlops_assets.commands.approvals import approvals_commands
 from mlops_assets.commands.champions import champions, history, rollback
+from mlops_assets.commands.completion import PROGRAM, VARIABLE, completion
 from mlops_assets.commands.config import config_commands
 from mlops_assets.commands.demo import demo
 from mlops_assets.commands.deploy import deploy_commands
 from mlops_assets.commands.feeds import feeds_commands
+from mlops_assets.commands.job_runs import CommandInterruptedError
 from mlops_assets.commands.mailbox import mailbox_commands
 from mlops_assets.commands.mlflow import mlflow
+from mlops_assets.commands.output import JSON_FLAG, end_with_error
 from mlops_assets.commands.processes import daemon, execute_run, migrate
 from mlops_assets.commands.reproduce import reproduce
 from mlops_assets.commands.run import run, train
@@ -56,18 +59,21 @@ for command in (
     reproduce,
     migrate,
     daemon,
+    completion,
     execute_run,
 ):
     cli.add_command(command)
 
 
 def main() -> None:
-    """Run the command; a deliberate error is shown as text and ends with status 1."""
+    """Run the command; a deliberate error is shown (as JSON with `--json`) and ends with its status."""
+    is_json = JSON_FLAG in sys.argv[1:]
     try:
-        cli(standalone_mode=True)
-    except PlatformError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(1)
+        sys.exit(cli.main(prog_name=PROGRAM, complete_var=VARIABLE, standalone_mode=False) or 0)
+    except (PlatformError, click.ClickException) as error:
+        sys.exit(end_with_error(error, is_json=is_json))
+    except click.Abort:  # Ctrl-C between two runs; CommandInterruptedError is the one within a run
+        sys.exit(end_with_error(CommandInterruptedError("interrupted"), is_json=is_json))
 
 
 if __name__ == "__main__":

@@ -5,12 +5,12 @@ Belongs here: arguments, output and exit status. Does not belong here: the rules
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
 from mlops_assets.commands.models import PARTLY_STATUS, follow_up, now_utc, put_models_in_order, who_decides
+from mlops_assets.commands.output import Output, with_json
 from mlops_assets.commands.workspace import Workspace, open_workspace
 from mlops_assets.config.approval_plan import approval_rules, decide, last_author
 from mlops_assets.domain.learning.approval import PendingDecision, Verdict
@@ -31,35 +31,36 @@ def approvals_commands() -> None:
 
 @approvals_commands.command("list")
 @click.option("--all", "is_all", is_flag=True, help="Also what was decided, expired or superseded.")
-@click.option("--json", "is_json", is_flag=True, help="One JSON object a line.")
-def list_command(*, is_all: bool, is_json: bool) -> None:
+@with_json
+def list_command(*, is_all: bool, out: Output) -> None:
     """List what waits. Exit status: 0 nothing can be approved now, 3 something can, 1 an error.
 
     What nobody decided in its time is recorded as expired first.
+
+    Example: mlops approvals list --all
     """
     workspace = open_workspace()
     put_models_in_order(workspace)
     known = list_pending(workspace.platform.ledger, now_utc())
     shown = [one for one in known if is_all or one.is_undecided]
-    for pending in shown:
-        click.echo(json.dumps(pending_record(pending)) if is_json else pending_line(pending))
-    if not shown and not is_json:
-        click.echo("nothing waits for approval")
+    lines = [pending_line(pending) for pending in shown] or ["nothing waits for approval"]
+    out.tell([pending_record(pending) for pending in shown], "\n".join(lines))
     if any(one.state == "waiting" for one in known):
         raise SystemExit(PARTLY_STATUS)
 
 
 @approvals_commands.command("show")
 @click.argument("decision")
-@click.option("--json", "is_json", is_flag=True, help="As one JSON object, with all evidence.")
-def show(decision: str, *, is_json: bool) -> None:
-    """Show on what a decision rests and who may not approve it. Exit status: 0 shown, 1 unknown."""
+@with_json
+def show(decision: str, *, out: Output) -> None:
+    """Show on what a decision rests and who may not approve it. Exit status: 0 shown, 1 unknown.
+
+    Example: mlops approvals show 3f2a9c01d4e5
+    """
     workspace = open_workspace()
     pending = find_pending(workspace.platform.ledger, decision, now_utc())
-    if is_json:
-        click.echo(json.dumps({**pending_record(pending), "evidence": pending.entry.evidence}))
-    else:
-        click.echo("\n".join([pending_line(pending), *_details(pending), _second_person(workspace, pending)]))
+    lines = [pending_line(pending), *_details(pending), _second_person(workspace, pending)]
+    out.tell({**pending_record(pending), "evidence": pending.entry.evidence}, "\n".join(lines))
 
 
 _BY = click.option("--by", default="", help="Who decides; default: git's user, else $USER.")
@@ -74,13 +75,18 @@ _EVIDENCE = click.option(
 @_BY
 @_NOTE
 @_EVIDENCE
-def approve(decision: str, by: str, note: str, evidence_sha256: str) -> None:
+@with_json
+def approve(decision: str, by: str, note: str, evidence_sha256: str, *, out: Output) -> None:
     """Make the challenger the champion: this version, on this evidence, in place of the champion it was compared with.
 
     Exit status: 0 it is champion (now, or by the same word before), 1 refused and why, 3 it is champion, but its
     deployment or model card did not follow.
+
+    Example: mlops approvals approve 3f2a9c01d4e5 --note "figures and report are sound"
     """
-    _decide(decision, by, note, evidence_sha256, is_approval=True)
+    workspace = open_workspace()
+    verdict = Verdict(decision, True, who_decides(workspace, by), note, now_utc(), evidence_sha256)
+    _decide(workspace, verdict, out)
 
 
 @approvals_commands.command("reject")
@@ -88,15 +94,19 @@ def approve(decision: str, by: str, note: str, evidence_sha256: str) -> None:
 @_BY
 @_NOTE
 @_EVIDENCE
-def reject(decision: str, by: str, note: str, evidence_sha256: str) -> None:
-    """Leave the champion as it is. Exit status: as `approve`."""
-    _decide(decision, by, note, evidence_sha256, is_approval=False)
+@with_json
+def reject(decision: str, by: str, note: str, evidence_sha256: str, *, out: Output) -> None:
+    """Leave the champion as it is. Exit status: as `approve`.
 
-
-def _decide(decision: str, by: str, note: str, evidence_sha256: str, *, is_approval: bool) -> None:
+    Example: mlops approvals reject 3f2a9c01d4e5 --note "prices change next week"
+    """
     workspace = open_workspace()
+    verdict = Verdict(decision, False, who_decides(workspace, by), note, now_utc(), evidence_sha256)
+    _decide(workspace, verdict, out)
+
+
+def _decide(workspace: Workspace, verdict: Verdict, out: Output) -> None:
     platform = workspace.platform
-    verdict = Verdict(decision, is_approval, who_decides(workspace, by), note, now_utc(), evidence_sha256)
     entry = decide(
         workspace.config,
         verdict,
@@ -105,8 +115,9 @@ def _decide(decision: str, by: str, note: str, evidence_sha256: str, *, is_appro
         ledger=platform.ledger,
         provenance=platform.provenance,
     )
-    became = "is the champion" if is_approval else "stays out of use"
-    click.echo(f"{entry.slot.registered_name} version {entry.version} {became}: {'; '.join(entry.reasons)}")
+    became = "is the champion" if verdict.is_approval else "stays out of use"
+    text = f"{entry.slot.registered_name} version {entry.version} {became}: {'; '.join(entry.reasons)}"
+    out.tell(entry_record(entry), text)
     follow_up(workspace, entry)
 
 

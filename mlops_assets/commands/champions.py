@@ -5,11 +5,11 @@ Belongs here: arguments, output and exit status. Does not belong here: ledger an
 
 from __future__ import annotations
 
-import json
-
 import click
 
+from mlops_assets.commands.completion import complete_model, complete_segment, complete_use_case
 from mlops_assets.commands.models import choose_slots, follow_up, now_utc, put_models_in_order, who_decides
+from mlops_assets.commands.output import Output, with_json
 from mlops_assets.commands.workspace import open_workspace
 from mlops_assets.config.run_plan import all_slots
 from mlops_assets.domain.learning.decisions import roll_back
@@ -20,21 +20,19 @@ _HEADINGS = ("slot", "version", "algorithm", "since (UTC)", "decided by", "metri
 
 
 @click.command()
-@click.option("--json", "is_json", is_flag=True, help="One JSON object a slot and line.")
-def champions(*, is_json: bool) -> None:
+@with_json
+def champions(*, out: Output) -> None:
     """Show every slot: champion, algorithm, since when, by whom, metric on its holdout, what waits for approval.
 
     Aliases of the registry that do not say what the ledger says (a process died between the two) are repaired; which,
     is told on standard error. Exit status: 0 shown, 1 an error.
+
+    Example: mlops champions --json
     """
     workspace = open_workspace()
     put_models_in_order(workspace)
     overviews = describe_slots(workspace.platform.ledger, all_slots(workspace.config), now_utc())
-    if is_json:
-        for overview in overviews:
-            click.echo(json.dumps(overview.to_record()))
-    else:
-        click.echo(_table([_HEADINGS, *map(_row, overviews)]))
+    out.tell([overview.to_record() for overview in overviews], _table([_HEADINGS, *map(_row, overviews)]))
 
 
 def _row(overview: SlotOverview) -> tuple[str, ...]:
@@ -61,20 +59,25 @@ def _table(rows: list[tuple[str, ...]]) -> str:
 
 
 @click.command()
-@click.argument("use_case")
-@click.argument("model")
-@click.option("--segment", help="Only this segment; default: all.")
-@click.option("--json", "is_json", is_flag=True, help="One JSON object a decision and line.")
-def history(use_case: str, model: str, segment: str | None, *, is_json: bool) -> None:
-    """Show every decision about a model, oldest first, with its reasons. Exit status: 0 shown, 1 an error."""
+@click.argument("use_case", shell_complete=complete_use_case)
+@click.argument("model", shell_complete=complete_model)
+@click.option("--segment", shell_complete=complete_segment, help="Only this segment; default: all.")
+@with_json
+def history(use_case: str, model: str, segment: str | None, *, out: Output) -> None:
+    """Show every decision about a model, oldest first, with its reasons. Exit status: 0 shown, 1 an error.
+
+    Example: mlops history churn churn_risk --segment cl
+    """
     workspace = open_workspace()
     ledger = workspace.platform.ledger
+    records, lines = [], []
     for slot in choose_slots(workspace, use_case, model, segment):
         entries = ledger.history(slot)
-        if not entries and not is_json:
-            click.echo(f"{slot.registered_name}: nothing has been decided yet")
-        for entry in entries:
-            click.echo(json.dumps(entry_record(entry)) if is_json else _entry_text(entry))
+        records += [entry_record(entry) for entry in entries]
+        lines += [_entry_text(entry) for entry in entries] or [
+            f"{slot.registered_name}: nothing has been decided yet"
+        ]
+    out.tell(records, "\n".join(lines))
 
 
 def _entry_text(entry: LedgerEntry) -> str:
@@ -87,20 +90,22 @@ def _entry_text(entry: LedgerEntry) -> str:
 
 
 @click.command()
-@click.argument("use_case")
-@click.argument("model")
-@click.option("--segment", required=True, help="Whose champion.")
+@click.argument("use_case", shell_complete=complete_use_case)
+@click.argument("model", shell_complete=complete_model)
+@click.option("--segment", shell_complete=complete_segment, required=True, help="Whose champion.")
 @click.option("--by", default="", help="Who decides; default: git's user, else $USER.")
 @click.option("--note", required=True, help="Why.")
 @click.option("--from", "expected_version", default="", help="Only if this version is the champion.")
-@click.option("--json", "is_json", is_flag=True, help="The new decision as one JSON object.")
+@with_json
 def rollback(
-    use_case: str, model: str, segment: str, by: str, note: str, expected_version: str, *, is_json: bool
+    use_case: str, model: str, segment: str, by: str, note: str, expected_version: str, *, out: Output
 ) -> None:
     """Make the champion before the present one the champion again; the next `mlops run` scores its days anew.
 
     Exit status: 0 done, 1 refused and why (no earlier champion, another champion than --from, a damaged bundle),
     3 done, but the deployment or the model card did not follow.
+
+    Example: mlops rollback churn churn_risk --segment cl --note "complaints"
     """
     workspace = open_workspace()
     (slot,) = choose_slots(workspace, use_case, model, segment)
@@ -114,5 +119,5 @@ def rollback(
         expected_version=expected_version,
     )
     text = f"{slot.registered_name}: version {entry.version} is the champion again; {entry.reasons[0]}"
-    click.echo(json.dumps(entry_record(entry)) if is_json else text)
+    out.tell(entry_record(entry), text)
     follow_up(workspace, entry)

@@ -5,10 +5,14 @@ Belongs here: arguments and output. Does not belong here: the checks (mlops_asse
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import click
 
 from mlops_assets.commands.config_plan import plan_command
 from mlops_assets.commands.config_show import show_command
+from mlops_assets.commands.output import Output, with_json
 from mlops_assets.config.json_schema import render_schemas, stale_schemas
 from mlops_assets.config.loader import PROJECT_CONFIGS, load_project_with_sources
 from mlops_assets.domain.errors import ConfigError
@@ -27,8 +31,12 @@ config_commands.add_command(plan_command)
 
 
 @config_commands.command("check")
-def check() -> None:
-    """Load and cross-check every YAML file; exit with 1 and all findings if something is wrong."""
+@with_json
+def check(*, out: Output) -> None:
+    """Load and cross-check every YAML file; exit with 1 and all findings if something is wrong.
+
+    Example: mlops config check
+    """
     loaded = load_project_with_sources()
     config = loaded.config
     check_engine(config.environment)
@@ -50,32 +58,54 @@ def check() -> None:
             remedy="run `mlops config render`",
         )
     segments = sum(len(segments) for segments in config.use_cases.values())
-    click.echo(
+    record = {
+        "feeds": len(config.feeds),
+        "geographies": len(config.geographies),
+        "use_cases": len(config.use_cases),
+        "segments": segments,
+        "environment": config.environment.name,
+        "environments": sorted(loaded.environments),
+    }
+    text = (
         f"ok: {len(config.feeds)} feeds, {len(config.geographies)} geographies, {len(config.use_cases)} use cases "
         f"with {segments} segments, environment {config.environment.name} "
         f"(there are {', '.join(sorted(loaded.environments))})"
     )
+    out.tell(record, text)
 
 
 @config_commands.command("schema")
-def schema() -> None:
-    """Write the JSON Schemas that editors use to complete and check the YAML files."""
+@with_json
+def schema(*, out: Output) -> None:
+    """Write the JSON Schemas that editors use to complete and check the YAML files.
+
+    Example: mlops config schema
+    """
     folder = PROJECT_CONFIGS / "schema"
     folder.mkdir(exist_ok=True)
     for name, text in render_schemas().items():
         (folder / name).write_text(text)
-        click.echo(f"wrote {folder / name}")
+    _tell_written(out, [folder / name for name in render_schemas()])
 
 
 @config_commands.command("render")
-def render() -> None:
-    """Write the dagster.yaml of every environment that is not one machine's, and the log's metrics, below deploy/."""
+@with_json
+def render(*, out: Output) -> None:
+    """Write the dagster.yaml of every environment that is not one machine's, and the log's metrics, below deploy/.
+
+    Example: mlops config render
+    """
     METRICS_FILE.write_text(render_metrics(), encoding="utf-8")
-    click.echo(f"wrote {METRICS_FILE}")
+    written = [METRICS_FILE]
     for name, environment in sorted(load_project_with_sources().environments.items()):
         if environment.database.kind == "sqlite" and environment.storage.kind == "local":
             continue
         target = instance_file(name)
         target.parent.mkdir(exist_ok=True)
         target.write_text(render_instance(environment), encoding="utf-8")
-        click.echo(f"wrote {target}")
+        written.append(target)
+    _tell_written(out, written)
+
+
+def _tell_written(out: Output, paths: Sequence[Path]) -> None:
+    out.tell({"written": paths}, "\n".join(f"wrote {path}" for path in paths))

@@ -6,7 +6,6 @@ Belongs here: arguments, both sides, output and exit status. Does not belong her
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -17,6 +16,7 @@ from typing import Any
 import click
 from typing_extensions import override
 
+from mlops_assets.commands.output import Output, with_json
 from mlops_assets.config.change_consequences import tell_consequences
 from mlops_assets.config.change_plan import ChangePlan, SlotChange, plan_change
 from mlops_assets.config.loader import LoadedProject, config_roots, load_project_with_sources
@@ -50,12 +50,14 @@ class PlanCommand(click.Command):
 @click.command("plan", cls=PlanCommand)
 @click.option("--against", required=True, metavar="REV", help="What holds now: a branch, tag or commit.")
 @click.option("--to", "to", metavar="REV", help="What is to hold; default: the files as they are on disk.")
-@click.option("--json", "is_json", is_flag=True, help="As one JSON object.")
-def plan_command(against: str, to: str | None, *, is_json: bool) -> None:
+@with_json
+def plan_command(against: str, to: str | None, *, out: Output) -> None:
     """Say what a change of configs/ does: feeds, models, segments, approvals, assets, and what follows.
 
     Both sides are read by the code of now. Exit status: 0 nothing changes, 2 something does, 1 an error: one side does
     not load (it says which), or git does not know the revision.
+
+    Example: mlops config plan --against main
     """
     roots = config_roots()
     with ExitStack() as stack:
@@ -65,14 +67,12 @@ def plan_command(against: str, to: str | None, *, is_json: bool) -> None:
         after = _load(new.roots if new else roots, to or WORKING_TREE, new)
         plan = plan_change(before, after, _code_versions(before.config), _code_versions(after.config))
     consequences = tell_consequences(plan, after.config)
-    if is_json:
-        sides = {
-            "against": {"revision": old.revision, "commit": old.commit},
-            "to": {"revision": to, "commit": new.commit if new else None},
-        }
-        click.echo(json.dumps({**sides, **_record(plan), "consequences": consequences}))
-    else:
-        click.echo("\n".join(_text(plan, consequences, f"{against} ({old.commit[:10]})", to or WORKING_TREE)))
+    sides = {
+        "against": {"revision": old.revision, "commit": old.commit},
+        "to": {"revision": to, "commit": new.commit if new else None},
+    }
+    text = "\n".join(_text(plan, consequences, f"{against} ({old.commit[:10]})", to or WORKING_TREE))
+    out.tell({**sides, **_record(plan), "consequences": consequences}, text)
     if not plan.is_empty:
         raise SystemExit(CHANGES_STATUS)
 

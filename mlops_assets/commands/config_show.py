@@ -5,7 +5,6 @@ Belongs here: arguments and output. Does not belong here: finding the places (ml
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ from typing import Any
 import click
 import yaml
 
+from mlops_assets.commands.completion import complete_geography, complete_use_case
+from mlops_assets.commands.output import Output, with_json
 from mlops_assets.config.loader import EVERYWHERE, load_project_with_sources
 from mlops_assets.config.value_origins import OriginalSettings, OriginalValue, find_origins
 from mlops_assets.config.yaml_source import KeyPath
@@ -21,19 +22,24 @@ _COMMENT_COLUMN_MAX = 64
 
 
 @click.command("show")
-@click.argument("use_case")
+@click.argument("use_case", shell_complete=complete_use_case)
 @click.option(
-    "--geography", metavar="CODE", help="With the overrides of this one; default: what holds everywhere."
+    "--geography",
+    shell_complete=complete_geography,
+    metavar="CODE",
+    help="With the overrides of this one; default: what holds everywhere.",
 )
-@click.option("--json", "is_json", is_flag=True, help="As one JSON object.")
-def show_command(use_case: str, geography: str | None, *, is_json: bool) -> None:
+@with_json
+def show_command(use_case: str, geography: str | None, *, out: Output) -> None:
     """Show what results for a use case, and where each value comes from.
 
     The answer is YAML; a comment behind each value names its file and line, or says that it is a built-in default. Exit
     status: 0 shown, 1 an error.
+
+    Example: mlops config show churn --geography cl
     """
     found = find_origins(load_project_with_sources(), use_case, geography)
-    click.echo(json.dumps(_record(found)) if is_json else "\n".join(_text(found)))
+    out.tell(_record(found), "\n".join(_text(found)))
 
 
 def _record(found: OriginalSettings) -> dict[str, Any]:

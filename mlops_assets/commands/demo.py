@@ -23,6 +23,7 @@ from mlops_assets.commands.demo_story import (
     day_of,
     weight_of,
 )
+from mlops_assets.commands.output import Output, with_json
 from mlops_assets.commands.replay import DayResult
 from mlops_assets.commands.run import day_line
 from mlops_assets.commands.summary import save_summary
@@ -58,14 +59,17 @@ _DECISIONS_SHOWN = 3
     type=click.IntRange(min=1, max=STORY_DAYS),
     help="Stop after so many days of the story.",
 )
-@click.option("--seed", default=SEED, show_default=True)
-def demo(subscribers: int, devices: int, days: int, seed: int) -> None:
+@click.option("--seed", default=SEED, show_default=True, help="The same seed gives the same world.")
+@with_json
+def demo(subscribers: int, devices: int, days: int, seed: int, *, out: Output) -> None:
     """Tell the whole story with a simulated operator, and prove from the stores that it came true.
 
     Five weeks of history are imported; two more weeks bring a unit error, a festival, a lasting shift, retrainings, an
     approval, a rollback, offers and a third country. Run again, it continues where it was interrupted. Exit status: 0
     everything came true, 1 something did not, or a day failed. Other sizes and seeds are other worlds: the gate may
     decide otherwise there.
+
+    Example: mlops demo --subscribers 2000
     """
     started = time.monotonic()
     home = data_root()
@@ -83,6 +87,8 @@ def demo(subscribers: int, devices: int, days: int, seed: int) -> None:
     elapsed = time.monotonic() - started
     summary, index = save_summary(run.workspace, run.results, elapsed, _peak_memory_mb(), story)
     _tell(summary, str(index), str(home / CONFIG_FOLDER) if days > NEW_NUMBER else "")
+    if out.is_json:  # all that was told so far went to standard error
+        out.tell({**summary.model_dump(mode="json"), "index": index}, "")
     has_failed = any(result.status == "failed" for result in run.results)
     sys.exit(1 if has_failed or not all(one.found.is_held for one in outcomes) else 0)
 

@@ -7,7 +7,6 @@ Belongs here: arguments, the table of slots, exit status. Does not belong here: 
 from __future__ import annotations
 
 import datetime as dt
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +14,8 @@ from dataclasses import asdict, dataclass
 import click
 
 from mlops_assets.commands.deploy_check import check
-from mlops_assets.commands.mailbox import JSON, deliver_due_mails
+from mlops_assets.commands.mailbox import deliver_due_mails
+from mlops_assets.commands.output import Output, with_json
 from mlops_assets.commands.workspace import Workspace, open_workspace
 from mlops_assets.domain.deployment.activation import DeploymentSite, SlotOutcome
 from mlops_assets.domain.errors import StorageError
@@ -50,18 +50,17 @@ deploy_commands.add_command(check)
 
 
 @deploy_commands.command("update")
-@JSON
-def update(*, is_json: bool) -> None:
-    """Pack, verify and activate the champion of every slot; exit status 1 if one could not be activated."""
+@with_json
+def update(*, out: Output) -> None:
+    """Pack, verify and activate the champion of every slot; exit status 1 if one could not be activated.
+
+    Example: mlops deploy update
+    """
     workspace = open_workspace()
     platform = workspace.platform
     site = DeploymentSite(platform.ledger, platform.registry, platform.deployments, platform.outbox)
     outcomes = update_agents(workspace.config, site, platform.reports, dt.datetime.now(dt.UTC))
-    if is_json:
-        click.echo(json.dumps([_plain(outcome) for outcome in outcomes], indent=1))
-    else:
-        for outcome in outcomes:
-            click.echo(outcome_line(outcome))
+    out.tell([_plain(outcome) for outcome in outcomes], "\n".join(map(outcome_line, outcomes)))
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     if failed:
         for finding in deliver_due_mails(platform).findings():
@@ -70,14 +69,14 @@ def update(*, is_json: bool) -> None:
 
 
 @deploy_commands.command("show")
-@JSON
-def show(*, is_json: bool) -> None:
-    """Show each slot: what serves, since when, and whether it is the ledger's champion."""
+@with_json
+def show(*, out: Output) -> None:
+    """Show each slot: what serves, since when, and whether it is the ledger's champion.
+
+    Example: mlops deploy show
+    """
     lines = describe_slots(open_workspace())
-    if is_json:
-        click.echo(json.dumps([asdict(line) for line in lines], indent=1))
-        return
-    click.echo(format_lines(lines))
+    out.tell(lines, format_lines(lines))
 
 
 def describe_slots(workspace: Workspace) -> list[SlotLine]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import click
 
+from mlops_assets.commands.output import Output, with_json
 from mlops_assets.commands.workspace import Workspace, open_workspace
 from mlops_assets.domain.errors import PlatformError
 from mlops_assets.serving.updater import configured_slots
@@ -40,13 +41,20 @@ class Answer:
     type=click.FloatRange(0),
     help="Wait so many seconds for a living daemon; without it, the daemon is not looked at.",
 )
-def check(patience_s: float | None) -> None:
-    """Ask every store and read what it keeps; nothing is changed. Exit status 1 if one does not answer as it should."""
+@with_json
+def check(patience_s: float | None, *, out: Output) -> None:
+    """Ask every store and read what it keeps; nothing is changed. Exit status 1 if one does not answer as it should.
+
+    Example: mlops deploy check --daemon-within 60
+    """
     workspace = open_workspace()
     answers = []
     for answer in ask_parts(workspace, patience_s):
-        click.echo(answer.line)
+        if not out.is_json:  # a person sees each as it comes: the daemon may be waited for
+            click.echo(answer.line)
         answers.append(answer)
+    if out.is_json:
+        out.tell(answers, "")
     sys.exit(0 if all(answer.is_fine for answer in answers) else 1)
 
 

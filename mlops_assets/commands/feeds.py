@@ -10,13 +10,14 @@ Exit status of `list` and `show`: 0 nothing is held, 3 something is. Of `release
 from __future__ import annotations
 
 import datetime as dt
-import json
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from mlops_assets.commands.completion import complete_feed, complete_geography
+from mlops_assets.commands.output import Output, with_json
 from mlops_assets.commands.run import DAY
 from mlops_assets.commands.workspace import Workspace, open_workspace
 from mlops_assets.domain.feeds.contract import FeedContract
@@ -39,30 +40,33 @@ def feeds_commands() -> None:
 
 
 @feeds_commands.command("list")
-@click.option("--feed", help="Only this feed; default: all daily feeds.")
-@click.option("--geography", help="Only this geography; default: all.")
+@click.option("--feed", shell_complete=complete_feed, help="Only this feed; default: all daily feeds.")
+@click.option("--geography", shell_complete=complete_geography, help="Only this geography; default: all.")
 @click.option(
     "--days", default=7, show_default=True, type=click.IntRange(1, 400), help="So many newest days."
 )
 @click.option(
     "--held", "is_held_only", is_flag=True, help="Only what is held, of all days, the oldest first."
 )
-@click.option("--json", "is_json", is_flag=True, help="One JSON object a line.")
+@with_json
 def list_command(
-    feed: str | None, geography: str | None, days: int, *, is_held_only: bool, is_json: bool
+    feed: str | None, geography: str | None, days: int, *, is_held_only: bool, out: Output
 ) -> None:
-    """List feed, geography and day with their anomaly: True held, False healthy, None not judged."""
+    """List feed, geography and day with their anomaly: True held, False healthy, None not judged.
+
+    Exit status: 0 nothing is held, 3 something is, 1 an error.
+
+    Example: mlops feeds list --held
+    """
     workspace = open_workspace()
     feeds, geographies = _chosen_feeds(workspace, feed), _chosen_geographies(workspace, geography)
     lake, contracts = workspace.platform.lake, workspace.config.feeds
     held = find_held(lake, feeds, geographies)
     states = held if is_held_only else _recent(workspace, feeds, geographies, days)
-    for state in states:
-        click.echo(json.dumps(state_record(state)) if is_json else state_line(state))
+    nothing = "nothing is held" if is_held_only else "nothing has been delivered and run"
+    out.tell([state_record(state) for state in states], "\n".join(map(state_line, states)) or nothing)
     for escalation in find_escalations(held, contracts):
         click.echo(f"escalated: {escalation.text}", err=True)
-    if not states and not is_json:
-        click.echo("nothing is held" if is_held_only else "nothing has been delivered and run")
     sys.exit(HELD_STATUS if held else 0)
 
 
@@ -82,37 +86,42 @@ def _recent(
 
 
 @feeds_commands.command("show")
-@click.argument("feed")
-@click.argument("geography")
+@click.argument("feed", shell_complete=complete_feed)
+@click.argument("geography", shell_complete=complete_geography)
 @click.argument("day", type=DAY)
-@click.option("--json", "is_json", is_flag=True, help="As one JSON object, with the whole profile.")
-def show(feed: str, geography: str, day: dt.datetime, *, is_json: bool) -> None:
-    """Show the verdict on one delivery, its reasons and its figures."""
+@with_json
+def show(feed: str, geography: str, day: dt.datetime, *, out: Output) -> None:
+    """Show the verdict on one delivery, its reasons and its figures.
+
+    Exit status: 0 it is not held, 3 it is, 1 an error.
+
+    Example: mlops feeds show usage cl 2026-09-07
+    """
     workspace = open_workspace()
     contract, code = _contract(workspace, feed, geography), geography
     lake = workspace.platform.lake
     newest = newest_data_day(lake, [contract.name], [code])
     state = read_delivery_state(lake, contract.name, code, day.date(), newest)
-    if is_json:
-        profile = state.profile.model_dump(mode="json") if state.profile else None
-        click.echo(json.dumps({**state_record(state), "profile": profile}))
-    else:
-        click.echo("\n".join([state_line(state), *_details(state)]))
+    profile = state.profile.model_dump(mode="json") if state.profile else None
+    out.tell({**state_record(state), "profile": profile}, "\n".join([state_line(state), *_details(state)]))
     sys.exit(HELD_STATUS if state.state == "held" else 0)
 
 
 @feeds_commands.command("release")
-@click.argument("feed")
-@click.argument("geography")
+@click.argument("feed", shell_complete=complete_feed)
+@click.argument("geography", shell_complete=complete_geography)
 @click.argument("day", type=DAY)
 @click.option("--by", "released_by", required=True, help="Who decides.")
 @click.option("--note", required=True, help="Why the delivery is right.")
 @click.option("--sha256", default="", help="Release only if the held file has this hash (`show --json`).")
-@click.option("--json", "is_json", is_flag=True, help="As one JSON object.")
+@with_json
 def release(
-    feed: str, geography: str, day: dt.datetime, released_by: str, note: str, sha256: str, *, is_json: bool
+    feed: str, geography: str, day: dt.datetime, released_by: str, note: str, sha256: str, *, out: Output
 ) -> None:
-    """Use a held delivery all the same: these bytes and no others. The next `mlops run` builds its day."""
+    """Use a held delivery all the same: these bytes and no others. The next `mlops run` builds its day.
+
+    Example: mlops feeds release usage cl 2026-09-07 --by Bo --note "a new tariff"
+    """
     workspace = open_workspace()
     platform = workspace.platform
     contract = _contract(workspace, feed, geography)
@@ -121,14 +130,9 @@ def release(
     recorded = release_delivery(
         contract, wanted, lake=platform.lake, landing=platform.landing, releases=platform.releases
     )
-    fields = {
-        **vars(recorded),
-        "day": str(recorded.day),
-        "released_at_utc": recorded.released_at_utc.isoformat(),
-    }
     text = f"released {feed} of {geography} for {recorded.day} (sha256 {recorded.raw_sha256[:16]})"
     by = f"by {recorded.released_by} on {recorded.released_at_utc:%Y-%m-%d %H:%M} UTC: {recorded.note}"
-    click.echo(json.dumps(fields) if is_json else f"{text} {by}\nthe day is due again: `mlops run`")
+    out.tell(recorded, f"{text} {by}\nthe day is due again: `mlops run`")
 
 
 def state_record(state: DeliveryState) -> dict[str, Any]:

@@ -7,7 +7,6 @@ Belongs here: arguments and output, and one round of deliveries without a sensor
 from __future__ import annotations
 
 import datetime as dt
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -16,6 +15,7 @@ from typing import Any, get_args
 
 import click
 
+from mlops_assets.commands.output import Output, with_json
 from mlops_assets.commands.workspace import Workspace, open_workspace
 from mlops_assets.domain.mail_ports import (
     DeliveryReport,
@@ -28,7 +28,6 @@ from mlops_assets.domain.reporting.mail_preview import read_mail_text
 from resources.environments import Platform
 from resources.mailbox import LocalMailbox
 
-JSON = click.option("--json", "is_json", is_flag=True, help="Machine-readable output.")
 BUDGET_S = 60.0
 SHOWN = 30
 
@@ -53,44 +52,43 @@ def mailbox_commands(context: click.Context) -> None:
 @mailbox_commands.command("list")
 @click.option("--state", type=click.Choice(get_args(MailState)), help="Only mails in this state.")
 @click.option("--all", "is_all", is_flag=True, help=f"All mails; default: the newest {SHOWN}.")
-@JSON
-def show_list(state: str | None = None, *, is_all: bool = False, is_json: bool = False) -> None:
-    """List mails, newest first, dead ones with their reason."""
+@with_json
+def show_list(state: str | None = None, *, is_all: bool = False, out: Output) -> None:
+    """List mails, newest first, dead ones with their reason.
+
+    Example: mlops mailbox list --state dead
+    """
     entries = [e for e in reversed(open_workspace().platform.outbox.entries()) if state in {None, e.state}]
     shown = entries if is_all else entries[:SHOWN]
-    if is_json:
-        click.echo(json.dumps([_plain(entry) for entry in shown], indent=1))
-        return
-    for entry in shown:
-        click.echo(_line(entry))
-    click.echo(_total(entries, len(shown)))
+    text = "\n".join([*map(_line, shown), _total(entries, len(shown))])
+    out.tell([_plain(entry) for entry in shown], text)
 
 
 @mailbox_commands.command("show")
 @click.argument("number", type=int)
-@JSON
-def show(number: int, *, is_json: bool) -> None:
-    """Print a mail: state, headers and plain text."""
+@with_json
+def show(number: int, *, out: Output) -> None:
+    """Print a mail: state, headers and plain text.
+
+    Example: mlops mailbox show 3
+    """
     outbox = open_workspace().platform.outbox
     entry, text = _entry(outbox.entries(), number), read_mail_text(outbox.content(number))
-    if is_json:
-        click.echo(json.dumps({**_plain(entry), "text": text}, indent=1))
-        return
-    click.echo(f"{_line(entry)}\n\n{text}")
+    out.tell({**_plain(entry), "text": text}, f"{_line(entry)}\n\n{text}")
 
 
 @mailbox_commands.command("open")
 @click.argument("number", type=int)
-@JSON
-def open_page(number: int, *, is_json: bool) -> None:
-    """Open a mail in the browser, as its recipient sees it."""
+@with_json
+def open_page(number: int, *, out: Output) -> None:
+    """Open a mail in the browser, as its recipient sees it; with --json, only say where its page is.
+
+    Example: mlops mailbox open 3
+    """
     workspace = open_workspace()
     path = save_page(workspace, number)
-    if is_json:
-        click.echo(json.dumps({"number": number, "path": str(path)}))
-        return
-    click.echo(f"opening {path}")
-    if click.launch(path.as_uri()):
+    out.tell({"number": number, "path": path}, f"opening {path}")
+    if not out.is_json and click.launch(path.as_uri()):
         click.echo("no browser was found; open the file yourself", err=True)
 
 
@@ -107,11 +105,13 @@ def save_page(workspace: Workspace, number: int) -> Path:
 
 @mailbox_commands.command("retry")
 @click.argument("numbers", type=int, nargs=-1)
-@JSON
-def retry(numbers: Sequence[int], *, is_json: bool) -> None:
+@with_json
+def retry(numbers: Sequence[int], *, out: Output) -> None:
     """Send mails again now: those with NUMBERS, sent ones too; without any, all that failed or are dead.
 
     Exit status 1 if a mail is still not sent.
+
+    Example: mlops mailbox retry 3 4
     """
     platform, now = open_workspace().platform, dt.datetime.now(tz=dt.UTC)
     outbox = platform.outbox
@@ -119,11 +119,8 @@ def retry(numbers: Sequence[int], *, is_json: bool) -> None:
     report = deliver_due_mails(platform)
     asked_for = {entry.number for entry in wanted}
     after = [entry for entry in outbox.entries() if entry.number in asked_for]
-    if is_json:
-        click.echo(json.dumps([_plain(entry) for entry in after], indent=1))
-    else:
-        for line in (report.text(), *report.findings(), *_still_waiting(after)):
-            click.echo(line)
+    lines = (report.text(), *report.findings(), *_still_waiting(after))
+    out.tell([_plain(entry) for entry in after], "\n".join(lines))
     sys.exit(0 if all(entry.state == "sent" for entry in after) else 1)
 
 
@@ -171,9 +168,7 @@ def _total(entries: Sequence[MailEntry], shown: int) -> str:
 
 
 def _plain(entry: MailEntry) -> dict[str, Any]:
-    """Return an entry as JSON values."""
+    """Return an entry's values, those of its key beside the others."""
     values = {**asdict(entry), **asdict(entry.key)}
     del values["key"]
-    return {
-        name: value.isoformat() if isinstance(value, dt.datetime) else value for name, value in values.items()
-    }
+    return values

@@ -26,6 +26,8 @@ def mlflow(host: str, port: int) -> None:
 
     The pages have no log-in of their own, and whoever sees them may change what they show: beyond this machine, put
     them behind a proxy that has one. Who is champion is in the promotion ledger, which they do not reach.
+
+    Example: mlops mlflow --port 5001
     """
     workspace = open_workspace()
     os.environ |= server_environment(workspace)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mlops_assets.commands.output import Output, with_json
 from mlops_assets.commands.workspace import open_workspace
 from mlops_assets.config.loader import PROJECT_CONFIGS
 from resources.health_pages import serve_health
@@ -65,6 +66,8 @@ def daemon(host: str, health_port: int | None, workspace_file: Path) -> None:
     """Run Dagster's daemon, as the only one of the environment.
 
     A second one waits until the first has ended. Exit status 1: it may no longer be the only one; start it again.
+
+    Example: mlops daemon --health-port 8080
     """
     from resources.dagster_daemon import find_silent_daemons, run_daemon
 
@@ -94,8 +97,12 @@ def daemon(host: str, health_port: int | None, workspace_file: Path) -> None:
 
 
 @click.command()
-def migrate() -> None:
-    """Bring every store of the environment to the schema of this release; run it before anything else starts."""
+@with_json
+def migrate(*, out: Output) -> None:
+    """Bring every store of the environment to the schema of this release; run it before anything else starts.
+
+    Example: mlops migrate
+    """
     from resources.migration import LOCK_NAME as MIGRATION
     from resources.migration import migrate_stores
 
@@ -103,8 +110,14 @@ def migrate() -> None:
     environment = workspace.config.environment
     configure_logs(environment.logs)
     lock = open_lock(environment, workspace.home, MIGRATION)
+    lines = []
     for line in migrate_stores(workspace.platform, workspace.open_instance, lock):
-        click.echo(line)
+        if not out.is_json:  # a person sees each as it is done: a large one takes time
+            click.echo(line)
+        lines.append(line)
+    if out.is_json:
+        stores = [dict(zip(("store", "state"), line.split(": ", 1), strict=True)) for line in lines]
+        out.tell(stores, "")
 
 
 def _log_to_console(form: LogForm) -> None:

@@ -5,13 +5,14 @@ Belongs here: arguments, output and exit status. Does not belong here: the compa
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 
 import click
 
+from mlops_assets.commands.completion import complete_model, complete_segment, complete_use_case
 from mlops_assets.commands.models import PARTLY_STATUS, choose_slots
+from mlops_assets.commands.output import Output, with_json
 from mlops_assets.commands.workspace import Workspace, open_workspace
 from mlops_assets.config.policy_slots import is_policy_slot
 from mlops_assets.config.run_plan import column_notes
@@ -25,23 +26,25 @@ _POLICY_STAMPS = ("git_commit", "config_sha256", "transitions_sha256", "simulato
 
 
 @click.command()
-@click.argument("use_case")
-@click.argument("model")
+@click.argument("use_case", shell_complete=complete_use_case)
+@click.argument("model", shell_complete=complete_model)
 @click.argument("version")
-@click.option("--segment", required=True, help="Whose version.")
-@click.option("--json", "is_json", is_flag=True, help="As one JSON object.")
-def reproduce(use_case: str, model: str, version: str, segment: str, *, is_json: bool) -> None:
+@click.option("--segment", shell_complete=complete_segment, required=True, help="Whose version.")
+@with_json
+def reproduce(use_case: str, model: str, version: str, segment: str, *, out: Output) -> None:
     """Build the corpus of VERSION again, train again, and say whether corpus and predictions agree.
 
     Code and configuration are the present ones; what of code, packages, configuration and feeds is not what the
     version was made with, is said. Nothing is registered or replaced. Exit status: 0 corpus and predictions agree,
     3 they do not, 1 it could not be tried (an unknown version, days that are gone, a policy of offers: it rests on
     other models' scores, and its stamps are shown instead).
+
+    Example: mlops reproduce churn churn_risk 3 --segment cl
     """
     workspace = open_workspace()
     (slot,) = choose_slots(workspace, use_case, model, segment)
     result = _reproduce(workspace, slot, version)
-    click.echo(json.dumps(result.to_record()) if is_json else _text(slot, result))
+    out.tell(result.to_record(), _text(slot, result))
     if not result.is_reproduced:
         raise SystemExit(PARTLY_STATUS)
 

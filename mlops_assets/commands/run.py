@@ -10,15 +10,19 @@ from __future__ import annotations
 import datetime as dt
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
+from mlops_assets.commands.completion import complete_segment, complete_use_case
 from mlops_assets.commands.history import open_history_import
 from mlops_assets.commands.models import put_models_in_order
+from mlops_assets.commands.output import Output, with_json
 from mlops_assets.commands.replay import DayResult, open_replay
 from mlops_assets.commands.workspace import Workspace, open_workspace
 from mlops_assets.config.run_plan import deliveries
 from mlops_assets.domain.errors import FeedMissingError
+from mlops_assets.domain.learning.slot_overview import entry_record
 
 DAY = click.DateTime(["%Y-%m-%d"])
 MAX_FINDINGS_SHOWN = 5
@@ -33,17 +37,25 @@ MAX_FINDINGS_SHOWN = 5
     is_flag=True,
     help="Import the days as the past: tables, ranges and verdicts, but no reports, scores, offers or trainings.",
 )
-def run(first: dt.datetime | None, last: dt.datetime | None, *, is_history: bool) -> None:
+@with_json
+def run(first: dt.datetime | None, last: dt.datetime | None, *, is_history: bool, out: Output) -> None:
     """Build every due day from --from to --to, one line a day; what is up to date is skipped.
 
     An operator that joins brings weeks of files: import all but the last days with --history, then run the rest.
+
+    Exit status: 0 everything is built, 1 a run failed, 3 built, but a geography lacked a feed; 130 interrupted, the
+    same command goes on from there. With --json: one JSON object a day and line.
+
+    Example: mlops run --from 2026-08-03 --to 2026-08-09
     """
     workspace = open_workspace()
     days = _day_range(workspace, first, last)
     put_models_in_order(workspace)
-    results = (import_days if is_history else replay_days)(workspace, *days)
+    results = (import_days if is_history else replay_days)(workspace, *days, out)
     statuses = {result.status for result in results}
-    click.echo(f"{_count_days(results)}: " + ", ".join(f"{_count(results, s)} {s}" for s in sorted(statuses)))
+    if not out.is_json:  # its lines, one a day, are all a program needs
+        told = ", ".join(f"{_count(results, status)} {status}" for status in sorted(statuses))
+        click.echo(f"{_count_days(results)}: {told}")
     sys.exit(1 if "failed" in statuses else 3 if "incomplete" in statuses else 0)
 
 
@@ -80,25 +92,25 @@ def _day_range(
     return days
 
 
-def replay_days(workspace: Workspace, first: dt.date, last: dt.date) -> list[DayResult]:
+def replay_days(workspace: Workspace, first: dt.date, last: dt.date, out: Output) -> list[DayResult]:
     """Run the days and print one line each, with the time that is left."""
-    show, workspace = DayPrinter(first, last), workspace.covering(last)
+    show, workspace = DayPrinter(first, last, out), workspace.covering(last)
     with open_replay(workspace) as replay, replay.runner.keep_processes():
         return replay.run(first, last, show)
 
 
-def import_days(workspace: Workspace, first: dt.date, last: dt.date) -> list[DayResult]:
+def import_days(workspace: Workspace, first: dt.date, last: dt.date, out: Output) -> list[DayResult]:
     """Import the days as history and print one line each, with the time that is left."""
-    show, workspace = DayPrinter(first, last), workspace.covering(last)
+    show, workspace = DayPrinter(first, last, out), workspace.covering(last)
     with open_replay(workspace) as replay, open_history_import(replay) as history:
         return history.run(first, last, show)
 
 
 class DayPrinter:
-    """Prints one line a day, with an estimate of the time that is left."""
+    """Tells one line a day, with an estimate of the time that is left."""
 
-    def __init__(self, first: dt.date, last: dt.date) -> None:
-        self.first, self.last = first, last
+    def __init__(self, first: dt.date, last: dt.date, out: Output) -> None:
+        self.first, self.last, self.out = first, last, out
         self._seconds = 0.0
 
     def waited(self, seconds: float) -> None:
@@ -109,7 +121,13 @@ class DayPrinter:
         """Print a day."""
         self._seconds += result.seconds
         number, total = (result.day - self.first).days + 1, (self.last - self.first).days + 1
-        click.echo(day_line(result, number, total, self._seconds / number * (total - number)))
+        left_s = self._seconds / number * (total - number)
+        self.out.tell(day_record(result), day_line(result, number, total, left_s))
+
+
+def day_record(result: DayResult) -> dict[str, Any]:
+    """Return what a day brought, for programs."""
+    return {**vars(result), "decisions": [entry_record(entry) for entry in result.decisions]}
 
 
 def day_line(result: DayResult, number: int, total: int, left_s: float) -> str:
@@ -129,11 +147,17 @@ def day_line(result: DayResult, number: int, total: int, left_s: float) -> str:
 
 
 @click.command()
-@click.argument("use_case")
-@click.option("--segment", help="Only this segment; default: all.")
+@click.argument("use_case", shell_complete=complete_use_case)
+@click.option("--segment", shell_complete=complete_segment, help="Only this segment; default: all.")
 @click.option("--as-of", "as_of", type=DAY, help="Newest day to use; default: the last built day.")
-def train(use_case: str, segment: str | None, as_of: dt.datetime | None) -> None:
-    """Train the models of USE_CASE now and let the gate decide, whatever the sensors say."""
+@with_json
+def train(use_case: str, segment: str | None, as_of: dt.datetime | None, *, out: Output) -> None:
+    """Train the models of USE_CASE now and let the gate decide, whatever the sensors say.
+
+    Exit status: 0 every training ended, whatever the gate decided; 1 one failed.
+
+    Example: mlops train churn --segment cl
+    """
     workspace = open_workspace()
     known = workspace.config.use_cases
     if use_case not in known:
@@ -150,6 +174,9 @@ def train(use_case: str, segment: str | None, as_of: dt.datetime | None) -> None
             replay.train(use_case, s, as_of.date() if as_of else None)
             for s in ([segment] if segment else segments)
         ]
-    for outcome in outcomes:
-        click.echo(outcome.text())
+    records = [
+        {**vars(outcome), "decisions": [entry_record(entry) for entry in outcome.decisions]}
+        for outcome in outcomes
+    ]
+    out.tell(records, "\n".join(outcome.text() for outcome in outcomes))
     sys.exit(0 if all(outcome.succeeded for outcome in outcomes) else 1)

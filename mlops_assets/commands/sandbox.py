@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
+from mlops_assets.commands.completion import complete_geography
+from mlops_assets.commands.output import Output, with_json
 from mlops_assets.commands.run import DAY
 from mlops_assets.commands.workspace import Workspace, open_workspace
 from mlops_assets.domain.errors import ConfigError
@@ -98,16 +101,22 @@ def _one_geography_each(events: list[ScriptedEvent], codes: list[str]) -> list[S
 @click.option(
     "--days", default=56, show_default=True, type=click.IntRange(min=0), help="Days of files to drop."
 )
-@click.option("--first-day", type=DAY, default=FIRST_DAY, show_default="2026-08-03")
+@click.option("--first-day", type=DAY, default=FIRST_DAY, show_default="2026-08-03", help="First day.")
 @click.option(
     "--devices",
     type=click.IntRange(min=1),
     help="Network devices of each geography; default follows the subscribers.",
 )
 @click.option("--seed", default=20260803, show_default=True, help="The same seed gives the same files.")
-def init(subscribers: int, days: int, first_day: dt.datetime, devices: int | None, seed: int) -> None:
-    """Create the operator of every configured geography and drop the files of its first days."""
-    workspace = open_workspace()
+@with_json
+def init(
+    subscribers: int, days: int, first_day: dt.datetime, devices: int | None, seed: int, *, out: Output
+) -> None:
+    """Create the operator of every configured geography and drop the files of its first days.
+
+    Example: mlops sandbox init --subscribers 2000 --days 28
+    """
+    workspace, told = open_workspace(), DayTeller(out)
     start_sandbox(
         workspace,
         subscribers=subscribers,
@@ -115,23 +124,46 @@ def init(subscribers: int, days: int, first_day: dt.datetime, devices: int | Non
         days=days,
         seed=seed,
         devices=devices,
-        on_day=_show_day,
+        on_day=told,
     )
-    click.echo(f"files are in {sandbox_arguments(workspace)['landing']}; build them with `mlops run`")
+    landing = sandbox_arguments(workspace)["landing"]
+    told.end(landing, f"files are in {landing}; build them with `mlops run`")
 
 
 @sandbox_commands.command("day")
-@click.option("--days", default=1, show_default=True, type=click.IntRange(min=1))
-def day(days: int) -> None:
-    """Let the next day pass: its files are dropped in every geography."""
-    advance(**sandbox_arguments(open_workspace()), days=days, on_day=_show_day)
+@click.option("--days", default=1, show_default=True, type=click.IntRange(min=1), help="So many days.")
+@with_json
+def day(days: int, *, out: Output) -> None:
+    """Let the next day pass: its files are dropped in every geography.
+
+    Example: mlops sandbox day --days 2
+    """
+    told, arguments = DayTeller(out), sandbox_arguments(open_workspace())
+    advance(**arguments, days=days, on_day=told)
+    told.end(arguments["landing"])
 
 
-def _show_day(outcome: DayOutcome) -> None:
-    click.echo(
-        f"{outcome.day}  {outcome.geography}  {len(outcome.files)} files, {outcome.customers:,} "
-        f"customers, {outcome.prospects:,} prospects"
-    )
+class DayTeller:
+    """Tells a person each day as it comes, and a program all of them at the end."""
+
+    def __init__(self, out: Output) -> None:
+        self.out = out
+        self.days: list[dict[str, Any]] = []
+
+    def __call__(self, outcome: DayOutcome) -> None:
+        """Tell a geography's day."""
+        names = ("day", "geography", "files", "customers", "prospects")
+        self.days.append({name: getattr(outcome, name) for name in names})
+        if not self.out.is_json:
+            click.echo(
+                f"{outcome.day}  {outcome.geography}  {len(outcome.files)} files, {outcome.customers:,} "
+                f"customers, {outcome.prospects:,} prospects"
+            )
+
+    def end(self, landing: Path, text: str = "") -> None:
+        """Tell that it is done."""
+        if self.out.is_json or text:
+            self.out.tell({"landing": landing, "days": self.days}, text)
 
 
 @sandbox_commands.group("events")
@@ -140,30 +172,46 @@ def events() -> None:
 
 
 @events.command("list")
-def list_command() -> None:
-    """List the scripted events."""
+@with_json
+def list_command(*, out: Output) -> None:
+    """List the scripted events.
+
+    Example: mlops sandbox events list
+    """
     scripted = list_events(sandbox_arguments(open_workspace())["root"])
-    for event in scripted:
-        settings = " ".join(f"{name}={value}" for name, value in event.parameters.items())
-        click.echo(
-            f"{event.first_day} .. {event.last_day or ''}  {event.geography or 'all':<4} {event.kind} {settings}"
-        )
-    if not scripted:
-        click.echo("no events")
+    lines = [_event_line(event) for event in scripted] or ["no events"]
+    out.tell([event.model_dump(mode="json") for event in scripted], "\n".join(lines))
+
+
+def _event_line(event: ScriptedEvent) -> str:
+    settings = " ".join(f"{name}={value}" for name, value in event.parameters.items())
+    return (
+        f"{event.first_day} .. {event.last_day or ''}  {event.geography or 'all':<4} {event.kind} {settings}"
+    )
 
 
 @events.command("add")
 @click.argument("kind", type=click.Choice(sorted(EVENT_PARAMETERS)))
-@click.option("--geography", help="Only there; default: everywhere.")
-@click.option("--from", "first", type=DAY, required=True)
-@click.option("--to", "last", type=DAY)
+@click.option("--geography", shell_complete=complete_geography, help="Only there; default: everywhere.")
+@click.option("--from", "first", type=DAY, required=True, help="Its first day.")
+@click.option("--to", "last", type=DAY, help="Its last day; default: it does not end.")
 @click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Parameter of the event; repeatable."
 )
+@with_json
 def add(
-    kind: str, geography: str | None, first: dt.datetime, last: dt.datetime | None, settings: tuple[str, ...]
+    kind: str,
+    geography: str | None,
+    first: dt.datetime,
+    last: dt.datetime | None,
+    settings: tuple[str, ...],
+    *,
+    out: Output,
 ) -> None:
-    """Script an event for days that have not been simulated yet."""
+    """Script an event for days that have not been simulated yet.
+
+    Example: mlops sandbox events add festival --geography cl --from 2026-10-01 --to 2026-10-01
+    """
     workspace = open_workspace()
     if geography is not None and geography not in workspace.config.geographies:
         raise click.BadParameter(
@@ -182,7 +230,7 @@ def add(
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--set") from error
     schedule_event(sandbox_arguments(workspace)["root"], scripted)
-    click.echo(f"scripted {kind} from {scripted.first_day}")
+    out.tell(scripted.model_dump(mode="json"), f"scripted {kind} from {scripted.first_day}")
 
 
 def _setting(kind: str, text: str) -> tuple[str, str | float]:

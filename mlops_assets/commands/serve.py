@@ -25,6 +25,8 @@ def serve(host: str, port: int) -> None:
     """Answer scoring requests with the deployed champions, and follow the deployment pointers.
 
     The service has no log-in of its own: beyond this machine, put it behind a proxy that has one.
+
+    Example: mlops serve --port 8001
     """
     import uvicorn
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import datetime as dt
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import click
 
+from mlops_assets.commands.output import Output, with_json
 from mlops_assets.commands.replay import open_replay
 from mlops_assets.commands.workspace import Workspace, open_workspace
 from mlops_assets.config.loader import EVERYWHERE
@@ -22,10 +24,13 @@ from mlops_assets.domain.quality.spec import MonitorSpec
 
 
 @click.command()
-def watch() -> None:
+@with_json
+def watch(*, out: Output) -> None:
     """Replay every day of the snapshot feeds that monitors watch; what has not changed is kept.
 
     Exit status: 0 all snapshots were judged; 1 one was refused, or a step failed.
+
+    Example: mlops watch
     """
     workspace = open_workspace()
     monitors = workspace.config.snapshot_monitors()
@@ -38,8 +43,15 @@ def watch() -> None:
         )
     with open_replay(workspace) as replay:
         outcome = replay.watch()
-    for line in (*(f"! {finding}" for finding in outcome.findings), *_results(workspace, monitors)):
-        click.echo(line)
+    lines = (*(f"! {finding}" for finding in outcome.findings), *_results(workspace, monitors))
+    out.tell(
+        {
+            "succeeded": outcome.succeeded,
+            "findings": outcome.findings,
+            "monitors": [_record(workspace, spec) for spec in monitors],
+        },
+        "\n".join(lines),
+    )
     sys.exit(0 if outcome.succeeded else 1)
 
 
@@ -56,6 +68,25 @@ def _results(workspace: Workspace, monitors: list[MonitorSpec]) -> Iterator[str]
         yield from (
             f"  reports/{path}" for path in paths if f"{spec.name}/" in path and str(days[-1]) in path
         )
+
+
+def _record(workspace: Workspace, spec: MonitorSpec) -> dict[str, Any]:
+    """Return what is known of a monitor, for programs."""
+    lake = workspace.platform.lake
+    days = lake.days(monitor_table(spec.name, ANOMALIES), EVERYWHERE)
+    judged, drift = (
+        lake.manifest(PartitionId(monitor_table(spec.name, result), EVERYWHERE, days[-1])) if days else None
+        for result in (ANOMALIES, DRIFT)
+    )
+    return {
+        "monitor": spec.name,
+        "days": len(days),
+        "first_day": days[0] if days else None,
+        "last_day": days[-1] if days else None,
+        "outside": judged.facts["outside"] if judged else None,
+        "checked": judged.facts["checked"] if judged else None,
+        "verdict": drift.facts["verdict"]["kind"] if drift else None,
+    }
 
 
 def _last_day(workspace: Workspace, spec: MonitorSpec, day: dt.date) -> str:

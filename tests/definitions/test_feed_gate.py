@@ -100,7 +100,7 @@ def test_a_broken_file_is_held_then_released(held: Replay) -> None:
     assert [result.status for result in run_days(held)] == ["unchanged"] * 4
     listed = mlops(held, "list", "--json")
     assert listed.exit_code == 0
-    assert "released" in {json.loads(line)["state"] for line in listed.stdout.splitlines()}
+    assert "released" in {one["state"] for one in json.loads(listed.stdout)}
     for report in ("quality/held_feed", "quality/held_feed_escalation"):
         assert len(mails_of(held, report)) == 1, "a released delivery is mailed no more"
     _require_fresh(held)
@@ -166,7 +166,7 @@ def _require_shown(held: Replay) -> None:
     """`mlops feeds` says what is held and why."""
     listed = mlops(held, "list", "--json", "--days", "4")
     assert listed.exit_code == 3
-    records = [json.loads(line) for line in listed.stdout.splitlines()]
+    records = json.loads(listed.stdout)
     anomalies = {(r["feed"], r["geography"]): r["anomaly"] for r in records if r["day"] == str(LAST)}
     assert (anomalies["usage", "cl"], anomalies["usage", "pe"]) == (True, False)
     assert {r["anomaly"] for r in records if r["day"] == str(DAYS[0])} == {None}

@@ -103,10 +103,7 @@ def test_death_leaves_old_or_new_and_the_next_command_says_which(
     mlops.use(own_home)
     told = mlops("champions", "--json")
     assert told.status == 0, told
-    slots = {
-        f"{one['use_case']}.{one['model']}.{one['segment']}": one
-        for one in map(json.loads, told.out.splitlines())
-    }
+    slots = {f"{one['use_case']}.{one['model']}.{one['segment']}": one for one in json.loads(told.out)}
     assert slots[NAME]["version"] == version
     assert (f"repaired: {NAME}" in told.err) == (
         is_behind or (action == "gate" and step == "after_first_alias")

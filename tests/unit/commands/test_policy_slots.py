@@ -55,7 +55,7 @@ def test_history_tells_decisions_about_a_policy(workspace: Workspace) -> None:
     before = run("history", SLOT.use_case, SLOT.model, "--segment", "pe")
     assert before.output == "personalized_offer.offer_agent.pe: nothing has been decided yet\n"
     workspace.platform.ledger.record(entry())
-    told = json.loads(run("history", SLOT.use_case, SLOT.model, "--segment", "cl", "--json").output)
+    (told,) = json.loads(run("history", SLOT.use_case, SLOT.model, "--segment", "cl", "--json").output)
     assert (told["metric"], told["value"], told["outcome"]) == ("value_usd", 8.4, "promoted")
 
 
