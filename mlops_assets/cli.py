@@ -16,6 +16,7 @@ from mlops_assets.commands.completion import PROGRAM, VARIABLE, completion
 from mlops_assets.commands.config import config_commands
 from mlops_assets.commands.demo import demo
 from mlops_assets.commands.deploy import deploy_commands
+from mlops_assets.commands.doctor import doctor
 from mlops_assets.commands.feeds import feeds_commands
 from mlops_assets.commands.job_runs import CommandInterruptedError
 from mlops_assets.commands.mailbox import mailbox_commands
@@ -41,6 +42,7 @@ def cli() -> None:
 
 
 for command in (
+    doctor,
     config_commands,
     feeds_commands,
     sandbox_commands,

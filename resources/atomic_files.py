@@ -35,6 +35,11 @@ def temporary_path(final: Path) -> Path:
     return final.with_name(f".{secrets.token_hex(8)}.tmp{suffix}")
 
 
+def is_temporary(name: str) -> bool:
+    """Whether a file or folder of this name is a write that has not ended, or was interrupted."""
+    return _TEMPORARY_NAME.match(name) is not None
+
+
 def write_atomic(path: Path, content: bytes) -> None:
     """Replace the file `path` by `content`; missing parent folders are created.
 
@@ -132,7 +137,7 @@ def sweep_leftovers(folder: Path, older_than_s: float) -> list[Path]:
     oldest_kept_s = time.time() - older_than_s
     swept = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if _TEMPORARY_NAME.match(path.name) and _is_older(path, oldest_kept_s):
+        if is_temporary(path.name) and _is_older(path, oldest_kept_s):
             with _explained(path):
                 path.unlink(missing_ok=True)
             swept.append(path)

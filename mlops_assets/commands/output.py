@@ -17,7 +17,6 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import fields, is_dataclass
-from enum import Enum
 from pathlib import PurePath
 from typing import Any, TextIO
 
@@ -76,7 +75,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, str | int):
-        return value.value if isinstance(value, Enum) else value
+        return value
     if isinstance(value, Mapping):
         return {str(name): _plain(one) for name, one in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
