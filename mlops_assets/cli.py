@@ -21,6 +21,7 @@ from mlops_assets.commands.feeds import feeds_commands
 from mlops_assets.commands.job_runs import CommandInterruptedError
 from mlops_assets.commands.mailbox import mailbox_commands
 from mlops_assets.commands.mlflow import mlflow
+from mlops_assets.commands.new import new_commands
 from mlops_assets.commands.output import JSON_FLAG, end_with_error
 from mlops_assets.commands.processes import daemon, execute_run, migrate
 from mlops_assets.commands.reproduce import reproduce
@@ -44,6 +45,7 @@ def cli() -> None:
 for command in (
     doctor,
     config_commands,
+    new_commands,
     feeds_commands,
     sandbox_commands,
     run,

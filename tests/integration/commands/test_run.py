@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,21 @@ def test_days_of_the_range_are_built_once(home: Path, mlops: CommandLine) -> Non
     again = mlops(*words)
     assert (again.status, again.days) == (0, [(str(day), "unchanged") for day in DAYS[:2]])
     assert again.out.splitlines()[-1] == "2 days: 2 unchanged"
+
+
+def test_program_reads_one_object_a_day(home: Path, mlops: CommandLine) -> None:
+    mlops.use(home)
+    late = delivered_file(home, "pe", "recargas", DAYS[1])
+    late.unlink()
+    told = mlops("run", "--to", DAYS[1], "--json")
+    assert (told.status, told.err) == (3, ""), told
+    first, second = map(json.loads, told.out.splitlines())
+    assert (first["day"], first["status"], first["refused"]) == (str(DAYS[0]), "built", [])
+    assert first["rows"] > 0
+    assert first["decisions"] == first["failures"] == first["undelivered"] == []
+    (refusal,) = second["refused"]
+    assert (second["status"], refusal["feed"], refusal["geography"]) == ("incomplete", "topups", "pe")
+    assert refusal["state"] == "missing"
 
 
 def test_missing_feed_is_told_each_time_until_it_is_there(home: Path, mlops: CommandLine) -> None:
