@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import subprocess
+import sys
 import traceback
 from pathlib import Path
 
@@ -214,3 +216,40 @@ def _is_refused(engine: DuckDbEngine, statement: str) -> bool:
     except EngineError:
         return True
     return False
+
+
+def test_no_damaged_footer_ends_the_process(tmp_path: Path) -> None:
+    """Arrow aborts where types or statistics of a footer contradict each other; a run must say what is wrong."""
+    path, columns = (
+        tmp_path / "damaged.parquet",
+        {"share": [1.0, None], "is_new": [True, False], "name": ["x", "y"]},
+    )
+    pq.write_table(pa.table(columns), path, compression="none")
+    done = subprocess.run(
+        [sys.executable, "-c", _READ_DAMAGED, str(path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-500:]
+    refused, read = map(int, done.stdout.split())
+    assert refused > 100
+    assert read > 20
+
+
+_READ_DAMAGED = """
+import struct, sys
+from pathlib import Path
+from mlops_assets.domain.feeds.delivered_file import UnreadableFileError, read_parquet_facts
+path = Path(sys.argv[1])
+whole = path.read_bytes()
+length = struct.unpack("<I", whole[-8:-4])[0]
+refused = read = 0
+for place in range(len(whole) - 8 - length, len(whole) - 8):
+    damaged = bytearray(whole)
+    damaged[place] ^= 0x0A
+    path.write_bytes(damaged)
+    try:
+        read_parquet_facts(path)
+        read += 1
+    except UnreadableFileError:
+        refused += 1
+print(refused, read)
+"""

@@ -9,17 +9,19 @@ from __future__ import annotations
 import codecs
 import csv
 import datetime as dt
+import glob
 import io
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import duckdb
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
 _BLOCK_BYTES = 1 << 18
 _INTEGERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
@@ -67,6 +69,27 @@ class DeliveredFile:
     sample: Mapping[str, list[str]] = field(default_factory=dict)
 
 
+# By leaf: its type by the schema, those of its chunks, and least and greatest moment where every row group tells them.
+# Leaves and chunks pair by their order; one that only one side has pairs with nothing.
+_FOOTER = """
+    WITH leaves AS (
+        SELECT type, row_number() OVER () - 1 AS column_id
+        FROM parquet_schema(?) WHERE coalesce(num_children, 0) = 0
+    ), moments AS (
+        SELECT column_id, path_in_schema, type,
+            try_cast(stats_min_value AS TIMESTAMP) AS low, try_cast(stats_max_value AS TIMESTAMP) AS high
+        FROM parquet_metadata(?)
+    ), chunks AS (
+        SELECT column_id, any_value(path_in_schema) AS name, list(DISTINCT type) AS types,
+            CASE WHEN count(low) = count(*) THEN min(low) END AS low,
+            CASE WHEN count(high) = count(*) THEN max(high) END AS high
+        FROM moments GROUP BY column_id
+    )
+    SELECT chunks.name, leaves.type, chunks.types, chunks.low, chunks.high
+    FROM chunks LEFT JOIN leaves USING (column_id)
+"""
+
+
 def read_parquet_facts(path: Path) -> DeliveredFile:
     """Read the footer of a Parquet file.
 
@@ -77,16 +100,40 @@ def read_parquet_facts(path: Path) -> DeliveredFile:
     import pyarrow.parquet as pq
 
     _require_parquet_ends(path)
+    moments = _read_moments(path)
     try:
         with pq.ParquetFile(path) as file:
-            schema, metadata = file.schema_arrow, file.metadata
+            schema, row_count = file.schema_arrow, file.metadata.num_rows
     except (pa.ArrowException, OSError) as error:
         raise _damaged_footer() from error
     except UnicodeDecodeError as error:
         raise _damaged_footer() from error
     _require_names(schema.names)
     columns = {item.name: _ibis_type(item.type) for item in schema}
-    return DeliveredFile(columns, metadata.num_rows, ranges=_ranges(metadata))
+    return DeliveredFile(columns, row_count, ranges=dict(_ranges(columns, moments)))
+
+
+def _read_moments(path: Path) -> dict[str, tuple[Any, Any]]:
+    """Return what the footer says of its columns: least and greatest moment, None where it says none.
+
+    By DuckDB, since Arrow ends the whole process where statistics or types of a damaged footer contradict each other.
+    """
+    import duckdb
+
+    try:
+        found = _footer_reader().cursor().execute(_FOOTER, [glob.escape(str(path))] * 2).fetchall()
+    except duckdb.Error as error:
+        raise _damaged_footer() from error
+    if any(types != [of_schema] for _, of_schema, types, *_ in found):
+        raise _damaged_footer()
+    return {name: (low, high) for name, _, _, low, high in found}
+
+
+@lru_cache(maxsize=1)
+def _footer_reader() -> duckdb.DuckDBPyConnection:
+    import duckdb
+
+    return duckdb.connect(":memory:", config={"threads": 1, "autoinstall_known_extensions": False})
 
 
 def _damaged_footer() -> UnreadableFileError:
@@ -132,32 +179,17 @@ def _ibis_type(kind: pa.DataType) -> str:
     return _IBIS_TYPES.get(str(kind), f"unsupported ({str(kind).partition('<')[0]})")
 
 
-def _ranges(metadata: pq.FileMetaData) -> dict[str, tuple[Any, Any]]:
-    """Return (least, greatest) of the flat columns whose every row group has statistics."""
-    ranges: dict[str, tuple[Any, Any]] = {}
-    for index in range(metadata.num_columns):
-        parts = []
-        for group in range(metadata.num_row_groups):
-            chunk = metadata.row_group(group).column(index)
-            found = _read_statistics(chunk.statistics)
-            if found is None:
-                break
-            parts.append(found)
-        else:
-            if parts:
-                name = metadata.schema.column(index).name
-                ranges[name] = (min(low for low, _ in parts), max(high for _, high in parts))
-    return ranges
-
-
-def _read_statistics(statistics: pq.Statistics | None) -> tuple[Any, Any] | None:
-    """Return least and greatest value; None where there are none, or none that Python can hold (the year 300000)."""
-    if statistics is None or not statistics.has_min_max:
-        return None
-    try:
-        return statistics.min, statistics.max
-    except (ValueError, OverflowError, NotImplementedError):
-        return None
+def _ranges(
+    columns: Mapping[str, str], moments: Mapping[str, tuple[Any, Any]]
+) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """Yield (least, greatest) of the columns of days and moments, where Python can hold both (not the year 300000)."""
+    for name, kind in columns.items():
+        low, high = moments.get(name, (None, None))
+        if isinstance(low, dt.datetime) and isinstance(high, dt.datetime):
+            if kind == "date":
+                yield name, (low.date(), high.date())
+            elif kind.startswith("timestamp"):
+                yield name, (low, high)
 
 
 def read_csv_facts(path: Path, delimiter: str) -> DeliveredFile:
