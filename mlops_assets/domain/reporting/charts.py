@@ -238,7 +238,7 @@ def _styled(palette: _Palette) -> Iterator[None]:
         "text.parse_math": False,  # a feature name is not a formula
         "svg.fonttype": "none",
         "svg.hashsalt": "mlops-assets",
-        "font.size": 9.0,
+        "font.size": 10.5,
         "axes.edgecolor": palette.faint,
         "axes.labelcolor": palette.ink,
         "axes.facecolor": palette.ground,

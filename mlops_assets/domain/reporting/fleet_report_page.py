@@ -25,7 +25,7 @@ from mlops_assets.domain.reporting.formats import (
     format_number,
     format_share,
 )
-from mlops_assets.domain.reporting.pages import read_script, render_page
+from mlops_assets.domain.reporting.pages import render_page
 from mlops_assets.domain.reporting.tables import (
     Cell,
     Column,
@@ -89,7 +89,6 @@ def render_fleet_html(report: FleetReport) -> str:
         charts=_draw(report),
         group_columns=[Column(one.removeprefix("#"), one.startswith("#")) for one in _GROUP_HEADINGS],
         group_rows=[_group_cells(one) for one in _ordered(report)],
-        script=read_script("sortable_table.js.j2"),
     )
 
 
@@ -213,6 +212,7 @@ def make_fleet_tables(report: FleetReport) -> dict[str, Table]:
                 *(_live_row(format_day(one.day), one) for one in report.live[-_LISTED_DAYS:]),
                 *_live_total(report),
             ],
+            has_total=report.live_total is not None,
         ),
         "trainings": make_table(
             "Cost of trainings",

@@ -174,7 +174,7 @@ def make_ladder_tables(report: LadderReport) -> dict[str, Table]:
                 "#Its interval",
                 "#Contacts a week",
                 "#Accepted",
-                "",
+                "Choice",
             ],
             [_rung_row(one) for one in report.rungs],
         ),

@@ -20,8 +20,9 @@ _POLICY = (
 )
 _BANNER_STYLE = (
     "margin:0;padding:0.75rem 1.25rem;border-bottom:1px solid #8a94a3;background:#f0f3f7;color:#1b2330;"
-    "font:14px/1.6 system-ui,sans-serif"
+    "font:14px/1.6 system-ui,sans-serif;overflow-wrap:anywhere"
 )
+_LINK_STYLE = "color:#1f4f9f"  # the line is light on a dark screen too
 _HEAD = re.compile(r"<head[^>]*>", re.IGNORECASE)
 _BODY = re.compile(r"<body[^>]*>", re.IGNORECASE)
 _SHOWN_HEADERS = ("From", "To", "Date", "Subject")
@@ -68,7 +69,7 @@ def _page(mail: EmailMessage) -> str:
         return ""
     text = _content(body)
     if body.get_content_type() == "text/plain":
-        return f"<pre>{html.escape(text)}</pre>"
+        return f'<main><pre style="white-space:pre-wrap">{html.escape(text)}</pre></main>'
     for part in mail.walk():
         if name := part.get("Content-ID"):
             text = text.replace(f"cid:{str(name).strip(' <>')}", _data_uri(part))
@@ -84,7 +85,7 @@ def _content(part: MIMEPart) -> str:
 def _banner(mail: EmailMessage) -> str:
     facts = [f"<b>{name}</b> {html.escape(str(mail[name]))}" for name in _SHOWN_HEADERS]
     facts += [
-        f'<a download="{html.escape(part.get_filename() or "file")}" href="{_data_uri(part)}">'
+        f'<a style="{_LINK_STYLE}" download="{html.escape(part.get_filename() or "file")}" href="{_data_uri(part)}">'
         f"{html.escape(part.get_filename() or 'file')}</a>"
         for part in mail.iter_attachments()
     ]

@@ -41,6 +41,7 @@ from mlops_assets.domain.reporting.anomaly_report_page import (
 from mlops_assets.domain.reporting.formats import format_share
 from mlops_assets.domain.reporting.kernel_file import build_kernel_file, write_kernel_csv
 from mlops_assets.domain.reporting.mail import MailAttachment, MailMessage
+from mlops_assets.domain.reporting.pages import remove_script
 from mlops_assets.domain.reporting.quality_summary import (
     WEEK_DAYS,
     FeedCell,
@@ -101,7 +102,7 @@ def render_monitor_day(monitored: MonitorDay) -> RenderedReport:
         files[f"{folder}/kernel-{day}.parquet"] = _as_parquet(ranges)
     is_news = bool(report.outside) or bool(report.drift and report.drift.is_retraining_due)
     is_news = is_news or any(feed.status == "held" for feed in report.feeds)
-    attachment = MailAttachment(f"anomalies-{code}-{day}.html", "text/html", page.encode())
+    attachment = MailAttachment(f"anomalies-{code}-{day}.html", "text/html", remove_script(page).encode())
     return RenderedReport(
         report.title,
         files,

@@ -201,6 +201,7 @@ def _form_table(report: OfferReport) -> Table:
         "Offers by day",
         [FORM[0], *(f"#{heading}" for heading in FORM[1:])],
         [*rows, _form_row(TOTAL, report.total)],
+        has_total=True,
     )
 
 

@@ -4,7 +4,7 @@ Belongs here: the template environment and what every page gets. Does not belong
 report.
 
 Every page is one file without outside references (it is mailed, copied and opened offline), reads whole without
-its script if it has one, escapes all values, adapts to phone and desktop and to a light or dark screen, and carries
+its script, escapes all values, adapts to phone and desktop and to a light or dark screen, and carries
 its title and data day in a form that the index page reads back.
 """
 
@@ -17,6 +17,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from mlops_assets.domain.reporting import formats
+from mlops_assets.domain.reporting.sort_values import make_sort_values
 from mlops_assets.domain.reporting.tables import Code, Link, Mark
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def render_page(template: str, *, title: str, data_day: dt.date | None, **conten
         content: what else the template asks for; a missing name raises jinja2.UndefinedError.
     """
     page = _environment().get_template(template)
-    return page.render(title=title, data_day=data_day, **content)
+    script = read_page_script()
+    return page.render(title=title, data_day=data_day, page_script=script, **content)
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,16 @@ class Script:
 
 
 @cache
-def read_script(name: str) -> Script:
-    """Return a script of `templates/`; it has no blanks to fill in."""
-    return Script(_environment().get_template(name).render())
+def read_page_script() -> Script:
+    """Return the script of every page, by which its tables sort; it has no blanks to fill in."""
+    return Script(_environment().get_template("sortable_tables.js.j2").render())
+
+
+def remove_script(page: str) -> str:
+    """Return a page that says the same without its script, for a mail: programs refuse files with one."""
+    script = read_page_script()
+    page = page.replace(f"; script-src {script.source}", "", 1)
+    return page.replace(f"<script>{script.text}</script>\n", "", 1)
 
 
 @cache
@@ -72,6 +81,7 @@ def _environment() -> Environment:
     )
     names = ("format_count", "format_number", "format_share", "format_interval", "format_day", "format_time")
     environment.filters.update({name: getattr(formats, name) for name in names})
+    environment.filters["make_sort_values"] = make_sort_values
     environment.tests["mark"] = lambda cell: isinstance(cell, Mark)
     environment.tests["code"] = lambda cell: isinstance(cell, Code)
     environment.tests["link"] = lambda cell: isinstance(cell, Link)

@@ -23,6 +23,7 @@ from mlops_assets.domain.reporting.formats import format_number
 _WIDTH, _HEIGHT = 360.0, 168.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 10.0, 16.0, 22.0
 _SCALE_LIMIT = 1.6  # of the highest end of a range
+_LOWEST_TOP_MB = 1e-6  # a scale of less than a byte has no round numbers
 _MARK_SIZE = 4.6
 _LISTED_DAYS = 8
 
@@ -66,7 +67,7 @@ def draw_range(points: Sequence[RangePoint], *, day: dt.date, title: str, name: 
     frame = _make_frame(ordered)
     parts = [*_draw_axes(frame, day), *_draw_bands(frame, ordered, day)]
     parts += [*_draw_values(frame, ordered), *_draw_marks(frame, ordered)]
-    labels = f'role="img" font-size="11" aria-labelledby="{name}-title {name}-desc"'
+    labels = f'role="img" font-size="12" aria-labelledby="{name}-title {name}-desc"'
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" {labels}>',
@@ -119,7 +120,7 @@ def _make_frame(points: Sequence[RangePoint]) -> _Frame:
     levels = [one for point in drawn for one in _levels(point)]
     highest_end = max((point.high_mb for point in drawn if point.high_mb is not None), default=0.0)
     top = min(max(levels), _SCALE_LIMIT * highest_end) if highest_end > 0 else max(*levels, 0.0)
-    top = top or 1.0
+    top = max(top, _LOWEST_TOP_MB)
     bottom = max(min(*levels, 0.0), -top / 5)  # a negative value shows, but does not take the chart over
     return _Frame(drawn[0].day, drawn[-1].day, bottom, 1.04 * top)
 

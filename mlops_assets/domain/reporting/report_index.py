@@ -11,12 +11,12 @@ import html
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import PurePath, PurePosixPath
-from urllib.parse import quote
 
 from mlops_assets.domain.model_base import Record
-from mlops_assets.domain.reporting.formats import format_name
+from mlops_assets.domain.reporting.formats import format_day, format_name
 from mlops_assets.domain.reporting.pages import render_page
 from mlops_assets.domain.reporting.report_ports import ReportStore
+from mlops_assets.domain.reporting.tables import Link, Table, make_table
 
 INDEX_NAME = "index.html"
 SUMMARIES_FOLDER = "run_summaries"
@@ -37,11 +37,6 @@ class IndexEntry(Record):
         """First folder of the path, which is the use case for most reports; empty for what one looks at first."""
         parts = PurePosixPath(self.path).parts
         return parts[0] if len(parts) > 1 and parts[0] != SUMMARIES_FOLDER else ""
-
-    @property
-    def link(self) -> str:
-        """Relative link, percent-encoded."""
-        return quote(self.path)
 
     @property
     def kind(self) -> str:
@@ -80,17 +75,21 @@ def make_index_entry(path: str, content: bytes) -> IndexEntry:
     )
 
 
-def _group(entries: Sequence[IndexEntry]) -> list[tuple[str, list[IndexEntry]]]:
-    """Return the entries by folder, top level first, newest data first in each."""
+def _group(entries: Sequence[IndexEntry]) -> list[Table]:
+    """Return a table a folder, top level first, newest data first in each."""
     ordered = sorted(entries, key=lambda entry: (_highest_number_first(entry.title), entry.path))
     ordered.sort(key=lambda entry: entry.data_day or dt.date.min, reverse=True)
-    folders = sorted({entry.folder for entry in entries})
     return [
-        (
+        make_table(
             format_name(folder) if folder else "Start here",
-            [entry for entry in ordered if entry.folder == folder],
+            ["Report", "Type", "Data up to"],
+            [
+                (Link(entry.title, entry.path), entry.kind, format_day(entry.data_day))
+                for entry in ordered
+                if entry.folder == folder
+            ],
         )
-        for folder in folders
+        for folder in sorted({entry.folder for entry in entries})
     ]
 
 

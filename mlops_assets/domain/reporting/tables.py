@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 Tone = Literal["good", "bad", "neutral"]
 _SYMBOLS: dict[Tone, str] = {"good": "✔", "bad": "✖", "neutral": "○"}
+_SORTABLE_ROWS = 3
 _BREAKABLE_SPACE = re.compile(r"[ \t\r\n\f\v\x1c-\x1e\x85\u2028\u2029]+")
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]|~#])")
 
@@ -69,21 +70,37 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under headings. `title` says what the table shows, also to a screen reader."""
+    """Rows of text under headings. `title` says what the table shows, also to a screen reader.
+
+    With `has_total`, the last row sums up the others and stays last however they are sorted.
+    """
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    has_total: bool = False
 
     def __post_init__(self) -> None:
         if any(len(row) != len(self.columns) for row in self.rows):
             raise ValueError(f"a row of {self.title!r} does not have {len(self.columns)} cells")
 
+    @property
+    def body(self) -> tuple[tuple[Cell, ...], ...]:
+        """Return the rows without the total."""
+        return self.rows[:-1] if self.has_total else self.rows
 
-def make_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Table:
+    @property
+    def is_sortable(self) -> bool:
+        """Return whether there is anything to sort: two rows are seen at once."""
+        return len(self.body) >= _SORTABLE_ROWS
+
+
+def make_table(
+    title: str, headings: Sequence[str], rows: Sequence[Sequence[Cell]], *, has_total: bool = False
+) -> Table:
     """Return a table; a heading that starts with `#` marks a column of numbers."""
     columns = tuple(Column(text.removeprefix("#"), text.startswith("#")) for text in headings)
-    return Table(title, columns, tuple(tuple(row) for row in rows))
+    return Table(title, columns, tuple(tuple(row) for row in rows), has_total)
 
 
 def to_markdown(table: Table) -> str:

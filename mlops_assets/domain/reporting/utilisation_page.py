@@ -209,7 +209,8 @@ def _sums(report: UtilisationReport, one: UsageSum) -> tuple[str, ...]:
 def _stages_table(report: UtilisationReport) -> Table:
     rows = [(format_name(one.stage), format_name(one.use_case), *_sums(report, one)) for one in report.stages]
     total = (_TOTAL, "All", *_sums(report, report.total))
-    return make_table("By stage and use case", ["Stage", "Use case", *_SUMS], [*rows, total] if rows else [])
+    headings = ["Stage", "Use case", *_SUMS]
+    return make_table("By stage and use case", headings, [*rows, total] if rows else [], has_total=bool(rows))
 
 
 def _use_cases_table(report: UtilisationReport) -> Table:

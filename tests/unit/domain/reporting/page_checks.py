@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from html.parser import HTMLParser
+
+from mlops_assets.domain.reporting.pages import read_page_script
 
 _VOID = {"meta", "br", "hr", "img", "input", "link"}
 
@@ -16,6 +20,7 @@ class _Outline(HTMLParser):
         self.references: list[str] = []
         self.headings: list[int] = []
         self.text: list[str] = []
+        self.scripts: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag not in _VOID:
@@ -33,7 +38,7 @@ class _Outline(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self.text.append(data)
+        (self.scripts if self.open[-1:] == ["script"] else self.text).append(data)
 
 
 def check_page(page: str) -> _Outline:
@@ -43,7 +48,7 @@ def check_page(page: str) -> _Outline:
     assert outline.open == []
     assert len(outline.ids) == len(set(outline.ids)), "an id occurs twice"
     assert [one for one in outline.references if "//" in one or one.startswith("data:text")] == []
-    assert "<script" not in page
+    check_script(page, outline.scripts)
     assert "@import" not in page
     assert re.search(r"url\((?!#)", page) is None
     assert outline.headings[0] == 1
@@ -54,3 +59,11 @@ def check_page(page: str) -> _Outline:
     for needed in ("prefers-color-scheme: dark", 'name="viewport"', 'lang="en"', "Content-Security-Policy"):
         assert needed in page
     return outline
+
+
+def check_script(page: str, scripts: list[str]) -> None:
+    """Assert that the page's one script is ours, and that the page's policy allows it by its hash and no other."""
+    assert scripts == [read_page_script().text]
+    assert page.count("<script") == 1
+    digest = base64.b64encode(hashlib.sha256(scripts[0].encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'\"" in page
