@@ -74,8 +74,8 @@ test-all: setup ## the slow tests as well
 	@$(PYTEST)
 
 # Debian's names; what is there already is left alone, and nobody but root installs anything.
-SERVICES := postgresql openjdk-17-jre-headless
-integration: spark ## tests against real services: PostgreSQL, object store, SMTP, Spark; installs what Debian has of them
+SERVICES := postgresql openjdk-17-jre-headless chromium
+integration: spark ## tests against real services: PostgreSQL, object store, SMTP, Spark, a browser; installs what Debian has of them
 	@missing=; for package in $(SERVICES); do dpkg -s $$package >/dev/null 2>&1 || missing="$$missing $$package"; done; \
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ]; then \
 	    apt-get install -qq --yes --no-install-recommends $$missing >/dev/null; \

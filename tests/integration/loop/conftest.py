@@ -53,7 +53,8 @@ class Loop:
         return noted
 
 
-def _build(folder: Path) -> None:
+def build_trained(folder: Path) -> None:
+    """Fill a folder with a data root and its configs, and live its days."""
     home, configs = folder / "home", copy_configs(folder / "configs")
     shorten_churn(configs)
     days = (NEXT_DAY - day_number(0)).days + 1
@@ -82,7 +83,7 @@ def _note(result: DayResult) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Loop:
     """The operator after its first training and three days more; only to be read."""
-    folder = build_once(tmp_path_factory, "trained", _build)
+    folder = build_once(tmp_path_factory, "trained", build_trained)
     return Loop(folder / "home", folder / "configs")
 
 
