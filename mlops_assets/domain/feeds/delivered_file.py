@@ -11,11 +11,12 @@ import csv
 import datetime as dt
 import glob
 import io
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,7 +122,7 @@ def _read_moments(path: Path) -> dict[str, tuple[Any, Any]]:
     import duckdb
 
     try:
-        found = _footer_reader().cursor().execute(_FOOTER, [glob.escape(str(path))] * 2).fetchall()
+        found = _footer_reader(os.getpid()).cursor().execute(_FOOTER, [glob.escape(str(path))] * 2).fetchall()
     except duckdb.Error as error:
         raise _damaged_footer() from error
     if any(types != [of_schema] for _, of_schema, types, *_ in found):
@@ -129,8 +130,9 @@ def _read_moments(path: Path) -> dict[str, tuple[Any, Any]]:
     return {name: (low, high) for name, _, _, low, high in found}
 
 
-@lru_cache(maxsize=1)
-def _footer_reader() -> duckdb.DuckDBPyConnection:
+@cache  # never emptied: DuckDB aborts when a connection that was opened before a fork is closed in the child
+def _footer_reader(_process: int) -> duckdb.DuckDBPyConnection:
+    """Return this process's connection for footers."""
     import duckdb
 
     return duckdb.connect(":memory:", config={"threads": 1, "autoinstall_known_extensions": False})
