@@ -39,4 +39,6 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trained = Loop(folder / "home", folder / "configs")
     home = copy_home(trained.home, tmp_path_factory.mktemp("lived") / "home")
     shutil.copytree(trained.home / "dagster_home", home / "dagster_home")
+    # Its days were run with one use case; served with all of them, every delivered day would be asked for again.
+    shutil.rmtree(home / "landing")
     return home

@@ -77,7 +77,6 @@ def test_a_table_shows_its_columns_with_meaning_and_rows(page: Page, address: st
 
 
 def test_checks_say_what_they_hold_and_what_came_out(page: Page, address: str) -> None:
-    # Those of the feeds wait: the arrived day is asked for, and its run is held back.
     dagster_pages.show_checks(page, address, "champion/churn/churn_risk", ["gate"])
     expect(page.get_by_text("Passed", exact=True).first).to_be_visible()
 
