@@ -31,6 +31,7 @@ def address(site: Path) -> Iterator[str]:
     server.server_close()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")
 def test_a_key_of_the_configuration_is_found(address: str) -> None:
     from playwright.sync_api import sync_playwright
@@ -39,6 +40,7 @@ def test_a_key_of_the_configuration_is_found(address: str) -> None:
     with sync_playwright() as tools:
         browser = tools.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page()
+        page.set_default_timeout(120_000)
         page.on("request", lambda request: asked.append(request.url))
         page.goto(f"{address}/index.html")
         page.click("input.md-search__input")
