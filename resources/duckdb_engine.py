@@ -34,7 +34,7 @@ _CSV_COUNTS = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
 _FILE_LINE = re.compile(r"^\s*file = (.+)$", re.MULTILINE)
 _DAMAGED_FILE = re.compile(
     r"No magic bytes|too small to be a Parquet|Invalid (thrift|Parquet)|TProtocol|Failed to read file"
-    r"|corrupted|Out of buffer|ecompression failure|Incorrect stats size|in Parquet file",
+    r"|corrupt|Out of buffer|ecompression failure|Incorrect stats size|in Parquet file",
     re.IGNORECASE,
 )
 _MISSING_FILE = re.compile(r"No such file or directory|No files found")

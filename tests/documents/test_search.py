@@ -44,7 +44,7 @@ def test_a_key_of_the_configuration_is_found(address: str) -> None:
         page.on("request", lambda request: asked.append(request.url))
         page.goto(f"{address}/index.html")
         page.click("input.md-search__input")
-        page.fill("input.md-search__input", "cooldown_days")
+        page.locator("input.md-search__input").press_sequentially("cooldown_days")
         page.wait_for_selector(".md-search-result__item a")
         links = [
             link.get_attribute("href") or "" for link in page.query_selector_all(".md-search-result__item a")
