@@ -21,6 +21,7 @@ _EXPECTED = (
     "/users/current",
     "get-artifact?path=MLmodel",
     "Failed to load resource: the server responded with a status of 404",
+    "ResizeObserver loop completed",  # Chromium's word for a page that lays itself out again
 )
 _DRAWN_MS = 1500  # the pages poll for as long as they are open, so no silence can be waited for
 
