@@ -196,15 +196,18 @@ class LearnedRows:
     def _pool(self) -> Any:
         import catboost
 
-        pool = catboost.Pool(self._design, self._labels, thread_count=1)
-        pool.quantize(border_count=_BORDERS, task_type="CPU")
+        try:
+            pool = catboost.Pool(self._design, self._labels, thread_count=1)
+            pool.quantize(border_count=_BORDERS, task_type="CPU")
+        except catboost.CatBoostError as error:
+            raise _refusal(error, len(self._design)) from error
         return pool
 
     def fit_mean(self, target: NDArray[Any], settings: TreeSettings) -> TreeModel:
         """Learn the mean of a target, float64 [rows]. A constant where it does not vary.
 
         Raises:
-            LearningError: the target has unknown values.
+            LearningError: the target has unknown values, or CatBoost refuses the rows.
         """
         if len(target) == 0 or np.ptp(target) == 0:
             return constant_model("mean", [float(target[0]) if len(target) else 0.0])
