@@ -77,27 +77,24 @@ def compare_statements(folder: str, quick: bool) -> dict[str, Any]:  # noqa: FBT
 
 def compare_learning(folder: str, quick: bool) -> dict[str, Any]:  # noqa: FBT001 - as above
     """The same for days on which models are trained and score, policies are learned and offers are made."""
-    from tests.integration.small_operator import (
-        FIRST_DAY as FIRST_LEARNING_DAY,
-    )
-    from tests.integration.small_operator import (
-        RESTLESS,
-        copy_configs,
-        deliver,
-        shorten_churn,
-    )
+    from tests.integration import small_operator as operator
 
     homes = _Homes(Path(folder) / "learning", Path(folder) / "learning_configs")
     if quick:
-        shorten_churn(copy_configs(homes.configs))
+        operator.shorten_churn(operator.copy_configs(homes.configs))
     else:
         write_short_project(homes.configs)
     days, subscribers = _learning_days(quick=quick), _learning_subscribers(quick=quick)
-    deliver(
-        homes.home, homes.configs, subscribers=subscribers, days=days, devices=DEVICES, behaviour=RESTLESS
+    operator.deliver(
+        homes.home,
+        homes.configs,
+        subscribers=subscribers,
+        days=days,
+        devices=DEVICES,
+        behaviour=operator.RESTLESS,
     )
-    last = FIRST_LEARNING_DAY + dt.timedelta(days=days - 1)
-    found = _replay_twice(homes, FIRST_LEARNING_DAY, last, most_runs=1)
+    last = operator.FIRST_DAY + dt.timedelta(days=days - 1)
+    found = _replay_twice(homes, operator.FIRST_DAY, last, most_runs=1)
     if not any("population" in name for name in found["functions"]):
         raise BenchmarkFailedError("nobody was scored: the comparison is void")
     return found

@@ -33,6 +33,7 @@ _NEW_GEOGRAPHY = {
     "timezone": "America/Lima",
     "currency": "PEN",
     "country": "PE",
+    "usd_per_unit": 0.27,
     "like": "pe",
 }
 
@@ -76,7 +77,7 @@ def run(*, quick: bool) -> Iterator[Line]:
         costs = [median(live_days(axis.of(size))[_WARM_DAYS:]) for size in sizes]
         yield _line(axis, sizes, costs, Usage.taken().since(started).wall_s, quick=quick)
     sizes = HISTORY.quick_sizes if quick else HISTORY.sizes
-    started, spent = Usage.taken(), live_days(Size(subscribers=2_000, devices=100, days=max(sizes)))
+    started, spent = Usage.taken(), live_days(Size(subscribers=2_000, days=max(sizes)))
     costs = [median(spent[size - _ROUND_DAYS : size]) for size in sizes]
     yield _line(HISTORY, sizes, costs, Usage.taken().since(started).wall_s, quick=quick)
 
@@ -142,7 +143,7 @@ def _config(folder: Path, segments: int) -> ProjectConfig:
     from mlops_assets.config.loader import PROJECT_CONFIGS, load_project
 
     folder.mkdir(parents=True)
-    added = {f"c{number}": {**_NEW_GEOGRAPHY, "usd_per_unit": 0.27} for number in range(2, segments)}
+    added = {f"c{number}": _NEW_GEOGRAPHY for number in range(2, segments)}
     if added:
         (folder / "geographies.yaml").write_text(yaml.safe_dump({"geographies": added}))
     config = one_geography() if segments == 1 else load_project([PROJECT_CONFIGS, folder])

@@ -94,13 +94,10 @@ def render(lines: Iterable[Mapping[str, Any]]) -> str:
 
 def _sections(shown: Mapping[tuple[str, str], Mapping[str, Any]]) -> Iterable[str]:
     """Yield a heading and a table for each subject."""
-    subjects = dict.fromkeys([*SUBJECTS, "Other"])
-    named = {name for names in SUBJECTS.values() for name in names}
-    for subject in subjects:
+    subject_of = {name: subject for subject, names in SUBJECTS.items() for name in names}
+    for subject in (*SUBJECTS, "Other"):
         rows = [
-            list(_cells(shown[key]))
-            for key in sorted(shown)
-            if (key[0] in SUBJECTS.get(subject, ()) or (subject == "Other" and key[0] not in named))
+            list(_cells(shown[key])) for key in sorted(shown) if subject_of.get(key[0], "Other") == subject
         ]
         if rows:
             table = [_row(_HEADINGS), _row(["---"] * len(_HEADINGS)), *map(_row, rows)]
