@@ -110,6 +110,23 @@ def test_csv_is_text_in_order(engine: DuckDbEngine, tmp_path: Path) -> None:
     assert all(int(row["a"]) == row["n"] for row in rows)
 
 
+@pytest.mark.parametrize("read", ["fetch", "batches", "write_parquet"])
+def test_a_result_of_many_chunks_keeps_the_order_that_is_asked_for(tmp_path: Path, read: str) -> None:
+    engine, keys = DuckDbEngine(4, "200MB", tmp_path / "spill", [tmp_path]), list(range(100_000))
+    views = {"v": parquet(tmp_path / "t.parquet", pa.table({"a": [k * 61_001 % len(keys) for k in keys]}))}
+    sql = "SELECT a, count(*) AS n FROM v GROUP BY a ORDER BY a"
+    for _ in range(5):  # threads race for the chunks
+        if read == "fetch":
+            found = engine.fetch(sql, views)
+        elif read == "batches":
+            found = pa.Table.from_batches(engine.batches(sql, views))
+        else:
+            engine.write_parquet(sql, views, tmp_path / "out.parquet")
+            found = pq.read_table(tmp_path / "out.parquet")
+        assert found["a"].combine_chunks().equals(pa.array(keys))
+    engine.close()
+
+
 @pytest.mark.parametrize(
     ("tail", "kind", "line", "words"),
     [
