@@ -1,7 +1,7 @@
 """`mlops doctor`: what is wrong with this installation, and how to mend it.
 
 Belongs here: the order in which things are looked at, output and exit status. Does not belong here: any check
-(doctor_machine, doctor_stores, doctor_runs). Nothing is created, changed or migrated.
+(doctor_machine, doctor_servers, doctor_stores, doctor_runs). Nothing is created, changed or migrated.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from mlops_assets.commands import doctor_machine as machine
+from mlops_assets.commands.doctor_servers import check_servers
 from mlops_assets.commands.findings import Finding, look, ok, problem
 from mlops_assets.commands.output import Output, with_json
 from mlops_assets.commands.workspace import Workspace, open_workspace
@@ -62,6 +63,12 @@ def examine() -> Iterator[Finding]:
         yield problem("configuration", told, error.remedy or "mlops config check")
         return
     yield from look("configuration", _count_configuration)
+    environment = workspace.config.environment
+    yield from look("secrets", lambda: machine.check_variables(environment, workspace.dagster_home))
+    servers = list(look("servers", lambda: check_servers(environment)))
+    yield from servers
+    if any(one.level == "problem" for one in servers):
+        return  # each check of a store would wait for the same server, and say the same
     for part, check in _checks().items():
         yield from look(part, lambda check=check: check(workspace))  # type: ignore[misc]
 
@@ -72,7 +79,6 @@ def _checks() -> dict[str, Check]:
     from mlops_assets.commands import doctor_stores as stores
 
     return {
-        "secrets": lambda ws: machine.check_variables(ws.config.environment, ws.dagster_home),
         "engine": lambda ws: machine.check_engine_ready(ws.config.environment),
         "interrupted writes": lambda ws: machine.check_leftovers(_folders(ws)),
         "deliveries": stores.check_deliveries,

@@ -29,11 +29,8 @@ def check_history(workspace: Workspace) -> Iterator[Finding]:
             return
         found, newest = instance.run_storage.alembic_version() or (None, None)
         if found != newest:
-            yield warning(
-                "Dagster",
-                f"its tables are at revision {found}; `mlops migrate` would bring them to {newest}",
-                "mlops migrate",
-            )
+            told = f"its tables are at revision {found}; `mlops migrate` would bring them to {newest}"
+            yield warning("Dagster", told if found else "it has no tables yet", "mlops migrate")
             return
         yield ok("Dagster", f"its tables are at revision {found}, that of this release")
         yield from _check_runs(instance)
