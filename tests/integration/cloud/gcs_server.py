@@ -84,6 +84,7 @@ class FaultyProxy:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # an answer in one packet: the second one would wait 40 ms for an acknowledgement
 
             def handle(self) -> None:
                 with suppress(ConnectionError):  # the client has closed its side
