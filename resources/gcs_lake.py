@@ -21,7 +21,7 @@ from mlops_assets.domain.errors import StorageError
 from mlops_assets.domain.ports import Manifest, PartitionId
 from resources import partition_files as files_of
 from resources.file_cache import FileCache
-from resources.object_store import ABSENT, ObjectChangedError, ObjectStore
+from resources.object_store import ABSENT, QUESTIONS_AT_ONCE, ObjectChangedError, ObjectStore
 from resources.partition_files import MANIFEST_NAME, StagedFiles
 
 
@@ -34,6 +34,8 @@ class GcsLake:
         grace_s: how long objects of superseded versions stay for readers that have already looked them up. The
             previous version stays in any case.
     """
+
+    questions_at_once = QUESTIONS_AT_ONCE
 
     def __init__(self, store: ObjectStore, cache: FileCache, *, grace_s: float = 3600.0) -> None:
         self.store, self.cache, self.grace_s = store, cache, grace_s

@@ -17,7 +17,7 @@ from mlops_assets.domain.ports import LandedFile, ModelSlot
 from resources import deployment_names as names
 from resources.atomic_files import make_folder, temporary_path
 from resources.landing_zone import is_unfinished, require_file_name, require_geography
-from resources.object_store import ABSENT, ObjectChangedError
+from resources.object_store import ABSENT, QUESTIONS_AT_ONCE, ObjectChangedError
 from resources.report_store import checked_parts, unreadable_report
 
 if TYPE_CHECKING:
@@ -97,6 +97,8 @@ class GcsReportStore:
     Args:
         store: the documents.
     """
+
+    questions_at_once = QUESTIONS_AT_ONCE
 
     def __init__(self, store: ObjectStore) -> None:
         self.store = store

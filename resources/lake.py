@@ -30,6 +30,8 @@ class LocalLake:
             The previous version stays in any case.
     """
 
+    questions_at_once = 1
+
     def __init__(self, root: Path, *, grace_s: float = 3600.0) -> None:
         self.root, self.grace_s = Path(root), grace_s
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from google.cloud.storage import Blob, Bucket, Client
 
+# How many callers should ask at the same time: the client keeps ten connections.
+QUESTIONS_AT_ONCE = 8
 ABSENT = 0  # the generation of what is not there
 _TOKEN = "mlops-write"  # noqa: S105 - the name of an object's metadata
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 8.0

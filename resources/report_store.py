@@ -21,6 +21,8 @@ class LocalReportStore:
         root: the folder; created with the first report.
     """
 
+    questions_at_once = 1
+
     def __init__(self, root: Path) -> None:
         self.root = root
 

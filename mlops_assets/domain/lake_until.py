@@ -21,6 +21,11 @@ class LakeUntil:
     lake: Lake
     last_day: dt.date
 
+    @property
+    def questions_at_once(self) -> int:
+        """As many as of the lake."""
+        return self.lake.questions_at_once
+
     def manifest(self, partition: PartitionId) -> Manifest | None:
         """Return what is published, or None; nothing is of a later day."""
         return None if self._is_later(partition) else self.lake.manifest(partition)

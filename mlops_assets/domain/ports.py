@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from mlops_assets.domain.ask_together import Store
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -75,7 +77,7 @@ class PartitionWriter(Protocol):
         ...
 
 
-class Lake(Protocol):
+class Lake(Store, Protocol):
     """Versioned partitions of tables."""
 
     def manifest(self, partition: PartitionId) -> Manifest | None:

@@ -13,6 +13,8 @@ from mlops_assets.domain.errors import StorageError
 class FakeReportStore:
     """Documents by relative path; `saved` is there for assertions."""
 
+    questions_at_once = 1
+
     def __init__(self) -> None:
         self.saved: dict[str, bytes] = {}
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from mlops_assets.domain.ask_together import ask_together
 from mlops_assets.domain.features.compile import compile_table
 from mlops_assets.domain.features.table import (
     BuildPlan,
@@ -98,7 +99,7 @@ def view_source(view: ViewPlan, lake: Lake) -> ViewSource:
         return ViewSource(table=empty_arrow(dated))
     days = [partition.day for partition in view.partitions if partition.day is not None]
     return ViewSource(
-        files=[lake.path(partition) for partition in view.partitions],
+        files=ask_together(lake, lake.path, view.partitions),
         file_days=days if view.has_file_day else (),
     )
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from mlops_assets.domain.ask_together import ask_together
 from mlops_assets.domain.feeds.contract import ColumnType
 from mlops_assets.domain.ports import Lake, Manifest, PartitionId
 
@@ -130,7 +131,9 @@ class BuildSite:
 
     def build_keys(self, table: str, last_day: dt.date, days: int) -> dict[dt.date, str]:
         """Return day to build key of the published partitions among the `days` that end on `last_day`."""
-        window = (last_day - dt.timedelta(days=back) for back in reversed(range(days)))
+        window = [last_day - dt.timedelta(days=back) for back in reversed(range(days))]
+        asked = [one for day in window if (one := self.partition(table, day)) not in self._manifests]
+        self._manifests.update(zip(asked, ask_together(self.lake, self.lake.manifest, asked), strict=True))
         found = ((day, self.manifest(table, day)) for day in window)
         return {day: manifest.build_key for day, manifest in found if manifest is not None}
 

@@ -10,6 +10,7 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Any
 
+from mlops_assets.domain.ask_together import ask_together
 from mlops_assets.domain.feeds.file_homologation import RowCounts
 from mlops_assets.domain.ports import Lake, Manifest, PartitionId
 from mlops_assets.domain.published import read_manifest
@@ -73,8 +74,10 @@ def read_history(lake: Lake, feed: str, geography: str, day: dt.date, gate: Gate
 def _read_history(
     lake: Lake, feed: str, geography: str, day: dt.date, gate: GateSpec
 ) -> Iterator[PastDelivery]:
-    for earlier in past_days(day, gate.history_days):
-        manifest = read_manifest(lake, feed_partition(feed, geography, earlier))
+    days = past_days(day, gate.history_days)
+    asked = [feed_partition(feed, geography, earlier) for earlier in days]
+    found = ask_together(lake, lambda one: read_manifest(lake, one), asked)
+    for earlier, manifest in zip(days, found, strict=True):
         profile = read_profile_of(manifest) if manifest else None
         if manifest is not None and profile is not None:
             health = read_health(manifest)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from mlops_assets.domain.ask_together import ask_together
 from mlops_assets.domain.errors import ConfigError, CorpusError, LeakageError
 from mlops_assets.domain.features.catalogue import FEATURE_TABLES
 from mlops_assets.domain.features.leakage import check_features, suggest
@@ -231,14 +232,14 @@ def _resolve_days(request: CorpusRequest, label: EventLabel, plan: SplitPlan, la
     manifests |= {partition: _published(lake, partition, is_label=True) for partition in events}
     anomalies = _find_anomalies(request, plan, lake)
     views = {
-        "population": ViewSource(files=[lake.path(p) for p in snapshots], file_days=plan.days),
-        "events": ViewSource(files=[lake.path(p) for p in events], file_days=event_days),
+        "population": ViewSource(files=ask_together(lake, lake.path, snapshots), file_days=plan.days),
+        "events": ViewSource(files=ask_together(lake, lake.path, events), file_days=event_days),
         "label_windows": ViewSource(table=_label_windows(windows)),
         "parts": ViewSource(table=_time_parts(plan)),
     }
     if anomalies:
         days = [partition.day for partition in anomalies if partition.day is not None]
-        views["anomalies"] = ViewSource(files=[lake.path(p) for p in anomalies], file_days=days)
+        views["anomalies"] = ViewSource(files=ask_together(lake, lake.path, list(anomalies)), file_days=days)
     inputs = {str(partition): manifest.build_key for partition, manifest in (manifests | anomalies).items()}
     rows = sum(manifests[p].row_count for p in snapshots)
     judged = [lake.manifest(replace(one, table=LIMITS)) for one in anomalies]
@@ -250,7 +251,7 @@ def _find_anomalies(request: CorpusRequest, plan: SplitPlan, lake: Lake) -> dict
     """Return the published anomalies of the as-of days; a day without any was not judged."""
     table = ENTITY_ANOMALIES.get(request.corpus.entity_key)
     partitions = [PartitionId(table, request.segment, day) for day in plan.days] if table else []
-    found = ((partition, lake.manifest(partition)) for partition in partitions)
+    found = zip(partitions, ask_together(lake, lake.manifest, partitions), strict=True)
     return {partition: manifest for partition, manifest in found if manifest is not None}
 
 

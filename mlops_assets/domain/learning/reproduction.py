@@ -96,6 +96,10 @@ class _BesideLake:
     def _of(self, partition: PartitionId) -> Lake:
         return self.scratch if partition == self.own else self.lake
 
+    @property
+    def questions_at_once(self) -> int:
+        return self.lake.questions_at_once
+
     def manifest(self, partition: PartitionId) -> Manifest | None:
         return self._of(partition).manifest(partition)
 

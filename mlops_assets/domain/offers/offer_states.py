@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlops_assets.domain.ask_together import ask_together
 from mlops_assets.domain.features.build import view_source
 from mlops_assets.domain.features.subscriber_features import SUBSCRIBER_FEATURES
 from mlops_assets.domain.features.table import ViewPlan, unbound
@@ -151,7 +152,8 @@ def _published(lake: Lake, table: str, segment: str, day: dt.date, days: int) ->
 
 def _find(lake: Lake, table: str, segment: str, days: Sequence[dt.date]) -> dict[PartitionId, str]:
     window = [PartitionId(table, segment, day) for day in days]
-    return {one: manifest.build_key for one in window if (manifest := lake.manifest(one)) is not None}
+    found = zip(window, ask_together(lake, lake.manifest, window), strict=True)
+    return {one: manifest.build_key for one, manifest in found if manifest is not None}
 
 
 def stream_people(

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlops_assets.domain.ask_together import ask_together
 from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.learning.population import population_of
 from mlops_assets.domain.offers.contact_chances import weekly_chances
@@ -237,7 +238,9 @@ def _sample_people(
     import pyarrow.parquet as pq
 
     table, key = setting.corpus.table, setting.corpus.entity_key
-    files = [lake.path(PartitionId(table, setting.segment, day)) for day in plan.as_of_days]
+    files = ask_together(
+        lake, lake.path, [PartitionId(table, setting.segment, day) for day in plan.as_of_days]
+    )
     rows = population_of(setting.corpus, pq.read_schema(files[-1]), (), "population")
     digests = rows.select(key, digest=rows[key].cast("string").hexdigest("md5")).distinct()
     sampled = digests.order_by("digest", key).limit(setting.spec.agent.people_max)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from mlops_assets.domain.ask_together import ask_together
 from mlops_assets.domain.feeds.units import linear_conversion
 from mlops_assets.domain.ports import Lake, PartitionId, TableEngine, ViewSource
 from mlops_assets.domain.quality.spec import MonitorSpec
@@ -96,7 +97,7 @@ def read_panel(
     published = window_days(lake.days(spec.table, segment), day, days)
     if day not in published[-1:]:
         return None
-    files = [lake.path(PartitionId(spec.table, segment, one)) for one in published]
+    files = ask_together(lake, lake.path, [PartitionId(spec.table, segment, one) for one in published])
     rows = _read_values(spec, ViewSource(files=files, file_days=published), engine)
     return MonitoredRows(*rows, known_days=published).panel(day, days, spec.gap)
 
@@ -163,11 +164,12 @@ def read_days(
     import pyarrow.parquet as pq
 
     wanted = [("target_day", "=", target_day)] if target_day else None
-    partitions = [PartitionId(table, segment, day) for day in days]
+    asked = [PartitionId(table, segment, day) for day in days]
+    manifests = zip(asked, ask_together(lake, lake.manifest, asked), strict=True)
+    published = [one for one, manifest in manifests if manifest is not None]
     return [
-        pq.read_table(lake.path(one), columns=list(columns) if columns else None, filters=wanted)
-        for one in partitions
-        if lake.manifest(one) is not None
+        pq.read_table(path, columns=list(columns) if columns else None, filters=wanted)
+        for path in ask_together(lake, lake.path, published)
     ]
 
 

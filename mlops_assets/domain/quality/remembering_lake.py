@@ -30,6 +30,11 @@ class RememberingLake:
         self._manifests: dict[PartitionId, Manifest | None] = {}
         self._days: dict[tuple[str, str], list[dt.date]] = {}
 
+    @property
+    def questions_at_once(self) -> int:
+        """As many as of the lake behind."""
+        return self._lake.questions_at_once
+
     def manifest(self, partition: PartitionId) -> Manifest | None:
         """Return what is published, or None."""
         if partition not in self._manifests:

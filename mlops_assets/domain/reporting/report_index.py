@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import PurePath, PurePosixPath
 
+from mlops_assets.domain.ask_together import ask_together
 from mlops_assets.domain.model_base import Record
 from mlops_assets.domain.reporting.formats import format_day, format_name
 from mlops_assets.domain.reporting.pages import render_page
@@ -57,13 +58,23 @@ def build_report_index(documents: Iterable[tuple[str, bytes]]) -> str:
 
 def save_report_index(reports: ReportStore) -> PurePath:
     """Write the index page over all reports that are there, and return its path."""
-    documents = ((path, reports.read(path, _HEAD_BYTES)) for path in reports.list() if path != INDEX_NAME)
-    return reports.save(INDEX_NAME, build_report_index(documents))
+    paths = [path for path in reports.list() if path != INDEX_NAME]
+    heads = ask_together(reports, lambda path: _read_head(reports, path), paths)
+    return reports.save(INDEX_NAME, build_report_index(zip(paths, heads, strict=True)))
+
+
+def _read_head(reports: ReportStore, path: str) -> bytes:
+    """Return the beginning of a page; any other file goes by its name and need not be read."""
+    return reports.read(path, _HEAD_BYTES) if _is_page(path) else b""
+
+
+def _is_page(path: str) -> bool:
+    return PurePosixPath(path).suffix == ".html"
 
 
 def make_index_entry(path: str, content: bytes) -> IndexEntry:
     """Return the entry of a report: a page names itself, any other file goes by its name."""
-    if PurePosixPath(path).suffix != ".html":
+    if not _is_page(path):
         return IndexEntry(path=path, title=PurePosixPath(path).name)
     head = content[:_HEAD_BYTES].decode("utf-8", errors="replace")
     title = _TITLE.search(head)

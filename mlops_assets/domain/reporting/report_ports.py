@@ -8,8 +8,10 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import Protocol
 
+from mlops_assets.domain.ask_together import Store
 
-class ReportStore(Protocol):
+
+class ReportStore(Store, Protocol):
     """Folder of documents that people read."""
 
     def save(self, relative_path: str, content: str | bytes) -> PurePath:

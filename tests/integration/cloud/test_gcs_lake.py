@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from mlops_assets.domain.ask_together import ask_together
 from mlops_assets.domain.errors import StorageError, TableInputError
 from mlops_assets.domain.ports import Manifest, PartitionId
 from resources.file_cache import FileCache
@@ -242,6 +246,7 @@ def test_a_service_that_fails_during_a_commit_leaves_the_old_partition(
 
 WRITER = """
 import datetime as dt, itertools, sys
+from dataclasses import replace
 from pathlib import Path
 from mlops_assets.domain.ports import PartitionId
 from resources.file_cache import FileCache
@@ -293,3 +298,26 @@ def test_copies_that_were_not_used_for_longest_are_evicted_first(lake: GcsLake, 
         other.path(PartitionId("feeds/usage", "cl", DAY.replace(day=day)))
     cache.evict()
     assert files_in(tmp_path / "small") == {names[day] for day in (1, 2, 3, 4)}, "what is in use stays"
+
+
+def test_many_days_are_asked_for_together(lake: GcsLake, tmp_path: Path, proxy: FaultyProxy) -> None:
+    days = [replace(USAGE, day=DAY + dt.timedelta(days=number)) for number in range(20)]
+    for number, day in enumerate(days):
+        put(lake, "a", b"%d" % number, day)
+    together, most = set[int](), 0
+
+    def notice(*_: object) -> None:
+        nonlocal most
+        together.add(threading.get_ident())
+        most = max(most, len(together))
+        time.sleep(0.02)
+        together.discard(threading.get_ident())
+
+    proxy.fault = notice
+    other = GcsLake(lake.store, FileCache(tmp_path / "other", 1_000_000))
+    manifests = ask_together(other, other.manifest, [*days, replace(USAGE, segment="pe")])
+    assert manifests == [*map(lake.manifest, days), None]
+    assert [path.read_bytes() for path in ask_together(other, other.path, days)] == [
+        b"%d" % number for number in range(20)
+    ]
+    assert 1 < most <= other.questions_at_once
