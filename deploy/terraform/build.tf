@@ -21,39 +21,17 @@ variable "code_repository" {
   description = "The code: id of a Cloud Build repository (2nd generation), projects/P/locations/R/connections/C/repositories/N."
 }
 
-variable "base_image" {
-  type        = string
-  description = "Python image from which ours is built, by digest (deploy/Dockerfile)."
+variable "build_images" {
+  description = "What the pipeline builds from and works in, by digest: base, the Python image of ours (deploy/Dockerfile); ci, with Python 3.11, make and git, for the tests; docker, Cloud Build's builder; gcloud, Google's CLI."
+  type = object({
+    base   = string
+    ci     = string
+    docker = string
+    gcloud = string
+  })
   validation {
-    condition     = can(regex("@sha256:[0-9a-f]{64}$", var.base_image))
-    error_message = "Name the base image by its digest: python:3.11-slim-bookworm@sha256:..."
-  }
-}
-
-variable "ci_image" {
-  type        = string
-  description = "Image with Python 3.11, make and git, in which tests run, by digest."
-  validation {
-    condition     = can(regex("@sha256:[0-9a-f]{64}$", var.ci_image))
-    error_message = "Name the image of the tests by its digest: python:3.11-bookworm@sha256:..."
-  }
-}
-
-variable "gcloud_image" {
-  type        = string
-  description = "Google Cloud CLI image, by digest."
-  validation {
-    condition     = can(regex("@sha256:[0-9a-f]{64}$", var.gcloud_image))
-    error_message = "Name the image of the CLI by its digest: google-cloud-cli:slim@sha256:..., with the host that keeps it"
-  }
-}
-
-variable "docker_image" {
-  type        = string
-  description = "Cloud Build's Docker builder, by digest."
-  validation {
-    condition     = can(regex("@sha256:[0-9a-f]{64}$", var.docker_image))
-    error_message = "Name the Docker builder by its digest: cloud-builders/docker@sha256:..., with the host that keeps it"
+    condition     = alltrue([for image in values(var.build_images) : can(regex("@sha256:[0-9a-f]{64}$", image))])
+    error_message = "Name every image by its digest, with the host that keeps it: python:3.11-slim-bookworm@sha256:..."
   }
 }
 
@@ -155,10 +133,10 @@ resource "google_cloudbuild_trigger" "staging" {
     }
   }
   substitutions = {
-    _BASE_IMAGE   = var.base_image
-    _CI_IMAGE     = var.ci_image
-    _DOCKER_IMAGE = var.docker_image
-    _GCLOUD_IMAGE = var.gcloud_image
+    _BASE_IMAGE   = var.build_images.base
+    _CI_IMAGE     = var.build_images.ci
+    _DOCKER_IMAGE = var.build_images.docker
+    _GCLOUD_IMAGE = var.build_images.gcloud
     _IMAGE        = var.image
     _PRODUCTION   = var.project
     _STAGING      = var.staging_project
@@ -185,8 +163,8 @@ resource "google_cloudbuild_trigger" "production" {
     approval_required = true
   }
   substitutions = {
-    _CI_IMAGE       = var.ci_image
-    _GCLOUD_IMAGE   = var.gcloud_image
+    _CI_IMAGE       = var.build_images.ci
+    _GCLOUD_IMAGE   = var.build_images.gcloud
     _PRODUCTION     = var.project
     _REGION         = var.region
     _RELEASES       = local.releases

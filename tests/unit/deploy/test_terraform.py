@@ -143,9 +143,25 @@ def test_triggers_give_builds_what_they_ask_for(trigger: str, build: str) -> Non
 
 def test_images_are_named_by_digest() -> None:
     variables = {name: body for block in _parsed()["variable"] for name, body in block.items()}
-    for name in ("base_image", "ci_image", "docker_image", "gcloud_image"):
-        assert "default" not in variables[name]
-        assert "@sha256:[0-9a-f]{64}$" in variables[name]["validation"][0]["condition"]
+    images = variables["build_images"]
+    assert "default" not in images
+    ((kept,),) = (set(re.findall(r"regex\(\"(.*?)\"", one["condition"])) for one in images["validation"])
+    assert re.search(kept, f"host/name@sha256:{'0f' * 32}")
+    for other in ("host/name:3.11", "host/name@sha256:0f", f"host/name@sha256:{'0F' * 32}", ""):
+        assert not re.search(kept, other)
+
+
+def test_every_image_of_a_build_is_one_of_those() -> None:
+    kinds = re.search(r'variable "build_images" \{.*?object\(\{(.*?)\}\)', _text(), re.DOTALL)
+    assert kinds is not None
+    declared = set(re.findall(r"(\w+)\s*= string", kinds[1]))
+    given = [body["substitutions"] for _, _, body in _resources("google_cloudbuild_trigger")]
+    of_steps = {
+        (name, value) for one in given for name, value in one.items() if name.endswith("_IMAGE") and value
+    }
+    assert of_steps == {("_IMAGE", "${var.image}")} | {
+        (f"_{kind.upper()}_IMAGE", f"${{var.build_images.{kind}}}") for kind in declared
+    }
 
 
 # ---------------------------------------------------------------- fitting
