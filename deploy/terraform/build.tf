@@ -48,7 +48,8 @@ variable "scanner_location" {
 
 locals {
   is_production = var.project == var.release_project
-  release       = "serviceAccount:mlops-release@${var.release_project}.iam.gserviceaccount.com"
+  # In its own project it is named by the resource, so that it is there before anything is granted to it.
+  release = local.is_production ? google_service_account.release[0].member : "serviceAccount:mlops-release@${var.release_project}.iam.gserviceaccount.com"
   # Every account that a manifest names: who applies a manifest has to be allowed to act as it.
   acted_as = { for name, account in google_service_account.role : name => account.name }
 }
@@ -81,6 +82,8 @@ resource "google_artifact_registry_repository_iam_member" "pulls" {
   repository = var.repository
   role       = "roles/artifactregistry.reader"
   member     = "serviceAccount:service-${data.google_project.this.number}@serverless-robot-prod.iam.gserviceaccount.com"
+  # The repository is named, since it may be of another project; the account comes with Cloud Run's API.
+  depends_on = [google_artifact_registry_repository.images, google_project_service.used]
 }
 
 # ---------------------------------------------------------------- in the production project

@@ -131,6 +131,16 @@ def test_production_waits_for_a_person() -> None:
     assert triggers["staging"]["filename"] == "deploy/cloudbuild.yaml"
 
 
+def test_what_is_granted_rights_is_made_before() -> None:
+    local = {name: value for block in _parsed()["locals"] for name, value in block.items()}
+    assert "google_service_account.release[0].member" in local["release"]
+    ((_, _, pulls),) = [found for found in _resources() if found[1] == "pulls"]
+    assert {one.strip("${}") for one in pulls["depends_on"]} == {
+        "google_artifact_registry_repository.images",
+        "google_project_service.used",
+    }
+
+
 @pytest.mark.parametrize(
     ("trigger", "build"), [("staging", "cloudbuild.yaml"), ("production", "cloudbuild-production.yaml")]
 )
