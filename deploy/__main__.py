@@ -59,6 +59,8 @@ def release(
     environment: str, image: str, commit: str, output: Path, canary: int | None, serving: Path | None
 ) -> None:
     """Write manifests that can be applied; refuse an image without a digest."""
+    if (canary is None) != (serving is None):
+        raise click.UsageError("--canary needs --serving, and the other way round")
     sources = {role.name: FOLDER / environment / f"{role.name}.yaml" for role in ROLES}
     if missing := [str(path) for path in sources.values() if not path.is_file()]:
         raise ConfigError(f"not rendered: {', '.join(missing)}", remedy="run `make deploy-render`")
@@ -67,7 +69,8 @@ def release(
         for name, path in sources.items()
     }
     manifests[STOPPED] = stop_instances(manifests[POOL])
-    if canary is not None and serving and (revision := serving_revision(serving.read_text(encoding="utf-8"))):
+    described = serving.read_text(encoding="utf-8") if serving else ""
+    if canary is not None and (revision := serving_revision(described)):
         manifests[CANARY] = share_requests(manifests[CANARY], revision, canary)
     output.mkdir(parents=True, exist_ok=True)
     for name, manifest in manifests.items():
@@ -86,8 +89,12 @@ def commit_command(described: Path) -> None:
 @click.option("--environment", default="gcp", show_default=True, help="Whose sizes.")
 def cost(environment: str) -> None:
     """Print what a month costs, by list prices and assumptions (deploy/cost.py)."""
-    (chosen,) = [found for found in cloud_environments() if found.name == environment]
-    click.echo(render_estimate(estimate_month(read_site(chosen), ROLES, Prices(), Assumptions())))
+    known = {found.name: found for found in cloud_environments()}
+    if environment not in known:
+        raise ConfigError(
+            f"{environment} is no environment of Google Cloud", expected=" or ".join(known) or "one of yours"
+        )
+    click.echo(render_estimate(estimate_month(read_site(known[environment]), ROLES, Prices(), Assumptions())))
 
 
 def render_all() -> dict[str, dict[str, str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+from collections import Counter
 from typing import Any
 
 import yaml
@@ -22,20 +23,6 @@ KINDS = ("Service", "WorkerPool", "Job")
 CANARY_TAG = "canary"
 
 
-def check_image(image: str) -> None:
-    """Refuse an image that is not named by its digest.
-
-    Raises:
-        ConfigError: it is named by tag, or the digest is a placeholder or not of 64 hexadecimal digits.
-    """
-    if not _IMAGE.fullmatch(image):
-        raise ConfigError(
-            f"the image is not named by its digest: {image}",
-            expected="HOST/PROJECT/REPOSITORY/NAME@sha256: and 64 hexadecimal digits",
-            remedy="take the digest from the build: `gcloud artifacts docker images describe`",
-        )
-
-
 def release_manifest(text: str, image: str, commit: str) -> dict[str, Any]:
     """Return a committed manifest as one that can be applied.
 
@@ -47,7 +34,7 @@ def release_manifest(text: str, image: str, commit: str) -> dict[str, Any]:
     Raises:
         ConfigError: the image is not named by digest, the commit is not one, or the manifest is of another kind.
     """
-    check_image(image)
+    _check_image(image)
     if not _COMMIT.fullmatch(commit):
         raise ConfigError(f"not a commit: {commit!r}", expected="40 hexadecimal digits")
     manifest: dict[str, Any] = yaml.safe_load(text)
@@ -104,14 +91,26 @@ def serving_revision(described: str) -> str:
         described: JSON of `gcloud run services describe`; empty if there is none.
     """
     traffic = json.loads(described or "{}").get("status", {}).get("traffic", [])
-    shares = {target["revisionName"]: target.get("percent", 0) for target in traffic}
-    return max(shares, key=lambda name: shares[name]) if shares else ""
+    shares: Counter[str] = Counter()
+    for target in traffic:  # a revision with a tag is named twice, once without a share
+        shares[target["revisionName"]] += target.get("percent", 0)
+    return shares.most_common(1)[0][0] if shares else ""
 
 
 def deployed_commit(described: str) -> str:
     """Return the commit of what is deployed; empty if there is no service yet, or one without the label."""
     labels = json.loads(described or "{}").get("metadata", {}).get("labels", {})
     return str(labels.get("commit", ""))
+
+
+def _check_image(image: str) -> None:
+    """Refuse an image that is named by a tag, or whose digest is a placeholder or not of 64 hexadecimal digits."""
+    if not _IMAGE.fullmatch(image):
+        raise ConfigError(
+            f"the image is not named by its digest: {image}",
+            expected="HOST/PROJECT/REPOSITORY/NAME@sha256: and 64 hexadecimal digits",
+            remedy="take the digest from the build: `gcloud artifacts docker images describe`",
+        )
 
 
 def _containers(manifest: dict[str, Any]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ set -eu
 here=$(dirname "$0")
 folder=$1 project=$2 region=$3 seconds=$4
 serving=$(sed -n 's/^ *- revisionName: //p; s/^ *revisionName: //p' "$folder/scoring.yaml")
+since=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 sh "$here/apply.sh" "$folder" "$project" "$region" scoring
 if [ -z "$serving" ]; then
     echo "canary: nothing served before; the new revision takes all requests"
@@ -13,7 +14,6 @@ fi
 canary=$(gcloud run services describe scoring --project "$project" --region "$region" \
     --format 'value(status.latestReadyRevisionName)')
 echo "canary: $canary beside $serving for $seconds s"
-since=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 sleep "$seconds"
 errors=$(gcloud logging read --project "$project" --limit 5 --format 'value(insertId)' "\
 resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"scoring\" \

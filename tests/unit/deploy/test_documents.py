@@ -6,12 +6,13 @@ import re
 
 import pytest
 
-from deploy.__main__ import FOLDER, cloud_environments
+from deploy.__main__ import FOLDER, cloud_environments, commands
 from deploy.cloud_run.render import role_secrets
 from deploy.cloud_run.roles import ROLES
 from deploy.cloud_run.site import Site, read_site
 from deploy.cost import Assumptions, Prices, estimate_month, render_estimate
 from mlops_assets.domain.deployment import activation_mail
+from mlops_assets.domain.errors import ConfigError
 from mlops_assets.domain.reporting import alert_mail, delivery_mail
 from tests.conventions.repository import ROOT
 
@@ -27,6 +28,11 @@ def _production() -> Site:
 def test_the_estimate_is_the_one_that_is_computed() -> None:
     items = estimate_month(_production(), ROLES, Prices(), Assumptions())
     assert render_estimate(items) in CLOUD, "put there what `python -m deploy cost` prints"
+
+
+def test_the_estimate_of_no_environment_of_the_cloud_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"local is no environment of Google Cloud.*gcp or staging"):
+        commands.main(["cost", "--environment", "local"], standalone_mode=False)
 
 
 def test_the_estimate_follows_prices_sizes_and_assumptions() -> None:

@@ -11,13 +11,12 @@ from typing import Any
 
 import pytest
 import yaml
-from click.testing import CliRunner
 
 from deploy.__main__ import FOLDER, commands
 from deploy.cloud_run.roles import ROLES
 from tests.conventions.repository import ROOT
 from tests.unit.deploy.discovery import find_violations
-from tests.unit.deploy.test_release import COMMIT, IMAGE
+from tests.unit.deploy.test_release import IMAGE, make_release
 
 PIPELINE = FOLDER / "pipeline"
 BUILDS = ("cloudbuild.yaml", "cloudbuild-production.yaml")
@@ -72,23 +71,8 @@ def gcloud(tmp_path: Path) -> Gcloud:
 @pytest.fixture
 def released(tmp_path: Path) -> Path:
     """Manifests of a release of staging."""
-    return _release(tmp_path / "release")
-
-
-def _release(folder: Path, *more: str) -> Path:
-    words = [
-        "release",
-        "--environment",
-        "staging",
-        "--image",
-        IMAGE,
-        "--commit",
-        COMMIT,
-        "--output",
-        str(folder),
-    ]
-    assert CliRunner().invoke(commands, [*words, *more], catch_exceptions=False).exit_code == 0
-    return folder
+    make_release("staging", tmp_path / "release")
+    return tmp_path / "release"
 
 
 def _applied(calls: list[str]) -> list[str]:
@@ -200,7 +184,8 @@ def test_a_role_that_does_not_start_stops_the_release(gcloud: Gcloud, released: 
 def _canary(tmp_path: Path) -> Path:
     serving = tmp_path / "serving.json"
     serving.write_text('{"status": {"traffic": [{"revisionName": "scoring-before", "percent": 100}]}}')
-    return _release(tmp_path / "canary", "--canary", "10", "--serving", str(serving))
+    make_release("staging", tmp_path / "canary", "--canary", "10", "--serving", str(serving))
+    return tmp_path / "canary"
 
 
 def test_a_canary_that_fails_a_request_is_taken_back(gcloud: Gcloud, tmp_path: Path) -> None:
@@ -213,6 +198,16 @@ def test_a_canary_that_fails_a_request_is_taken_back(gcloud: Gcloud, tmp_path: P
     assert gcloud.calls[-1].startswith(
         "run services update-traffic scoring --to-revisions scoring-before=100"
     )
+
+
+def test_a_canary_is_watched_from_before_its_first_request(gcloud: Gcloud, tmp_path: Path) -> None:
+    (gcloud.folder / "date").write_text('#!/bin/sh\necho "the time is noted" >> "$CALLS"\necho 12:00\n')
+    (gcloud.folder / "date").chmod(0o755)
+    gcloud.answers = {"latestReadyRevisionName": "scoring-new"}
+    assert gcloud.run("canary.sh", _canary(tmp_path), "p", "r", 0).returncode == 0
+    assert gcloud.calls[0] == "the time is noted"
+    (read,) = [call for call in gcloud.calls if call.startswith("logging read")]
+    assert 'timestamp>="12:00"' in read
 
 
 def test_a_canary_without_failures_stays(gcloud: Gcloud, tmp_path: Path) -> None:

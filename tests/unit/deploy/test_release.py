@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
-from click.testing import CliRunner
 
 from deploy.__main__ import commands
 from deploy.cloud_run.release import release_manifest, serving_revision, share_requests, stop_instances
@@ -45,20 +45,15 @@ def test_a_release_is_of_a_commit(manifests: dict[str, dict[str, Any]], commit: 
         release_manifest(yaml.safe_dump(manifests["web"]), IMAGE, commit)
 
 
+def make_release(environment: str, folder: Path, *more: str) -> None:
+    """Write the manifests of a release into a folder."""
+    facts = {"environment": environment, "image": IMAGE, "commit": COMMIT, "output": str(folder)}
+    words = [word for name, value in facts.items() for word in (f"--{name}", value)]
+    commands.main(["release", *words, *more], standalone_mode=False)
+
+
 def test_all_manifests_of_a_release_can_be_applied(tmp_path: Path) -> None:
-    words = [
-        "release",
-        "--environment",
-        "staging",
-        "--image",
-        IMAGE,
-        "--commit",
-        COMMIT,
-        "--output",
-        str(tmp_path),
-    ]
-    result = CliRunner().invoke(commands, words, catch_exceptions=False)
-    assert result.exit_code == 0
+    make_release("staging", tmp_path)
     assert {path.stem for path in tmp_path.iterdir()} == {role.name for role in ROLES} | {"daemon-stopped"}
     for path in tmp_path.iterdir():
         manifest = yaml.safe_load(path.read_text())
@@ -118,6 +113,18 @@ def test_a_share_that_cannot_be_is_refused(
             },
             "a",
         ),
+        (
+            {
+                "status": {
+                    "traffic": [
+                        {"revisionName": "a", "percent": 60},
+                        {"revisionName": "b", "percent": 40},
+                        {"revisionName": "a", "tag": "canary"},
+                    ]
+                }
+            },
+            "a",
+        ),
     ],
 )
 def test_who_serves_is_who_has_most_requests(described: object, serving: str) -> None:
@@ -127,19 +134,13 @@ def test_who_serves_is_who_has_most_requests(described: object, serving: str) ->
 def test_without_a_canary_the_first_release_serves_all(tmp_path: Path) -> None:
     nothing = tmp_path / "serving.json"
     nothing.write_text("")
-    words = [
-        "release",
-        "--environment",
-        "gcp",
-        "--image",
-        IMAGE,
-        "--commit",
-        COMMIT,
-        "--output",
-        str(tmp_path / "out"),
-    ]
-    CliRunner().invoke(
-        commands, [*words, "--canary", "10", "--serving", str(nothing)], catch_exceptions=False
-    )
+    make_release("gcp", tmp_path / "out", "--canary", "10", "--serving", str(nothing))
     traffic = yaml.safe_load((tmp_path / "out" / "scoring.yaml").read_text())["spec"]["traffic"]
     assert traffic == [{"latestRevision": True, "percent": 100}]
+
+
+def test_a_canary_beside_nobody_knows_whom_is_refused(tmp_path: Path) -> None:
+    """Without --serving the new revision would take all requests at once, without a word."""
+    with pytest.raises(click.UsageError, match="--canary needs --serving"):
+        make_release("gcp", tmp_path / "out", "--canary", "10")
+    assert not (tmp_path / "out").exists()
