@@ -13,8 +13,9 @@ from deploy.cloud_run.roles import Role
 from deploy.cloud_run.site import Site
 from mlops_assets.domain.model_base import Record
 
-SECONDS_A_MONTH = 730 * 3600
-_DAYS_A_MONTH, _WEEKS_A_MONTH = 730 / 24, 730 / 24 / 7
+_HOURS_A_MONTH = 730
+_SECONDS_A_MONTH = _HOURS_A_MONTH * 3600
+_DAYS_A_MONTH, _WEEKS_A_MONTH = _HOURS_A_MONTH / 24, _HOURS_A_MONTH / 24 / 7
 _SHORTEST_EXECUTION_S = 60  # a job's execution is charged for a minute at least
 
 
@@ -79,10 +80,10 @@ def estimate_month(site: Site, roles: Iterable[Role], prices: Prices, assumed: A
     """Return what a month costs, the largest item first."""
     by_name = {role.name: role for role in roles}
     runtime = {
-        "daemon": (SECONDS_A_MONTH, "always"),
-        "scoring": (SECONDS_A_MONTH, "one instance always"),
+        "daemon": (_SECONDS_A_MONTH, "always"),
+        "scoring": (_SECONDS_A_MONTH, "one instance always"),
         "agent-updater": (
-            730 * assumed.updates_an_hour * _SHORTEST_EXECUTION_S,
+            _HOURS_A_MONTH * assumed.updates_an_hour * _SHORTEST_EXECUTION_S,
             f"{assumed.updates_an_hour:g} times an hour, 1 min each",
         ),
         "run-m": (_DAYS_A_MONTH * assumed.day_minutes * 60, f"{assumed.day_minutes:g} min a day"),
@@ -121,10 +122,10 @@ def _computing(role: Role, site: Site, seconds: float, basis: str, cpu_s: float,
 
 
 def _standing(site: Site, prices: Prices, assumed: Assumptions) -> list[Item]:
-    machine = 730 * (assumed.sql_cpu * prices.sql_cpu_h + assumed.sql_gb * prices.sql_gb_h)
+    machine = _HOURS_A_MONTH * (assumed.sql_cpu * prices.sql_cpu_h + assumed.sql_gb * prices.sql_gb_h)
     database = (machine + assumed.sql_disk_gb * prices.sql_disk_gb) * (2 if assumed.has_standby else 1)
     size = f"{assumed.sql_cpu:g} CPU, {assumed.sql_gb:g} GB, {assumed.sql_disk_gb:g} GB SSD"
-    objects = 730 * assumed.objects_gib * prices.object_gib_h
+    objects = _HOURS_A_MONTH * assumed.objects_gib * prices.object_gib_h
     return [
         Item(
             what="Cloud SQL",
@@ -132,6 +133,6 @@ def _standing(site: Site, prices: Prices, assumed: Assumptions) -> list[Item]:
             usd=database,
         ),
         Item(what="Cloud Storage", basis=f"{assumed.objects_gib:g} GiB, versions included", usd=objects),
-        Item(what="Load balancer", basis="one forwarding rule", usd=730 * prices.forwarding_h),
+        Item(what="Load balancer", basis="one forwarding rule", usd=_HOURS_A_MONTH * prices.forwarding_h),
         Item(what="Secret Manager", basis="one version each", usd=len(site.secrets) * prices.secret),
     ]

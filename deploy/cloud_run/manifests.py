@@ -17,8 +17,6 @@ from mlops_assets.domain.model_base import Record
 
 # A tag could be moved to another image; a digest cannot.
 ImageByDigest = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._/-]*@sha256:([0-9a-f]{64}|DIGEST)$")]
-# The last version; what rotation means is in docs/runbook.md.
-SECRET_VERSION = "latest"  # noqa: S105 - not a secret
 
 
 class Part(Record):
@@ -28,7 +26,7 @@ class Part(Record):
 
 
 class SecretKeyRef(Part):
-    """A version of a secret in Secret Manager."""
+    """The last version of a secret in Secret Manager; what rotation means is in docs/runbook.md."""
 
     name: str
     key: Literal["latest"] = "latest"

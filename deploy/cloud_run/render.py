@@ -45,7 +45,7 @@ from mlops_assets.domain.errors import ConfigError
 NETWORK = "mlops-assets"
 _PREFIX = "run.googleapis.com"
 _PYTHON_GB = 1.0  # a process with our libraries loaded, beside what the engine takes
-_GIB = 1.073741824
+_GB_PER_GIB = 1.073741824
 _PROBE_S = 5
 
 
@@ -98,7 +98,7 @@ def role_secrets(role: Role, site: Site) -> dict[str, str]:
 
 def check_memory(site: Site, roles: Iterable[Role]) -> None:
     """Refuse sizes that the engine's limit, or in the largest one its local copies as well, would overfill."""
-    sizes = [memory_gib(role, site) * _GIB for role in roles if role.account == "run"]
+    sizes = [memory_gib(role, site) * _GB_PER_GIB for role in roles if role.account == "run"]
     needed_gb = site.engine_gb + _PYTHON_GB
     if min(sizes) < needed_gb or max(sizes) < needed_gb + site.cache_gb:
         raise ConfigError(

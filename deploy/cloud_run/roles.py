@@ -16,6 +16,7 @@ from pydantic import Field
 from mlops_assets.domain.model_base import Record
 
 PORT = 8080
+_HOST = "0.0.0.0"  # noqa: S104 - a container has one address, its proxy reaches all of it
 Access = Literal["none", "read", "write"]
 # launch: start, watch and stop executions of the run jobs; stop: watch and stop them.
 RunRight = Literal["none", "stop", "launch"]
@@ -104,7 +105,7 @@ class JobRole(Role):
     timeout_s: int
 
 
-_WEB = ("dagster-webserver", "--host", "0.0.0.0", "--port", str(PORT), "--workspace", "workspace.yaml")  # noqa: S104 - a container has one address, its proxy reaches all of it
+_WEB = ("dagster-webserver", "--host", _HOST, "--port", str(PORT), "--workspace", "workspace.yaml")
 # A little above `max_runtime_seconds` of dagster.yaml, so that Dagster ends a run and says so.
 _RUN_S = 4 * 3600 + 1800
 _RUN_ARGS = ("mlops", "--help")  # the launcher says what is executed; started by hand, it explains itself
@@ -157,7 +158,7 @@ ROLES: tuple[Role, ...] = (
     ServiceRole(
         name="scoring",
         description="Scores of the deployed champions, for the operator's systems.",
-        args=("mlops", "serve", "--host", "0.0.0.0", "--port", str(PORT)),  # noqa: S104 - a container has one address, its proxy reaches all of it
+        args=("mlops", "serve", "--host", _HOST, "--port", str(PORT)),
         cpu=2,
         memory_gib=4,
         bucket="read",
@@ -174,7 +175,7 @@ ROLES: tuple[Role, ...] = (
     ServiceRole(
         name="mlflow",
         description="Pages of the model registry.",
-        args=("mlops", "mlflow", "--host", "0.0.0.0", "--port", str(PORT)),  # noqa: S104 - a container has one address, its proxy reaches all of it
+        args=("mlops", "mlflow", "--host", _HOST, "--port", str(PORT)),
         cpu=1,
         memory_gib=2,
         bucket="read",
@@ -186,7 +187,7 @@ ROLES: tuple[Role, ...] = (
     PoolRole(
         name="daemon",
         description="Sensors, schedules and the run queue; one leads, by a lock in the database.",
-        args=("mlops", "daemon", "--host", "0.0.0.0", "--health-port", str(PORT)),  # noqa: S104 - a container has one address, its proxy reaches all of it
+        args=("mlops", "daemon", "--host", _HOST, "--health-port", str(PORT)),
         cpu=2,
         memory_gib=8,
         bucket="read",
