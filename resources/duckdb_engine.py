@@ -6,9 +6,7 @@ SQL, or how a view becomes SQL (duckdb_views).
 
 from __future__ import annotations
 
-import os
 import re
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +16,7 @@ from mlops_assets.domain.errors import EngineError
 from mlops_assets.domain.ports import ViewSource
 from resources.duckdb_views import literal, tables_to_register, with_views
 from resources.engine_errors import damaged_file, missing_file, refused_statement
+from resources.process_handle import PerProcessHandle
 
 if TYPE_CHECKING:
     import duckdb
@@ -38,11 +37,9 @@ _DAMAGED_FILE = re.compile(
 )
 _MISSING_FILE = re.compile(r"No such file or directory|No files found")
 _QUOTED_PATH = re.compile(r"""['"](/.+)['"]""")
-# DuckDB aborts when a connection that was opened before a fork is closed in the child: keep them alive.
-_inherited: list[duckdb.DuckDBPyConnection] = []
 
 
-class DuckDbEngine:
+class DuckDbEngine(PerProcessHandle["duckdb.DuckDBPyConnection"]):
     """Implements `ports.TableEngine` with one lazily opened in-process database per process.
 
     Args:
@@ -57,19 +54,9 @@ class DuckDbEngine:
     def __init__(
         self, threads: int, memory_limit: str, temp_directory: Path, allowed_directories: Sequence[Path]
     ) -> None:
+        super().__init__()
         self.threads, self.memory_limit = threads, memory_limit
         self.temp_directory, self.allowed_directories = Path(temp_directory), tuple(allowed_directories)
-        self._connection: duckdb.DuckDBPyConnection | None = None
-        self._opened_by_pid = 0
-        self._lock = threading.Lock()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Carry the settings only, so that an engine can be sent to another process."""
-        return {**self.__dict__, "_connection": None, "_opened_by_pid": 0, "_lock": None}
-
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._lock = threading.Lock()
 
     def write_parquet(
         self, sql: str, views: Mapping[str, ViewSource], target: Path, *, row_group_rows: int = 122_880
@@ -99,19 +86,12 @@ class DuckDbEngine:
         with self._session(views) as session:
             yield from session.sql(with_views(sql, views)).to_arrow_reader(rows_per_batch)
 
-    def close(self) -> None:
-        """Close the database; it is opened again when needed."""
-        with self._lock:
-            if self._connection is not None and self._opened_by_pid == os.getpid():
-                self._connection.close()
-            self._connection = None
-
     @contextmanager
     def _session(self, views: Mapping[str, ViewSource]) -> Iterator[duckdb.DuckDBPyConnection]:
         """Yield a cursor that sees the in-memory tables; they end with it."""
         import duckdb
 
-        session = self._database().cursor()
+        session = self._opened().cursor()
         try:
             for name, table in tables_to_register(views).items():
                 session.register(name, table)
@@ -121,15 +101,6 @@ class DuckDbEngine:
             raise _explained(error, views) from None
         finally:
             session.close()
-
-    def _database(self) -> duckdb.DuckDBPyConnection:
-        with self._lock:
-            if self._connection is not None and self._opened_by_pid != os.getpid():
-                _inherited.append(self._connection)
-                self._connection = None
-            if self._connection is None:
-                self._connection, self._opened_by_pid = self._open(), os.getpid()
-            return self._connection
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         import duckdb
@@ -159,6 +130,9 @@ class DuckDbEngine:
         connection.execute("SET GLOBAL enable_external_access=false")
         connection.execute("SET GLOBAL lock_configuration=true")
         return connection
+
+    def _close(self, handle: duckdb.DuckDBPyConnection) -> None:
+        handle.close()
 
 
 def _explained(error: duckdb.Error, views: Mapping[str, ViewSource]) -> EngineError:

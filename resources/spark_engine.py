@@ -10,21 +10,20 @@ that is given for them: one parser means one idea of what a row is, where it sta
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 import shutil
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlops_assets.domain.errors import EngineError
 from mlops_assets.domain.ports import TableEngine, ViewSource
 from resources.engine_errors import damaged_file, missing_file, refused_statement, require_within
+from resources.process_handle import PerProcessHandle
 from resources.spark_session import open_session
 from resources.spark_views import register_views
 
@@ -39,7 +38,7 @@ _DAMAGED = ("FAILED_READ_FILE", "CANNOT_READ_FILE_FOOTER", "UNABLE_TO_INFER_SCHE
 _MISSING = ("PATH_NOT_FOUND", "FAILED_READ_FILE.FILE_NOT_EXIST")
 
 
-class SparkEngine:
+class SparkEngine(PerProcessHandle["SparkSession"]):
     """Implements `ports.TableEngine` with one lazily opened session per process.
 
     Args:
@@ -66,20 +65,10 @@ class SparkEngine:
         csv_engine: TableEngine,
         settings: Mapping[str, str] | None = None,
     ) -> None:
+        super().__init__()
         self.master, self.threads, self.memory_limit = master, threads, memory_limit
         self.temp_directory, self.allowed_directories = Path(temp_directory), tuple(allowed_directories)
         self.csv_engine, self.settings = csv_engine, dict(settings or {})
-        self._session: SparkSession | None = None
-        self._opened_by_pid = 0
-        self._lock = threading.Lock()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Carry the settings only, so that an engine can be sent to another process."""
-        return {**self.__dict__, "_session": None, "_opened_by_pid": 0, "_lock": None}
-
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._lock = threading.Lock()
 
     def write_parquet(
         self, sql: str, views: Mapping[str, ViewSource], target: Path, *, row_group_rows: int = 122_880
@@ -111,13 +100,6 @@ class SparkEngine:
                 for batch in pq.ParquetFile(part).iter_batches(rows_per_batch):
                     yield batch.cast(schema)
 
-    def close(self) -> None:
-        """End Spark; it is started again when needed."""
-        with self._lock:
-            if self._session is not None and self._opened_by_pid == os.getpid():
-                self._session.stop()
-            self._session = None
-
     @contextmanager
     def _parts(self, sql: str, views: Mapping[str, ViewSource]) -> Iterator[list[Path]]:
         """Yield the result as Parquet files in the order of its rows; they end with the block."""
@@ -131,7 +113,7 @@ class SparkEngine:
     def _frame(self, sql: str, views: Mapping[str, ViewSource], folder: Path) -> Iterator[DataFrame]:
         """Yield the statement's result, not yet computed; its views are known to it alone."""
         require_within((Path(file) for view in views.values() for file in view.files), self._folders())
-        session = self._database().newSession()
+        session = self._opened().newSession()
         from py4j.protocol import Py4JJavaError
         from pyspark.errors import PySparkException
 
@@ -161,21 +143,21 @@ class SparkEngine:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _database(self) -> SparkSession:
-        with self._lock:
-            if self._session is not None and self._opened_by_pid != os.getpid():
-                raise EngineError(
-                    "Spark was started before this process was forked off",
-                    expected="an engine that is first used in the process that uses it",
-                    remedy="run steps in one process (`executor: {kind: in_process}`)",
-                )
-            if self._session is None:
-                self._sweep()
-                self._session = open_session(
-                    self.master, self.threads, self.memory_limit, self.temp_directory.resolve(), self.settings
-                )
-                self._opened_by_pid = os.getpid()
-            return self._session
+    def _open(self) -> SparkSession:
+        self._sweep()
+        return open_session(
+            self.master, self.threads, self.memory_limit, self.temp_directory.resolve(), self.settings
+        )
+
+    def _close(self, handle: SparkSession) -> None:
+        handle.stop()
+
+    def _require_reopening(self) -> None:
+        raise EngineError(
+            "Spark was started before this process was forked off",
+            expected="an engine that is first used in the process that uses it",
+            remedy="run steps in one process (`executor: {kind: in_process}`)",
+        )
 
     def _sweep(self) -> None:
         """Delete the parts that killed processes left."""

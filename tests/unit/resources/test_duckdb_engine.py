@@ -232,6 +232,17 @@ def test_works_after_fork_and_copying(engine: DuckDbEngine) -> None:
     clone.close()
 
 
+def test_closing_after_a_fork_leaves_the_parents_database_alone(engine: DuckDbEngine) -> None:
+    engine.fetch("SELECT 1 AS a", {})
+    child = os.fork()
+    if child == 0:
+        engine.close()
+        is_right = engine.fetch("SELECT 3 AS a", {}).to_pylist() == [{"a": 3}]
+        os._exit(0 if is_right else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert engine.fetch("SELECT 2 AS a", {}).to_pylist() == [{"a": 2}]
+
+
 @pytest.mark.parametrize(
     "sql",
     [
