@@ -121,7 +121,8 @@ class SparkEngine(PerProcessHandle["SparkSession"]):
             register_views(session, {name: self._staged(view, folder) for name, view in views.items()})
             yield session.sql(sql)
         except (PySparkException, Py4JJavaError) as error:
-            raise _explained(str(error), views) from error
+            # Not "from error": Dagster stores causes, and Spark's messages hold values of rows.
+            raise _explained(str(error), views) from None
 
     def _folders(self) -> tuple[Path, ...]:
         return (*self.allowed_directories, self.temp_directory)
