@@ -58,8 +58,7 @@ class GcsLake:
         """
         folder = files_of.partition_folder(partition)
         content = self._content(folder)
-        name = files_of.published_name(content, partition, role, self.store.where(folder))
-        size_bytes = content["sizes"][role] if content else 0
+        name, size_bytes = files_of.published_file(content, partition, role, self.store.where(folder))
         copy = f"{folder}/{name}"
         return self.cache.fetch(copy, size_bytes, lambda target: self.store.download(copy, target))
 
@@ -104,8 +103,7 @@ class GcsPartitionWriter(StagedFiles):
         super().__init__(lake.cache.folder / folder)
         self._lake, self._store = lake, lake.store
         self._prefix, self._build_key = folder, build_key
-        found = self._store.find(f"{folder}/{MANIFEST_NAME}")
-        self._generation = found.generation if found else ABSENT
+        self._superseded = self._store.find(f"{folder}/{MANIFEST_NAME}")
 
     def commit(
         self,
@@ -127,8 +125,9 @@ class GcsPartitionWriter(StagedFiles):
         manifest = Manifest(self._build_key, row_count, files, inputs or {}, facts or {})
         encoded = files_of.encode_manifest(manifest, sizes)
         superseded = self._published_files()
+        expected = self._superseded.generation if self._superseded else ABSENT
         try:
-            self._store.write(self._name(MANIFEST_NAME), encoded, expected=self._generation)
+            self._store.write(self._name(MANIFEST_NAME), encoded, expected=expected)
         except ObjectChangedError:
             return self._same_build_of_another(files)
         for role, name in files.items():
@@ -173,6 +172,8 @@ class GcsPartitionWriter(StagedFiles):
     def _sweep(self, keep: set[str]) -> None:
         """Delete objects of versions older than the previous one once no reader can still be about to open them."""
         limit = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=self._lake.grace_s)
+        if self._superseded and self._superseded.updated_at_utc > limit:
+            return  # what it superseded itself may have been looked up a moment before
         for found in self._store.list(self._prefix):
             if found.name.removeprefix(f"{self._prefix}/") not in keep and found.updated_at_utc < limit:
                 self._store.delete(found.name)

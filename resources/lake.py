@@ -57,8 +57,8 @@ class LocalLake:
         """
         folder = self.folder(partition)
         content = _read_content(folder / MANIFEST_NAME)
-        name = files_of.published_name(content, partition, role, str(folder))
-        return _checked(folder / name, content["sizes"][role] if content else 0)
+        name, size_bytes = files_of.published_file(content, partition, role, str(folder))
+        return _checked(folder / name, size_bytes)
 
     @contextmanager
     def write(self, partition: PartitionId, build_key: str) -> Iterator[LocalPartitionWriter]:

@@ -166,17 +166,18 @@ def unreadable(where: str) -> StorageError:
     )
 
 
-def published_name(content: Mapping[str, Any] | None, partition: PartitionId, role: str, where: str) -> str:
-    """Return the name of the file that is published for a role. Raises TableInputError if there is none."""
-    name = content["files"].get(role) if content else None
-    if name is None:
+def published_file(
+    content: Mapping[str, Any] | None, partition: PartitionId, role: str, where: str
+) -> tuple[str, int]:
+    """Return name and bytes of the file that is published for a role. Raises TableInputError if there is none."""
+    if content is None or role not in content["files"]:
         raise TableInputError(
             f"{partition} has no published {role} file",
             where=where,
             expected=f"a manifest that names a {role} file",
             remedy="build this partition first",
         )
-    return str(name)
+    return content["files"][role], content["sizes"][role]
 
 
 def _require(pattern: re.Pattern[str], value: str, name: str) -> None:

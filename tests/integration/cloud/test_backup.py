@@ -29,8 +29,8 @@ from resources.postgres_stores import PostgresFeedReleases, PostgresOutbox, Post
 from tests.fakes.mail import FakeTransport
 from tests.integration.cloud.postgres_server import PASSWORD, USER, PostgresServer, find_binary
 from tests.unit.domain.reporting.sample_mails import NOW, SENDER, make_message
+from tests.unit.resources.lake_writer import DAY, KEYS, USAGE, publish
 from tests.unit.resources.ledger_writer import SLOT, make_entry
-from tests.unit.resources.test_lake import DAY, KEYS, USAGE, publish
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -122,7 +122,7 @@ def _fill(stores: Stores) -> None:
     stores.outbox.deliver_due(FakeTransport(), NOW)
     stores.outbox.enqueue(make_message(partition="cl/2026-09-02"), NOW)
     stores.releases.record(RELEASE)
-    publish(stores.lake, KEYS["a"], b"before")  # type: ignore[arg-type]
+    publish(stores.lake, KEYS["a"], b"before")
     stores.reports.save("quality/summary.md", "# Before\n")
 
 
@@ -138,7 +138,7 @@ def test_what_was_there_at_the_dump_is_there_again_and_whole(
     before = {"history": stores.ledger.history(SLOT), "mails": stores.outbox.entries()}
     _dump(postgres, database, tmp_path / "dump")
     stores.ledger.record(make_entry("4", "2"))
-    publish(stores.lake, KEYS["b"], b"later", LATER)  # type: ignore[arg-type]
+    publish(stores.lake, KEYS["b"], b"later", LATER)
     copy, name = _copy_objects(bucket), other_server.create_database()
     restored = _restore(other_server, name, tmp_path / "dump")
     assert restored.returncode == 0, restored.stderr
@@ -182,7 +182,7 @@ def test_a_restored_platform_goes_on(restored: tuple[Stores, str]) -> None:
     assert [mail.key.partition for mail in transport.sent] == ["cl/2026-09-02"], (
         "what was sent is not sent again"
     )
-    publish(again.lake, KEYS["c"], b"new", LATER)  # type: ignore[arg-type]
+    publish(again.lake, KEYS["c"], b"new", LATER)
     assert again.lake.path(LATER).read_bytes() == b"new"
 
 

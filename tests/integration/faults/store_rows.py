@@ -39,8 +39,8 @@ from tests.integration.cloud.gcs_server import FaultyProxy
 from tests.integration.faults.outcome import Outcome, Services
 from tests.integration.mail.smtp_server import DROP, HOST, Answers, serve
 from tests.unit.domain.reporting.sample_mails import NOW, SENDER, make_message
+from tests.unit.resources.lake_writer import KEYS, USAGE, publish
 from tests.unit.resources.ledger_writer import SLOT, make_entry
-from tests.unit.resources.test_lake import KEYS, USAGE, publish
 
 RACERS = 32
 _DISK_BYTES = 1_500_000
@@ -114,7 +114,7 @@ def fail_the_object_store(folder: Path, services: Services, dice: random.Random)
         open_client().create_bucket(bucket)
         store = ObjectStore(bucket, "some/prefix", patience_s=0.5, answer_s=5.0)
         lake = GcsLake(store, FileCache(folder / "cache", 10_000_000))
-        publish(lake, KEYS["a"], b"old rows")  # type: ignore[arg-type]
+        publish(lake, KEYS["a"], b"old rows")
         first, count, seen = dice.randrange(0, 5), dice.choice([1, 10_000]), 0
         kind = dice.choice([503, 412, "lose"])
 
@@ -125,12 +125,12 @@ def fail_the_object_store(folder: Path, services: Services, dice: random.Random)
             return kind if is_hit else None
 
         proxy.fault = fault
-        said = _complaint(lambda: publish(lake, KEYS["b"], b"new rows"))  # type: ignore[arg-type]
+        said = _complaint(lambda: publish(lake, KEYS["b"], b"new rows"))
         proxy.fault = lambda *_: None
         outcome = Outcome(injected=1)
         may_be_there = kind == "lose"
         _judge_lake(outcome, lake, b"old rows", b"new rows", is_said=bool(said), may_be_there=may_be_there)
-        again = _complaint(lambda: publish(lake, KEYS["b"], b"new rows"))  # type: ignore[arg-type]
+        again = _complaint(lambda: publish(lake, KEYS["b"], b"new rows"))
         outcome.count("stuck", again, f"after {kind}: {again}")
         outcome.count("lost", lake.path(USAGE).read_bytes() != b"new rows", "the partition")
         return outcome
