@@ -101,3 +101,37 @@ def test_what_cannot_be_stored_leaves_all_of_them_out(ledger: PromotionLedger) -
     with pytest.raises(RegistryError):
         ledger.record_many([make_entry("1", None), bad])
     assert ledger.slots() == []
+
+
+def test_slots_do_not_disturb_each_other(ledger: PromotionLedger) -> None:
+    slots = [dataclasses.replace(SLOT, segment=segment) for segment in ("pe", "cl")]
+    for slot in slots:
+        ledger.record(make_entry("1", None, slot=slot))
+    ledger.record(make_entry("2", "1", slot=slots[0]))
+    assert ledger.slots() == sorted(slots, key=lambda slot: slot.segment)
+    assert [entry.version for entry in ledger.history(slots[0])] == ["1", "2"]
+    assert [entry.version for entry in ledger.history(slots[1])] == ["1"]
+    assert ledger.verify() == 3
+
+
+def test_rolling_back_is_a_promotion_of_the_previous_version(ledger: PromotionLedger) -> None:
+    ledger.record(make_entry("1", None))
+    ledger.record(make_entry("2", "1"))
+    ledger.record(make_entry("1", "2", decision_id="rollback-1", decided_by="ops"))
+    champion = ledger.champion(SLOT)
+    assert champion is not None
+    assert (champion.version, champion.decided_by) == ("1", "ops")
+    assert ledger.verify() == 3
+
+
+def test_other_outcomes_move_no_pointer_and_a_way_back_does(ledger: PromotionLedger) -> None:
+    ledger.record(make_entry("1", None))
+    ledger.record(make_entry("2", "1", outcome="pending"))
+    ledger.record(make_entry("3", "1", outcome="expired"))
+    second = ledger.record(make_entry("4", "1"))
+    assert ledger.champion(SLOT) == second
+    back = ledger.record(make_entry("1", "4", decision_id="back", outcome="rolled_back"))
+    assert ledger.champion(SLOT) == back
+    with pytest.raises(StaleChampionError):
+        ledger.record(make_entry("1", "4", decision_id="again", outcome="rolled_back"))
+    assert ledger.verify() == 5

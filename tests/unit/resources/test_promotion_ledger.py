@@ -1,8 +1,7 @@
-"""The ledger on SQLite: competition, damage, sudden death."""
+"""The ledger in a SQLite file: what befalls a file, sudden death, an older release; beside the contracts."""
 
 from __future__ import annotations
 
-import datetime as dt
 import random
 import sqlite3
 import subprocess
@@ -12,16 +11,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from mlops_assets.domain.errors import PlatformError, RegistryError, StaleChampionError, StorageError
-from mlops_assets.domain.ports import ModelSlot
+from mlops_assets.domain.errors import PlatformError, StaleChampionError, StorageError
 from resources.promotion_ledger import SqlitePromotionLedger
 from tests.unit.resources.ledger_writer import SLOT, make_entry
+from tests.unit.resources.test_stored_ledger_contract import PROJECT, let_processes_compete
 
-PROJECT = Path(__file__).parents[3]
 WRITER = [sys.executable, "-m", "tests.unit.resources.ledger_writer"]
 
 
@@ -35,61 +32,8 @@ def ledger(path: Path) -> SqlitePromotionLedger:
     return SqlitePromotionLedger(path, busy_timeout_s=30.0)
 
 
-def tamper(path: Path, *statements: str) -> None:
-    """Edit the file as somebody with an SQLite shell would, triggers out of the way."""
-    with closing(sqlite3.connect(path)) as connection, connection:
-        for trigger in ("decision_never_changes", "decision_never_goes", "champion_never_goes"):
-            connection.execute(f"DROP TRIGGER IF EXISTS {trigger}")
-        for statement in statements:
-            connection.execute(statement)
-
-
-def test_reading_creates_no_file(ledger: SqlitePromotionLedger, path: Path) -> None:
-    assert ledger.champion(SLOT) is None
-    assert ledger.history(SLOT) == []
-    assert ledger.slots() == []
-    assert ledger.verify() == 0
-    assert not path.exists()
-
-
-def test_of_32_threads_one_wins(ledger: SqlitePromotionLedger) -> None:
-    barrier = threading.Barrier(32)
-
-    def promote(worker: int) -> str:
-        barrier.wait()
-        try:
-            ledger.record(make_entry(str(worker), None))
-        except StaleChampionError:
-            return "stale"
-        return "won"
-
-    with ThreadPoolExecutor(32) as pool:
-        outcomes = list(pool.map(promote, range(1, 33)))
-    assert sorted(outcomes) == ["stale"] * 31 + ["won"]
-    assert ledger.verify() == 1
-    champion = ledger.champion(SLOT)
-    assert champion is not None
-    assert outcomes[int(champion.version) - 1] == "won"
-
-
 def test_of_32_processes_one_wins(ledger: SqlitePromotionLedger, path: Path) -> None:
-    workers = [
-        subprocess.Popen(
-            [*WRITER, str(path), "once", str(worker)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=PROJECT,
-        )
-        for worker in range(1, 33)
-    ]
-    for worker in workers:
-        assert worker.stdin is not None
-        worker.stdin.write("go\n")
-        worker.stdin.flush()
-    answers = [worker.communicate(timeout=60)[0].strip() for worker in workers]
-    assert sorted(answers) == ["stale"] * 31 + ["won"]
-    assert ledger.verify() == 1
+    let_processes_compete(ledger, ["tests.unit.resources.ledger_writer", str(path)])
 
 
 def test_killed_writer_loses_nothing_and_leaves_nothing_half(
@@ -130,69 +74,6 @@ def test_stale_message_says_what_to_do(ledger: SqlitePromotionLedger) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"outcome": "approved"}, "unknown"),
-        ({"decided_at_utc": dt.datetime(2024, 3, 1)}, "no time zone"),  # noqa: DTZ001
-        ({"evidence": {"gain": float("nan")}}, "not JSON"),
-        ({"evidence": {"gain": object()}}, "not JSON"),
-        ({"decision_id": ""}, "no decision id"),
-    ],
-)
-def test_unstorable_entries_leave_no_trace(
-    ledger: SqlitePromotionLedger, path: Path, changes: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(RegistryError, match=message):
-        ledger.record(make_entry("1", None, **changes))
-    assert not path.exists()
-
-
-def test_rows_cannot_be_edited_or_deleted(ledger: SqlitePromotionLedger, path: Path) -> None:
-    ledger.record(make_entry("1", None))
-    with closing(sqlite3.connect(path)) as connection:
-        for statement in (
-            "UPDATE decision SET outcome = 'rejected'",
-            "DELETE FROM decision",
-            "DELETE FROM champion",
-        ):
-            with pytest.raises(sqlite3.IntegrityError):
-                connection.execute(statement)
-    assert ledger.verify() == 1
-
-
-@pytest.mark.parametrize(
-    ("statement", "message"),
-    [
-        ("UPDATE decision SET content = replace(content, '0.81', '0.99') WHERE sequence = 2", "its hash"),
-        ("UPDATE decision SET segment = 'pe' WHERE sequence = 1", "contradicts its content"),
-        ("DELETE FROM decision WHERE sequence = 1", "row 1 is missing"),
-        ("UPDATE champion SET sequence = 1", "pointer of churn.churn_30d.cl is not the last promotion"),
-        ("DELETE FROM champion", "pointer of churn.churn_30d.cl is not the last promotion"),
-    ],
-)
-def test_tampering_is_noticed(
-    ledger: SqlitePromotionLedger, path: Path, statement: str, message: str
-) -> None:
-    ledger.record(make_entry("1", None))
-    ledger.record(make_entry("2", "1"))
-    tamper(path, statement)
-    with pytest.raises(StorageError, match=message) as caught:
-        ledger.verify()
-    assert str(path) in str(caught.value)
-    assert "copy of this file back" in str(caught.value)
-    assert not caught.value.is_retryable
-
-
-def test_a_damaged_champion_is_not_served_nor_replaced(ledger: SqlitePromotionLedger, path: Path) -> None:
-    ledger.record(make_entry("1", None))
-    tamper(path, "UPDATE decision SET content = replace(content, 'gate', 'boss')")
-    with pytest.raises(StorageError, match="cannot be trusted"):
-        ledger.champion(SLOT)
-    with pytest.raises(StorageError, match="cannot be trusted"):
-        ledger.record(make_entry("2", "1"))
-
-
 @pytest.mark.parametrize("share", [0.25, 0.5, 0.9])
 def test_a_file_cut_short_is_refused(ledger: SqlitePromotionLedger, path: Path, share: float) -> None:
     for number in range(1, 40):
@@ -226,62 +107,6 @@ def test_flipped_bytes_are_noticed(ledger: SqlitePromotionLedger, path: Path) ->
     path.write_bytes(bytes(content))
     with pytest.raises(StorageError, match="cannot be trusted"):
         ledger.verify()
-
-
-def test_a_newer_schema_asks_for_the_newer_release(ledger: SqlitePromotionLedger, path: Path) -> None:
-    ledger.record(make_entry("1", None))
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA user_version = 99")
-    with pytest.raises(StorageError, match="schema version 99"):
-        ledger.champion(SLOT)
-
-
-def test_a_held_lock_is_reported_as_such(path: Path) -> None:
-    ledger = SqlitePromotionLedger(path, busy_timeout_s=0.05)
-    ledger.record(make_entry("1", None))
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StorageError, match="stayed locked") as caught:
-            ledger.record(make_entry("2", "1"))
-        assert caught.value.is_retryable
-        champion = ledger.champion(SLOT)  # readers are not kept waiting
-    assert champion is not None
-    assert champion.version == "1"
-    assert ledger.record(make_entry("2", "1")).version == "2"
-
-
-def test_slots_do_not_disturb_each_other(ledger: SqlitePromotionLedger) -> None:
-    slots = [ModelSlot("churn", "churn_30d", segment) for segment in ("pe", "cl")]
-    for slot in slots:
-        ledger.record(make_entry("1", None, slot=slot))
-    ledger.record(make_entry("2", "1", slot=slots[0]))
-    assert ledger.slots() == sorted(slots, key=lambda slot: slot.segment)
-    assert [entry.version for entry in ledger.history(slots[0])] == ["1", "2"]
-    assert [entry.version for entry in ledger.history(slots[1])] == ["1"]
-    assert ledger.verify() == 3
-
-
-def test_rolling_back_is_a_promotion_of_the_previous_version(ledger: SqlitePromotionLedger) -> None:
-    ledger.record(make_entry("1", None))
-    ledger.record(make_entry("2", "1"))
-    ledger.record(make_entry("1", "2", decision_id="rollback-1", decided_by="ops"))
-    champion = ledger.champion(SLOT)
-    assert champion is not None
-    assert (champion.version, champion.decided_by) == ("1", "ops")
-    assert ledger.verify() == 3
-
-
-def test_other_outcomes_move_no_pointer_and_a_way_back_does(ledger: SqlitePromotionLedger) -> None:
-    ledger.record(make_entry("1", None))
-    ledger.record(make_entry("2", "1", outcome="pending"))
-    ledger.record(make_entry("3", "1", outcome="expired"))
-    second = ledger.record(make_entry("4", "1"))
-    assert ledger.champion(SLOT) == second
-    back = ledger.record(make_entry("1", "4", decision_id="back", outcome="rolled_back"))
-    assert ledger.champion(SLOT) == back
-    with pytest.raises(StaleChampionError):
-        ledger.record(make_entry("1", "4", decision_id="again", outcome="rolled_back"))
-    assert ledger.verify() == 5
 
 
 def test_a_ledger_of_version_1_is_read_as_it_is_and_migrated_by_the_next_decision(path: Path) -> None:
