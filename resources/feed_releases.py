@@ -143,14 +143,13 @@ def _require_complete(release: FeedRelease, where: str) -> None:
     if release.released_at_utc.utcoffset() is None:
         missing.append("the time zone of released_at_utc")
     if missing:
-        error = StorageError(
+        raise StorageError(
             f"a release cannot be recorded without {' and '.join(missing)}",
             where=where,
             expected="who, when, why and the hash of the delivered file",
             remedy="say who releases and why; nothing was recorded",
+            is_retryable=False,
         )
-        error.is_retryable = False
-        raise error
     for name in ("released_by", "note"):
         if fault := find_text_fault(getattr(release, name)):
             raise StorageError(

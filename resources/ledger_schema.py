@@ -1,7 +1,7 @@
 """The tables of the promotion ledger, and how an older ledger becomes a present one.
 
 Belongs here: the schema, its version and the migration. Does not belong here: reading or writing decisions
-(promotion_ledger).
+(stored_ledger).
 
 Version 1 knew two outcomes, by a CHECK that SQLite cannot change in place. The migration copies the rows into a table
 without it, in one transaction: content and hash chain stay as they are, and a process that dies half-way leaves

@@ -68,7 +68,6 @@ class SqlitePromotionLedger(StoredPromotionLedger):
 
     def __init__(self, path: Path, busy_timeout_s: float = 60.0) -> None:
         self.path = path
-        self.busy_timeout_s = busy_timeout_s
         file = _LedgerFile(
             path=path,
             title="the promotion ledger",

@@ -1,7 +1,7 @@
 """The promotion ledger over a database: who is champion, decided by whom, when and why.
 
 Belongs here: storing decisions append-only, the compare-and-swap on the champion pointer, and noticing damage. Does
-not belong here: making decisions (domain/learning/gate), what the database is (promotion_ledger, postgres_ledger), or
+not belong here: making decisions (domain/learning/gate), what the database is (promotion_ledger, postgres_stores), or
 MLflow aliases, which are a projection of this ledger.
 """
 
@@ -158,11 +158,14 @@ class StoredPromotionLedger:
         with self._database.reading() as connection:
             self._require_sound(connection)
             rows = connection.execute(f"{_LINKED} ORDER BY sequence", {}).fetchall()
-            entries = [self._checked(row) for row in rows]
-            for slot in {entry.slot for entry in entries}:
+            by_slot: dict[ModelSlot, list[LedgerEntry]] = {}
+            for row in rows:
+                entry = self._checked(row)
+                by_slot.setdefault(entry.slot, []).append(entry)
+            for slot, decisions in by_slot.items():
                 self._champion(connection, slot)
-                self._require_succession([e for e in entries if e.slot == slot and e.makes_champion])
-            return len(entries)
+                self._require_succession([entry for entry in decisions if entry.makes_champion])
+            return len(rows)
 
     def _require_sound(self, connection: SqlConnection) -> None:
         """Let the database check itself; a server does that by its own means."""
