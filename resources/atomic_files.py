@@ -40,6 +40,30 @@ def is_temporary(name: str) -> bool:
     return _TEMPORARY_NAME.match(name) is not None
 
 
+@contextmanager
+def explained_write(final: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Turn the OSError of a block that writes `final` into a StorageError, and drop the unfinished file.
+
+    Raises:
+        StorageError: the disk is full, or the folder cannot be written; what to do about it.
+    """
+    try:
+        yield
+    except OSError as error:
+        if temporary is not None:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+        full = error.errno in _NO_SPACE
+        raise StorageError(
+            "the disk (or its quota) is full" if full else f"cannot write: {error.strerror or error}",
+            where=str(final),
+            expected="room for the new file beside the old one" if full else "a writable folder",
+            remedy="free space and run again; the previous file is untouched"
+            if full
+            else "check owner, permissions and mount of the folder, then run again",
+        ) from error
+
+
 def write_atomic(path: Path, content: bytes) -> None:
     """Replace the file `path` by `content`; missing parent folders are created.
 
@@ -52,7 +76,7 @@ def write_atomic(path: Path, content: bytes) -> None:
     """
     make_folder(path.parent)
     temporary = temporary_path(path)
-    with _explained(path, temporary):
+    with explained_write(path, temporary):
         with temporary.open("xb") as stream:
             stream.write(content)
         publish(temporary, path)
@@ -66,7 +90,7 @@ def reserve(final: Path) -> bool:
     Raises:
         StorageError: the disk is full or the folder cannot be written.
     """
-    with _explained(final):
+    with explained_write(final):
         try:
             final.open("xb").close()
         except FileExistsError:
@@ -85,7 +109,7 @@ def publish(temporary: Path, final: Path) -> None:
     Raises:
         StorageError: nothing was replaced; an old `final` is as it was.
     """
-    with _explained(final, temporary):
+    with explained_write(final, temporary):
         with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
         temporary.replace(final)
@@ -115,7 +139,7 @@ def make_folder(folder: Path) -> None:
     while not current.is_dir():
         missing.append(current)
         current = current.parent
-    with _explained(folder):
+    with explained_write(folder):
         for path in reversed(missing):
             path.mkdir(exist_ok=True)
             fsync_dir(path.parent)
@@ -138,7 +162,7 @@ def sweep_leftovers(folder: Path, older_than_s: float) -> list[Path]:
     swept = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if is_temporary(path.name) and _is_older(path, oldest_kept_s):
-            with _explained(path):
+            with explained_write(path):
                 path.unlink(missing_ok=True)
             swept.append(path)
     return swept
@@ -150,23 +174,3 @@ def _is_older(path: Path, limit_s: float) -> bool:
         return path.is_file() and path.stat().st_mtime < limit_s
     except FileNotFoundError:
         return False
-
-
-@contextmanager
-def _explained(final: Path, temporary: Path | None = None) -> Iterator[None]:
-    """Turn an OSError into a StorageError with a remedy, and drop the unfinished file."""
-    try:
-        yield
-    except OSError as error:
-        if temporary is not None:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-        full = error.errno in _NO_SPACE
-        raise StorageError(
-            "the disk (or its quota) is full" if full else f"cannot write: {error.strerror or error}",
-            where=str(final),
-            expected="room for the new file beside the old one" if full else "a writable folder",
-            remedy="free space and run again; the previous file is untouched"
-            if full
-            else "check owner, permissions and mount of the folder, then run again",
-        ) from error

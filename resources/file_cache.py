@@ -12,14 +12,14 @@ import os
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_assets.domain.errors import StorageError
-from resources.atomic_files import make_folder, publish, sweep_leftovers, temporary_path
+from resources.atomic_files import explained_write, make_folder, publish, sweep_leftovers, temporary_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 _SHARE_BEFORE_LOOKING = 0.05  # of the limit may come in before the folder is looked through again
 
@@ -55,9 +55,11 @@ class FileCache:
         make_folder(path.parent)
         temporary = temporary_path(path)
         try:
-            download(temporary)
-            if temporary.stat().st_size != size_bytes:
-                raise _of_another_size(path, temporary.stat().st_size, size_bytes)
+            with explained_write(path):
+                download(temporary)
+                found_bytes = temporary.stat().st_size
+            if found_bytes != size_bytes:
+                raise _of_another_size(path, found_bytes, size_bytes)
             return self.adopt(temporary, name)
         finally:
             temporary.unlink(missing_ok=True)
@@ -104,8 +106,8 @@ class FileCache:
     def _copies(self) -> list[tuple[float, int, Path]]:
         """Return when each copy was used, its size and its path; leftovers of killed processes are swept."""
         found = []
-        for folder, _, names in os.walk(self.folder):
-            base = self.folder / folder
+        for place, _, names in os.walk(self.folder):
+            base = Path(place)
             sweep_leftovers(base, self.grace_s)
             for name in names:
                 with suppress(FileNotFoundError):  # another process makes room, too

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
 from mlops_assets.domain.errors import StorageError
-from resources.atomic_files import make_folder
+from resources.atomic_files import explained_write, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,10 +32,12 @@ def exclusive_lock(path: Path, timeout_s: float = 120.0) -> Iterator[None]:
         timeout_s: how long to wait for another holder, seconds.
 
     Raises:
-        StorageError: another process still holds the lock after `timeout_s`.
+        StorageError: another process still holds the lock after `timeout_s`, or the file cannot be opened.
     """
     make_folder(path.parent)
-    with path.open("a", encoding="utf-8") as stream:
+    with explained_write(path):
+        stream = path.open("a", encoding="utf-8")
+    with stream:
         _acquire(stream, path, timeout_s)
         yield  # closing the file frees the lock
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
 
 from mlops_assets.domain.errors import StorageError
-from resources.atomic_files import make_folder
+from resources.atomic_files import explained_write, make_folder
 from resources.database_address import make_address
 from resources.postgres_schema import PASSING_CODES
 
@@ -60,9 +60,16 @@ class FileLock:
     _stream: IO[str] | None = field(default=None, init=False, repr=False)
 
     def try_acquire(self) -> bool:
-        """Take the lock if nobody has it; the file then names this process."""
+        """Take the lock if nobody has it; the file then names this process.
+
+        Raises:
+            StorageError: the file cannot be opened.
+        """
+        if self._stream is not None:
+            return True
         make_folder(self.path.parent)
-        stream = self.path.open("a+", encoding="utf-8")
+        with explained_write(self.path):
+            stream = self.path.open("a+", encoding="utf-8")
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

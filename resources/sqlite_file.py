@@ -9,7 +9,7 @@ settings of neither promise that.
 from __future__ import annotations
 
 import sqlite3
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -59,11 +59,6 @@ class SqliteFile:
     older_versions: frozenset[int] = frozenset()
 
     @property
-    def readable_versions(self) -> frozenset[int]:
-        """Schema versions that may be opened."""
-        return self.older_versions | {self.schema_version}
-
-    @property
     def where(self) -> str:
         """The path, for messages."""
         return str(self.path)
@@ -76,7 +71,7 @@ class SqliteFile:
         """Build the empty file aside and move it in place, so that an existing file is always whole.
 
         Raises:
-            StorageError: the folder cannot be written, or another process holds the lock.
+            StorageError: the disk is full, the folder cannot be written, or another process holds the lock.
         """
         if self.path.exists():
             return
@@ -84,15 +79,20 @@ class SqliteFile:
             if self.path.exists():
                 return
             temporary = temporary_path(self.path)
-            connection = sqlite3.connect(temporary)
             try:
-                connection.executescript(self.schema)
-                connection.execute(f"PRAGMA application_id = {self.application_id:d}")
-                connection.execute(f"PRAGMA user_version = {self.schema_version:d}")
-                connection.execute(f"PRAGMA journal_mode = {self.journal}")
-            finally:
-                connection.close()  # writes the log back into the file
+                self._build(temporary)
+            except sqlite3.Error as error:
+                for left in self.path.parent.glob(f"{temporary.name}*"):  # with its journal
+                    left.unlink(missing_ok=True)
+                raise self._explained(error) from error
             publish(temporary, self.path)
+
+    def _build(self, path: Path) -> None:
+        with closing(sqlite3.connect(path)) as connection:  # closing writes the log back into the file
+            connection.executescript(self.schema)
+            connection.execute(f"PRAGMA application_id = {self.application_id:d}")
+            connection.execute(f"PRAGMA user_version = {self.schema_version:d}")
+            connection.execute(f"PRAGMA journal_mode = {self.journal}")
 
     @contextmanager
     def opened(self) -> Iterator[sqlite3.Connection]:
@@ -148,15 +148,14 @@ class SqliteFile:
         (schema_version,) = connection.execute("PRAGMA user_version").fetchone()
         if application_id != self.application_id:
             raise self.damaged(f"it is empty or not {self.title}")
-        if schema_version not in self.readable_versions:
-            error = StorageError(
+        if schema_version not in self.older_versions | {self.schema_version}:
+            raise StorageError(
                 f"{self.title} has schema version {schema_version}",
-                where=str(self.path),
+                where=self.where,
                 expected=f"schema version {self.schema_version}{' or older' if self.older_versions else ''}",
                 remedy="use the release of mlops-assets that wrote the file, or a newer one",
+                is_retryable=False,
             )
-            error.is_retryable = False
-            raise error
 
     def _explained(self, error: sqlite3.Error) -> StorageError:
         """Say what a complaint of SQLite means and what to do; anything unknown counts as damage."""
@@ -173,11 +172,10 @@ class SqliteFile:
 
     def damaged(self, fact: str) -> StorageError:
         """Return the error that says that the file cannot be used."""
-        error = StorageError(
+        return StorageError(
             f"{self.title} cannot be used: {fact}",
-            where=str(self.path),
+            where=self.where,
             expected="the file as this product wrote it",
             remedy=self.remedy,
+            is_retryable=False,
         )
-        error.is_retryable = False
-        return error
