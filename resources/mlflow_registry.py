@@ -29,6 +29,7 @@ from resources.mlflow_store import (
     shown_address,
     sqlite_file,
     store_lock,
+    upgrade_database,
 )
 
 if TYPE_CHECKING:
@@ -82,11 +83,12 @@ class MlflowRegistry:
         return self._address().render_as_string(hide_password=False)
 
     def open(self) -> None:
-        """Create or upgrade the store if needed, before several processes want it at once."""
+        """Create the store if needed, or upgrade a file, before several processes want it at once."""
         self._client()
 
     def prepare(self) -> str:
         """Create or upgrade the store; return its state in words. Raises RegistryError."""
+        upgrade_database(self.tracking_uri)
         self.open()
         return "at the schema of this MLflow"
 

@@ -69,12 +69,30 @@ def open_client(tracking_uri: str, artifact_root_uri: str | None) -> MlflowClien
     ):
         if database is not None:
             if database.exists():
-                _upgrade_if_outdated(database, tracking_uri)
+                _upgrade_if_outdated(tracking_uri, database)
             else:
                 _create(database, artifact_root_uri)
         elif tracking_uri.startswith(_POSTGRES_PREFIX):
             _create_tables(tracking_uri, artifact_root_uri)
         return MlflowClient(tracking_uri, tracking_uri)
+
+
+def upgrade_database(tracking_uri: str) -> None:
+    """Bring the tables of a PostgreSQL database to this MLflow's schema, if they are older.
+
+    For the migration before a roll-out alone: whoever else opened it would take the tables from under processes of the
+    release before. A SQLite file, which one machine uses, is upgraded as it is opened.
+
+    Raises:
+        RegistryError: the tables cannot be upgraded, or a newer MLflow wrote them; they are what they were.
+        StorageError: the server cannot be reached.
+    """
+    if not tracking_uri.startswith(_POSTGRES_PREFIX):
+        return
+    set_mlflow_defaults()
+    _import_stores()
+    with quiet_mlflow(), store_lock(tracking_uri):
+        _upgrade_if_outdated(tracking_uri)
 
 
 @contextmanager
@@ -102,7 +120,7 @@ def _postgres_lock(tracking_uri: str) -> Iterator[None]:
         connection = engine.connect()
     except OperationalError as error:
         raise StorageError(
-            f"the model registry cannot be reached ({str(error.orig).splitlines()[0]})",
+            f"the model registry cannot be reached ({(str(error.orig).splitlines() or [''])[0]})",
             where=shown_address(tracking_uri),
             expected="a PostgreSQL server that answers",
             remedy="see whether the server runs, then run again",
@@ -110,7 +128,6 @@ def _postgres_lock(tracking_uri: str) -> Iterator[None]:
     with connection, connection.begin():
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('mlops'), hashtext('mlflow'))")
         yield
-    engine.dispose()
 
 
 def shown_address(tracking_uri: str) -> str:
@@ -145,7 +162,7 @@ def explained_as_registry_error(where: str, remedy: str = "") -> Iterator[None]:
         yield
     except MlflowException as error:
         raise RegistryError(
-            f"MLflow refused: {str(error).splitlines()[0]}",
+            f"MLflow refused: {(str(error).splitlines() or [''])[0]}",
             where=where,
             expected="a reachable MLflow store of the pinned version that holds what was asked for",
             remedy=remedy or "check the name, the tracking address and the MLflow version",
@@ -175,14 +192,14 @@ def _create(database: Path, artifact_root_uri: str | None) -> None:
 
 
 def _create_tables(tracking_uri: str, artifact_root_uri: str | None) -> None:
-    """Create the tables of a database that has none; an older schema is for the migration before a roll-out."""
+    """Create the tables of a database that has none; older ones are refused, see `upgrade_database`."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     SqlAlchemyStore(tracking_uri, artifact_root_uri).engine.dispose()
 
 
-def _upgrade_if_outdated(database: Path, tracking_uri: str) -> None:
-    """Bring an older store to this MLflow's schema, after keeping a copy of it."""
+def _upgrade_if_outdated(tracking_uri: str, file: Path | None = None) -> None:
+    """Bring older tables to this MLflow's schema; of a file, a copy is kept before."""
     from alembic.util import CommandError
     from mlflow.store.db import utils
     from sqlalchemy.exc import SQLAlchemyError
@@ -190,12 +207,14 @@ def _upgrade_if_outdated(database: Path, tracking_uri: str) -> None:
     engine = utils.create_sqlalchemy_engine(tracking_uri)
     try:
         found = utils._get_schema_version(engine)  # noqa: SLF001 - MLflow has no public call for this
-        if found == utils._get_latest_schema_revision():  # noqa: SLF001
+        is_empty_server = file is None and found is None
+        if is_empty_server or found == utils._get_latest_schema_revision():  # noqa: SLF001
             return
-        _back_up(database, database.with_name(f"{database.name}.before-{found}"))
+        if file is not None:
+            _back_up(file, file.with_name(f"{file.name}.before-{found}"))
         utils._upgrade_db(engine)  # noqa: SLF001 - what `mlflow db upgrade` runs
     except (SQLAlchemyError, CommandError, sqlite3.Error) as error:
-        raise _unusable(database, error) from error
+        raise _unusable(shown_address(tracking_uri), file, error) from error
     finally:
         engine.dispose()
 
@@ -207,11 +226,15 @@ def _back_up(database: Path, copy: Path) -> None:
     publish(temporary, copy)
 
 
-def _unusable(database: Path, error: Exception) -> RegistryError:
+def _unusable(where: str, file: Path | None, error: Exception) -> RegistryError:
+    remedy = (
+        "restore the file (a copy `*.before-<revision>` beside it is older than the upgrade)"
+        if file
+        else "run the release that wrote it or a newer one, or restore the database"
+    )
     return RegistryError(
-        f"the MLflow store cannot be opened or upgraded: {str(error).splitlines()[0]}",
-        where=str(database),
-        expected="a SQLite store written by this or an older MLflow",
-        remedy="restore the file (a copy `*.before-<revision>` beside it is older than the upgrade), "
-        "or move it away to start afresh; champions are unaffected, the promotion ledger names them",
+        f"the MLflow store cannot be opened or upgraded: {(str(error).splitlines() or [''])[0]}",
+        where=str(file) if file else where,
+        expected="a store written by this or an older MLflow",
+        remedy=f"{remedy}, or move it away to start afresh; champions are unaffected, the promotion ledger names them",
     )

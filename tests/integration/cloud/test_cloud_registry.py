@@ -13,9 +13,11 @@ import pytest
 
 from mlops_assets.domain.errors import RegistryError, StorageError
 from resources.mlflow_registry import MlflowRegistry
+from resources.store_inspection import registry_schema
 from tests.integration.cloud.contracts import contract_of
 from tests.integration.cloud.postgres_server import PASSWORD
 from tests.integration.registry import test_registry_contract
+from tests.integration.registry.older_store import make_older_store
 from tests.integration.registry.test_registry_contract import NAME, bundle  # noqa: F401 - a fixture
 
 if TYPE_CHECKING:
@@ -62,6 +64,30 @@ def test_many_processes_may_use_a_fresh_database_at_once(address: Callable[[], U
     for worker in workers:
         _, error = worker.communicate(timeout=300)
         assert (worker.returncode, error) == (0, "")
+
+
+def test_a_migration_upgrades_an_older_database(
+    address: Callable[[], URL], bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow itself upgrades one that lacks tables, and refuses one that has them all in an older form."""
+
+    def revisions() -> tuple[str | None, str]:
+        found = registry_schema(url)
+        assert found is not None
+        return found
+
+    url = address().render_as_string(hide_password=False)
+    revision = make_older_store(url)
+    registry = MlflowRegistry(address, f"gs://{bucket}/artifacts")
+    monkeypatch.setattr("mlflow.store.db.utils._all_tables_exist", lambda _: True)
+    with pytest.raises(RegistryError, match="out-of-date"):
+        registry.open()
+    assert revisions()[0] == revision, "others may still use it"
+    for _ in range(2):
+        registry.prepare()
+        assert revisions()[0] == revisions()[1] != revision
+    with registry.run("churn", "first", {}) as run:
+        assert run.run_id
 
 
 def test_the_password_is_in_no_message(address: Callable[[], URL]) -> None:

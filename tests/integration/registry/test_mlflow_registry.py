@@ -18,6 +18,7 @@ import pytest
 
 from mlops_assets.domain.errors import RegistryError
 from resources.mlflow_registry import MlflowRegistry
+from tests.integration.registry.older_store import make_older_store
 
 PROJECT = Path(__file__).parents[3]
 NAME = "churn.churn_30d.cl"
@@ -218,26 +219,11 @@ def test_bundle_paths_stay_inside_the_run(registry: MlflowRegistry, home: Path, 
         registry.register(NAME, run.run_id, path, SHA256, {})
 
 
-@pytest.mark.usefixtures("registry")  # imports MLflow without its one warning
 def test_an_older_store_is_upgraded_after_a_copy_was_kept(home: Path) -> None:
-    from alembic import command
-    from alembic.script import ScriptDirectory
-    from mlflow.store.db import utils
-    from mlflow.store.tracking.dbmodels import initial_models
-
     folder = home / "old"
     folder.mkdir()
     uri = f"sqlite:///{folder}/mlflow.db"
-    engine = utils.create_sqlalchemy_engine(uri)
-    initial_models.Base.metadata.create_all(engine)
-    config = utils._get_alembic_config(uri)
-    older = ScriptDirectory.from_config(config).walk_revisions()
-    next(older)
-    revision = next(older).revision
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-    engine.dispose()
+    revision = make_older_store(uri)
     with MlflowRegistry(uri).run("churn", "after", {}) as run:
         run.metrics({"roc_auc": 0.5})
     assert (folder / f"mlflow.db.before-{revision}").is_file()
