@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from mlops_assets.config.store_models import is_loopback
 from mlops_assets.domain.errors import ConfigError, PlatformError
@@ -158,8 +158,8 @@ class CloudRunApi:
     def _executions(self, job: str) -> Iterator[Mapping[str, Any]]:
         token = ""
         for _ in range(_MOST_PAGES):
-            query = f"?pageSize={_PAGE}" + (f"&pageToken={token}" if token else "")
-            answer = self._ask("GET", f"{job}/executions{query}")
+            query = {"pageSize": _PAGE, "pageToken": token} if token else {"pageSize": _PAGE}
+            answer = self._ask("GET", f"{job}/executions?{urlencode(query)}")
             yield from answer.get("executions", [])
             token = answer.get("nextPageToken", "")
             if not token:

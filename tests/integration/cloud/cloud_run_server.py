@@ -17,10 +17,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote_plus
 
 PARENT = "projects/test-project/locations/test-region1/jobs"
 _RUN = re.compile(rf"/v2/({PARENT}/[a-z0-9-]+):run")
-_LIST = re.compile(rf"/v2/({PARENT}/[a-z0-9-]+)/executions\?pageSize=(\d+)(?:&pageToken=(\d+))?")
+_LIST = re.compile(rf"/v2/({PARENT}/[a-z0-9-]+)/executions\?pageSize=(\d+)(?:&pageToken=([^&]+))?")
+# What a page token may hold: signs that mean something else in a query unless they are escaped.
+_MARK = "a+b/c=&%41#"
 _ONE = re.compile(rf"/v2/({PARENT}/[a-z0-9-]+/executions/[a-z0-9-]+)")
 _CANCEL = re.compile(rf"{_ONE.pattern}:cancel")
 
@@ -153,7 +156,8 @@ class CloudRunServer:
         if method == "POST" and (found := _RUN.fullmatch(path)):
             return self._run(found[1], json.loads(body or b"{}"))
         if method == "GET" and (found := _LIST.fullmatch(path)):
-            return self._list(found[1], int(found[2]), int(found[3] or 0))
+            start = unquote_plus(found[3] or "").removeprefix(_MARK) or 0
+            return self._list(found[1], int(found[2]), int(start))
         if method == "POST" and (found := _CANCEL.fullmatch(path)):
             return self._cancel(found[1])
         if method == "GET" and (found := _ONE.fullmatch(path)):
@@ -183,7 +187,7 @@ class CloudRunServer:
         newest = own[::-1]
         shown: dict[str, Any] = {"executions": [one.to_json() for one in newest[start : start + size]]}
         if start + size < len(newest):
-            shown["nextPageToken"] = str(start + size)
+            shown["nextPageToken"] = f"{_MARK}{start + size}"
         return 200, shown
 
     def _cancel(self, name: str) -> tuple[int, dict[str, Any]]:
