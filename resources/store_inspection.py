@@ -11,7 +11,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -109,8 +109,9 @@ def find_leftovers(folder: Path, older_than_s: float) -> list[Path]:
     for place, folders, names in os.walk(folder):
         for name in (*folders, *names):
             path = Path(place, name)
-            if is_temporary(name) and path.lstat().st_mtime < oldest_s:
-                found.append(path)
+            with suppress(FileNotFoundError):  # its writer is done
+                if is_temporary(name) and path.lstat().st_mtime < oldest_s:
+                    found.append(path)
     return found
 
 
