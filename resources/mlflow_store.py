@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from mlops_assets.domain.errors import RegistryError, StorageError
 from resources.atomic_files import publish, sweep_leftovers, temporary_path
 from resources.file_lock import exclusive_lock
+from resources.postgres_schema import first_line, is_passing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,10 +121,11 @@ def _postgres_lock(tracking_uri: str) -> Iterator[None]:
         connection = engine.connect()
     except OperationalError as error:
         raise StorageError(
-            f"the model registry cannot be reached ({(str(error.orig).splitlines() or [''])[0]})",
+            f"the model registry cannot be reached ({first_line(error.orig)})",
             where=shown_address(tracking_uri),
             expected="a PostgreSQL server that answers",
-            remedy="see whether the server runs, then run again",
+            remedy="see whether the server runs and lets this user in, then run again",
+            is_retryable=is_passing(error),
         ) from error
     with connection, connection.begin():
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('mlops'), hashtext('mlflow'))")
@@ -162,7 +164,7 @@ def explained_as_registry_error(where: str, remedy: str = "") -> Iterator[None]:
         yield
     except MlflowException as error:
         raise RegistryError(
-            f"MLflow refused: {(str(error).splitlines() or [''])[0]}",
+            f"MLflow refused: {first_line(error)}",
             where=where,
             expected="a reachable MLflow store of the pinned version that holds what was asked for",
             remedy=remedy or "check the name, the tracking address and the MLflow version",
@@ -233,7 +235,7 @@ def _unusable(where: str, file: Path | None, error: Exception) -> RegistryError:
         else "run the release that wrote it or a newer one, or restore the database"
     )
     return RegistryError(
-        f"the MLflow store cannot be opened or upgraded: {(str(error).splitlines() or [''])[0]}",
+        f"the MLflow store cannot be opened or upgraded: {first_line(error)}",
         where=str(file) if file else where,
         expected="a store written by this or an older MLflow",
         remedy=f"{remedy}, or move it away to start afresh; champions are unaffected, the promotion ledger names them",

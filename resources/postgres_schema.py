@@ -25,7 +25,7 @@ _CONNECT_S = 10
 # A session that stands still within a transaction is ended: its locks would keep everybody else out.
 _IDLE_IN_TRANSACTION_MS = 60_000
 # Classes of SQLSTATE that pass by themselves: connection, resources, operator, transaction; and a lock not obtained.
-PASSING_CODES = ("08", "53", "57", "40", "55P03")
+_PASSING_CODES = ("08", "53", "57", "40", "55P03")
 _FORBIDDEN = ("28", "42501", "3D000")
 _VERSION_TABLE = "store_version"
 
@@ -155,7 +155,7 @@ class PostgresSchema:
         except DBAPIError as error:
             raise self._explained(error) from error
         except SQLAlchemyError as error:
-            raise self.damaged(_first_line(error)) from error
+            raise self.damaged(first_line(error)) from error
         finally:
             engine.dispose()
 
@@ -181,7 +181,7 @@ class PostgresSchema:
             try:
                 return engine.connect()
             except DBAPIError as error:
-                if not _is_passing(error) or time.monotonic() + _POLL_S > give_up_s:
+                if not is_passing(error) or time.monotonic() + _POLL_S > give_up_s:
                     raise
                 time.sleep(_POLL_S)
 
@@ -208,10 +208,10 @@ class PostgresSchema:
 
     def _explained(self, error: DBAPIError) -> StorageError:
         """Say what a complaint of PostgreSQL means and what to do."""
-        said = _first_line(error.orig)
+        said = first_line(error.orig)
         if _code(error) == "55P03":
             fact, remedy = "stayed locked", "see in pg_stat_activity which session holds it, then run again"
-        elif _is_passing(error):
+        elif is_passing(error):
             fact, remedy = (
                 "cannot be reached",
                 "see whether the server runs and has connections left, then run again",
@@ -232,6 +232,20 @@ class PostgresSchema:
         return StorageError(fact, where=self.where, expected=expected, remedy=self.remedy, is_retryable=False)
 
 
+def is_passing(error: DBAPIError) -> bool:
+    """Whether the same may succeed later: the connection could not be had or broke, or the server was busy."""
+    from sqlalchemy.exc import OperationalError
+
+    if _code(error):
+        return _code(error).startswith(_PASSING_CODES)
+    return (isinstance(error, OperationalError) or error.connection_invalidated) and not _is_refused(error)
+
+
+def first_line(error: object) -> str:
+    """Return the first line of what an error says."""
+    return (str(error).splitlines() or [""])[0]
+
+
 def _code(error: DBAPIError) -> str:
     """Return the SQLSTATE; empty where there was no session yet, or none any more."""
     return str(getattr(error.orig, "pgcode", None) or "")
@@ -242,16 +256,3 @@ def _is_refused(error: DBAPIError) -> bool:
     said = str(error.orig)
     is_unknown = not _code(error) and ("authentication failed" in said or "does not exist" in said)
     return is_unknown or _code(error).startswith(_FORBIDDEN)
-
-
-def _is_passing(error: DBAPIError) -> bool:
-    """Whether the same may succeed later: the connection could not be had or broke, or the server was busy."""
-    from sqlalchemy.exc import OperationalError
-
-    if _code(error):
-        return _code(error).startswith(PASSING_CODES)
-    return (isinstance(error, OperationalError) or error.connection_invalidated) and not _is_refused(error)
-
-
-def _first_line(error: object) -> str:
-    return (str(error).splitlines() or [""])[0]

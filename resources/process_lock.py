@@ -20,10 +20,11 @@ from typing import IO, TYPE_CHECKING, Protocol
 from mlops_assets.domain.errors import StorageError
 from resources.atomic_files import explained_write, make_folder
 from resources.database_address import make_address
-from resources.postgres_schema import PASSING_CODES
+from resources.postgres_schema import first_line, is_passing
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
+    from sqlalchemy.exc import DBAPIError
 
     from mlops_assets.config.models import Environment
 
@@ -185,15 +186,13 @@ class PostgresLock:
             self.address(), poolclass=NullPool, connect_args=arguments, isolation_level="AUTOCOMMIT"
         )
 
-    def _unknown(self, error: Exception) -> StorageError:
-        code = str(getattr(getattr(error, "orig", None), "pgcode", None) or "")
-        said = (str(getattr(error, "orig", error)).splitlines() or [""])[0]
+    def _unknown(self, error: DBAPIError) -> StorageError:
         return StorageError(
-            f"the lock `{self.name}` cannot be asked for ({said})",
+            f"the lock `{self.name}` cannot be asked for ({first_line(error.orig)})",
             where=f"{self.address().host or 'localhost'}/{self.address().database}",
             expected="a PostgreSQL server that answers",
             remedy="see whether the server runs and lets this user in, then run again",
-            is_retryable=not code or code.startswith(PASSING_CODES),
+            is_retryable=is_passing(error),
         )
 
 

@@ -91,10 +91,11 @@ def test_a_migration_upgrades_an_older_database(
 
 
 def test_the_password_is_in_no_message(address: Callable[[], URL]) -> None:
-    absent = MlflowRegistry(lambda: address().set(port=1), "gs://nowhere/x")
-    with pytest.raises(StorageError, match="cannot be reached") as caught:
-        absent.open()
-    assert caught.value.is_retryable
+    for wrong, is_retryable in ({"port": 1}, True), ({"password": "wrong"}, False):
+        absent = MlflowRegistry(lambda wrong=wrong: address().set(**wrong), "gs://nowhere/x")
+        with pytest.raises(StorageError, match="cannot be reached") as caught:
+            absent.open()
+        assert caught.value.is_retryable is is_retryable
     there = MlflowRegistry(address, "gs://nowhere/x")
     with pytest.raises(RegistryError) as unknown:
         there.version(NAME, "1")

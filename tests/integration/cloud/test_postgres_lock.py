@@ -69,6 +69,14 @@ def test_a_server_that_is_not_there_is_said() -> None:
     assert lock.holder() == ""
 
 
+def test_what_waiting_cannot_mend_is_no_reason_to_wait(address: Callable[[], URL]) -> None:
+    for wrong in (address().set(password="wrong"), address().set(database="absent")):  # noqa: S106
+        with pytest.raises(StorageError, match="cannot be asked for") as found:
+            PostgresLock(lambda url=wrong: url, "daemon").try_acquire()  # type: ignore[misc]
+        assert not found.value.is_retryable
+        assert PASSWORD not in str(found.value)
+
+
 @pytest.fixture
 def workspace(tmp_path: Path, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """An environment on an empty server."""
