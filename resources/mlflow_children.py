@@ -14,8 +14,8 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.domain.errors import RegistryError
-from resources.mlflow_run import require_finite, to_param
-from resources.mlflow_store import explained_as_registry_error, sqlite_file
+from resources.mlflow_run import PARENT_TAG, require_finite, to_param
+from resources.mlflow_store import explained_as_registry_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,14 +24,19 @@ if TYPE_CHECKING:
 
     from mlops_assets.domain.ports import FinishedRun
 
-_PARENT_TAG, _NAME_TAG = "mlflow.parentRunId", "mlflow.runName"
+_NAME_TAG = "mlflow.runName"
 _LONGEST_PARAM, _LONGEST_TAG, _LONGEST_KEY = 6000, 8000, 250
 
 
 def track_in_one_transaction(
-    client: MlflowClient, tracking_uri: str, parent_run_id: str, runs: Sequence[FinishedRun]
+    client: MlflowClient, parent_run_id: str, runs: Sequence[FinishedRun]
 ) -> list[str]:
-    """Track runs under a parent whose store is a SQLite file; return their ids in order.
+    """Track runs under a parent; return their ids in order.
+
+    Args:
+        client: of a store that is a SQLite file.
+        parent_run_id: a run in it.
+        runs: in this order.
 
     Raises:
         LearningError: a metric is not finite; nothing was written.
@@ -39,9 +44,6 @@ def track_in_one_transaction(
     """
     from mlflow.store.tracking.dbmodels import models
 
-    database = sqlite_file(tracking_uri)
-    if database is None:
-        raise TypeError("a SQLite store is expected")
     with explained_as_registry_error(f"run {parent_run_id}"):
         parent = client.get_run(parent_run_id)
         experiment = client.get_experiment(parent.info.experiment_id)
@@ -110,7 +112,7 @@ class _Rows:
         for name, value in run.params.items():
             text = _at_most(to_param(value), _LONGEST_PARAM, name)
             self._params.append({"run_uuid": run_id, "key": _key(name), "value": text})
-        tags = {**run.tags, _PARENT_TAG: self._parent, _NAME_TAG: run.name}
+        tags = {**run.tags, PARENT_TAG: self._parent, _NAME_TAG: run.name}
         for name, value in tags.items():
             self._tags.append(
                 {"run_uuid": run_id, "key": _key(name), "value": _at_most(value, _LONGEST_TAG, name)}

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import shutil
 import threading
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -22,7 +22,7 @@ from mlops_assets.domain.errors import RegistryError, StorageError
 from mlops_assets.domain.ports import RegisteredVersion
 from resources.atomic_files import fsync_dir, make_folder, temporary_path
 from resources.mlflow_children import track_in_one_transaction
-from resources.mlflow_run import BufferedRun
+from resources.mlflow_run import PARENT_TAG, BufferedRun
 from resources.mlflow_store import (
     explained_as_registry_error,
     open_client,
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from mlops_assets.domain.ports import FinishedRun
 
 _SHA256_TAG = "bundle_sha256"
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,249}$")
-_RUN_ID = re.compile(r"^[0-9a-f]{32}$")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,249}")
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class MlflowRegistry:
@@ -104,7 +104,7 @@ class MlflowRegistry:
             RegistryError: MLflow refuses or cannot be reached.
         """
         client = self._client()
-        nesting = {"mlflow.parentRunId": parent_run_id} if parent_run_id else {}
+        nesting = {PARENT_TAG: parent_run_id} if parent_run_id else {}
         with explained_as_registry_error(f"experiment {experiment}"):
             experiment_id = self._experiment_id(client, experiment)
             created = client.create_run(experiment_id, run_name=run_name, tags={**tags, **nesting})
@@ -128,11 +128,11 @@ class MlflowRegistry:
         if not runs:
             return []
         if sqlite_file(self.tracking_uri):
-            return track_in_one_transaction(self._client(), self.tracking_uri, parent_run_id, runs)
+            return track_in_one_transaction(self._client(), parent_run_id, runs)
         return [self._track_child(experiment, parent_run_id, run) for run in runs]
 
     def _track_child(self, experiment: str, parent_run_id: str, run: FinishedRun) -> str:
-        client, tags = self._client(), {**run.tags, "mlflow.parentRunId": parent_run_id}
+        client, tags = self._client(), {**run.tags, PARENT_TAG: parent_run_id}
         with explained_as_registry_error(f"experiment {experiment}"):
             experiment_id = self._experiment_id(client, experiment)
             created = client.create_run(experiment_id, run_name=run.name, tags=tags)
@@ -158,7 +158,8 @@ class MlflowRegistry:
         _require_plain(name, run_id)
         client = self._client()
         where = f"{name}, run {run_id}"
-        with explained_as_registry_error(where), self._look_then_write():
+        # Locked between looking for the version and creating it.
+        with explained_as_registry_error(where), store_lock(self.tracking_uri):
             known = self._find(client, name, run_id, bundle_sha256)
             if known is not None:
                 return known
@@ -279,10 +280,6 @@ class MlflowRegistry:
         self._experiment_ids[name] = str(found.experiment_id)
         return self._experiment_ids[name]
 
-    def _look_then_write(self) -> AbstractContextManager[None]:
-        """Lock a store of ours between looking for a version and creating it; a server has no such lock."""
-        return store_lock(self.tracking_uri)
-
     def _find(
         self, client: MlflowClient, name: str, run_id: str, bundle_sha256: str
     ) -> RegisteredVersion | None:
@@ -349,7 +346,7 @@ def _to_record(version: ModelVersion) -> RegisteredVersion:
 
 def _require_plain(name: str, run_id: str) -> None:
     """Refuse names that would need quoting in MLflow's search language."""
-    if _NAME.match(name) and _RUN_ID.match(run_id):
+    if _NAME.fullmatch(name) and _RUN_ID.fullmatch(run_id):
         return
     raise RegistryError(
         "a registered model needs a plain name and the id of a run",

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from mlflow import MlflowClient
 
+PARENT_TAG = "mlflow.parentRunId"  # by which MLflow's pages nest runs
+
 
 class BufferedRun:
     """One tracked run; what is recorded is kept until the end and then written in one transaction."""
@@ -60,17 +62,26 @@ class BufferedRun:
             self._client.log_artifacts(self.run_id, str(local), artifact_path)
 
     def close(self, status: str) -> None:
-        """Write what was recorded and end the run."""
+        """Write what was recorded and end the run; as FAILED if MLflow refuses what was recorded.
+
+        Raises:
+            RegistryError: MLflow refuses or cannot be reached.
+        """
         from mlflow.entities import Metric, Param, RunTag
+        from mlflow.exceptions import MlflowException
 
         now_ms = int(time.time() * 1000)
         with explained_as_registry_error(f"run {self.run_id}"):
-            self._client.log_batch(
-                self.run_id,
-                metrics=[Metric(key, value, now_ms, 0) for key, value in self._metrics.items()],
-                params=[Param(key, value) for key, value in self._params.items()],
-                tags=[RunTag(key, value) for key, value in self._tags.items()],
-            )
+            try:
+                self._client.log_batch(
+                    self.run_id,
+                    metrics=[Metric(key, value, now_ms, 0) for key, value in self._metrics.items()],
+                    params=[Param(key, value) for key, value in self._params.items()],
+                    tags=[RunTag(key, value) for key, value in self._tags.items()],
+                )
+            except MlflowException:
+                self._client.set_terminated(self.run_id, "FAILED")
+                raise
             self._client.set_terminated(self.run_id, status)
 
 

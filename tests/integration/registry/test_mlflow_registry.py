@@ -102,6 +102,13 @@ def test_a_failed_block_marks_its_run_failed_and_keeps_what_it_recorded(registry
     assert read_rows(registry, "SELECT value FROM params WHERE run_uuid = ?", run.run_id) == [("3",)]
 
 
+def test_a_run_whose_values_are_refused_does_not_stay_running(registry: MlflowRegistry) -> None:
+    with pytest.raises(RegistryError, match="MLflow refused"), registry.run("churn", "long", {}) as run:
+        run.params({"depth" * 100: 6})
+    ((status,),) = read_rows(registry, "SELECT status FROM runs WHERE run_uuid = ?", run.run_id)
+    assert status == "FAILED"
+
+
 def test_mlflows_global_state_is_left_alone(registry: MlflowRegistry) -> None:
     import mlflow
 
@@ -205,7 +212,7 @@ def test_a_version_without_a_hash_is_not_handed_out(registry: MlflowRegistry) ->
         registry.version("foreign.model.cl", "1")
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "a' or name = 'b", "-x"])
+@pytest.mark.parametrize("name", ["", "a/b", "a' or name = 'b", "-x", "a\n"])
 def test_names_that_need_quoting_are_refused(registry: MlflowRegistry, name: str) -> None:
     with pytest.raises(RegistryError, match="plain name"):
         registry.register(name, "0" * 32, "bundle", SHA256, {})
