@@ -60,7 +60,7 @@ class _Tree:
             return "" if address.netloc or address.path else f"not an address: {target}"
         if address.scheme or address.netloc:
             return f"neither a file nor an address of the web: {target}"
-        path = self._file(page, unquote(address.path))
+        path = self.file(page, unquote(address.path))
         if not path.is_file():
             return f"nothing at {target}"
         anchor = unquote(address.fragment)
@@ -69,7 +69,7 @@ class _Tree:
         found = self.pages.get(path) or _read(path)
         return "" if anchor in found.anchors else f"no anchor for {target}"
 
-    def _file(self, page: _Page, name: str) -> Path:
+    def file(self, page: _Page, name: str) -> Path:
         """Return the file that a path names; that of a folder is its index.html."""
         folder = page.path.parent
         if name.startswith("/") and page.path.name == _SERVED:
@@ -101,10 +101,11 @@ def find_unreachable_pages(start: Path) -> list[str]:
         if path in reached or path not in tree.pages:
             continue
         reached.add(path)
-        for target in tree.pages[path].targets:
-            address = urlsplit(target)
-            if not address.scheme and not address.netloc and address.path:
-                waiting.append((path.parent / unquote(address.path)).resolve())
+        page = tree.pages[path]
+        addresses = [urlsplit(target) for target in page.targets]
+        waiting += [
+            tree.file(page, unquote(one.path)) for one in addresses if not one.scheme and not one.netloc
+        ]
     return [str(path.relative_to(tree.root)) for path in tree.pages if path not in reached]
 
 

@@ -54,3 +54,12 @@ def test_pages_that_nothing_links_are_found(tree: Path) -> None:
     assert find_unreachable_pages(tree / "index.html") == []
     (tree / "lost.html").write_text('<a href="index.html">home</a>')
     assert find_unreachable_pages(tree / "index.html") == ["lost.html"]
+
+
+def test_a_link_to_a_folder_reaches_its_page(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    (tmp_path / "index.html").write_text('<a href="below/">there</a>')
+    (tmp_path / "below" / "index.html").write_text('<a href="other.html">on</a>')
+    (tmp_path / "below" / "other.html").write_text("")
+    assert find_broken_html_links(tmp_path) == []
+    assert find_unreachable_pages(tmp_path / "index.html") == []
