@@ -58,7 +58,6 @@ def _prose(command: click.Command) -> str:
 
 def _table(command: click.Command, context: click.Context) -> str:
     rows = [_row(one, context) for one in command.params if not getattr(one, "hidden", False)]
-    rows = [row for row in rows if row]
     if not rows:
         return ""
     return "| | meaning | values, default |\n| --- | --- | --- |\n" + "\n".join(rows) + "\n"
@@ -74,37 +73,31 @@ def _row(parameter: click.Parameter, context: click.Context) -> str:
 
 
 def _values(parameter: click.Parameter, context: click.Context) -> str:
-    kind = parameter.type
-    words = []
-    if isinstance(parameter, click.Option) and parameter.is_flag:
-        words.append("a switch")
-    elif isinstance(kind, click.Choice):
-        words.append(", ".join(f"`{one}`" for one in kind.choices))
-    elif isinstance(kind, click.DateTime):
-        words.append("a day, YYYY-MM-DD")
-    elif isinstance(kind, (click.IntRange, click.FloatRange)):
-        low, high = kind.min, kind.max
-        words.append(
-            " ".join(
-                part
-                for part in (
-                    "whole number" if isinstance(kind, click.IntRange) else "number",
-                    f"from {low}" if low is not None else "",
-                    f"to {high}" if high is not None else "",
-                )
-                if part
-            )
-        )
-    elif kind.name == "integer":
-        words.append("whole number")
-    else:
-        words.append("a path" if isinstance(kind, click.Path) else "text")
+    words = [_kind(parameter)]
     if parameter.required:
         words.append("required")
     default = parameter.get_default(context)
     if isinstance(default, (int, float, str)) and not isinstance(default, bool) and default != "":
         words.append(f"default `{default}`")
     return "; ".join(words)
+
+
+def _kind(parameter: click.Parameter) -> str:
+    """Return in words what may stand behind an option, or for an argument."""
+    kind = parameter.type
+    if isinstance(parameter, click.Option) and parameter.is_flag:
+        return "a switch"
+    if isinstance(kind, click.Choice):
+        return ", ".join(f"`{one}`" for one in kind.choices)
+    if isinstance(kind, click.DateTime):
+        return "a day, YYYY-MM-DD"
+    if isinstance(kind, (click.IntRange, click.FloatRange)):
+        number = "whole number" if isinstance(kind, click.IntRange) else "number"
+        low = f" from {kind.min}" if kind.min is not None else ""
+        return number + low + (f" to {kind.max}" if kind.max is not None else "")
+    if kind.name == "integer":
+        return "whole number"
+    return "a path" if isinstance(kind, click.Path) else "text"
 
 
 def _escaped(text: str) -> str:

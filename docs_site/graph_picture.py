@@ -15,12 +15,10 @@ from dataclasses import dataclass
 from mlops_assets.config import names
 from mlops_assets.domain.reporting.lineage_page import LineageNode
 
-_WIDTH, _GAP, _EDGE, _LINE, _LETTERS = 430, 30, 20, 17, 62  # pixels, and the letters that fit a line of a box
-_LANE, _BEND, _FIRST_LANE = (
-    38,
-    8,
-    30,
-)  # pixels: between two arrows, their rounded corners, from the boxes to the first
+# Boxes, pixels: width, between two, around all, height of a line; and the letters that fit a line.
+_WIDTH, _GAP, _EDGE, _LINE, _LETTERS = 430, 30, 20, 17, 62
+# Arrows, pixels: between two, their rounded corners, from the boxes to the first.
+_LANE, _BEND, _FIRST_LANE = 38, 8, 30
 # On a sheet of its own, so that it reads on a light and on a dark page; dark where the reader's screen is.
 _STYLE = """
 .sheet{fill:#ffffff}.box{fill:#eef6f5;stroke:#0f766e}.line{stroke:#0f766e}.text{fill:#1f2933}.count{fill:#0b5952}
