@@ -53,7 +53,7 @@ def folders_at(roots: Sequence[Path], revision: str) -> Iterator[RevisionFolders
 
     Raises:
         ConfigError: git is absent, the first folder is in no repository or not in this revision, or the revision is
-            unknown.
+            unknown or not all here.
     """
     top = _require_repository(roots[0])
     commit = _require_commit(top, revision)
@@ -98,10 +98,19 @@ def _lay_out(root: Path, top: Path, commit: str, target: Path) -> Path:
         return root
     inside = root.relative_to(top)
     (target / inside).mkdir(parents=True, exist_ok=True)
+    listed = _git(top, "ls-tree", commit, "--", inside.as_posix())
+    if listed.returncode == 0 and not listed.stdout:
+        return target / inside
     done = _git(top, "archive", "--format=tar", commit, "--", inside.as_posix())
-    if done.returncode == 0:
-        with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-            archive.extractall(target, filter="data")
+    if done.returncode != 0:
+        raise ConfigError(
+            f"git cannot read {inside} of commit {commit}",
+            where=str(top),
+            expected="a clone that holds the commit with all its files",
+            remedy="fetch it anew: `git fetch --refetch`, or compare in a fresh clone",
+        )
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        archive.extractall(target, filter="data")
     return target / inside
 
 

@@ -65,6 +65,20 @@ def test_folder_that_the_revision_lacks_is_refused(repository: Path) -> None:
         pass
 
 
+def test_a_revision_that_is_not_all_here_is_not_taken_for_empty(repository: Path) -> None:
+    """As in a clone without blobs, or a damaged one."""
+    listed = subprocess.run(
+        ["git", "-C", str(repository), "rev-parse", "HEAD:more/configs/a.yaml"],
+        check=True,
+        capture_output=True,
+    )
+    blob = listed.stdout.decode().strip()
+    (repository / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    roots = [repository / "configs", repository / "more" / "configs"]
+    with pytest.raises(ConfigError, match=r"cannot read configs.*fetch"), folders_at(roots, "HEAD"):
+        pass
+
+
 def test_outside_a_repository_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="in no git repository"), folders_at([tmp_path], "HEAD"):
         pass
