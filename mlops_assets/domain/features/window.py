@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 ACTIVE_DAYS, LAST_DAY = "active_days", "last_day"
 # A jump reads twice its days, a merge all of the window; beyond a third of it nothing is gained.
-_LONGEST_JUMP_SHARE = 3
+_WINDOW_PER_JUMP = 3
 DAYS_PRESENT = "window_days_present"
 
 
@@ -131,6 +131,12 @@ class SlidingWindow:
             facts={**present, "method": statement},
         )
 
+    @property
+    def _longest_jump_days(self) -> int:
+        # What leaves is taken from keys that the previous state has. A key that came and left a shorter window
+        # within the jump is not among them, so no jump is longer than the shortest window.
+        return max(min(self.source.days // _WINDOW_PER_JUMP, self.lengths[-1]), 1)
+
     def _length(self, name: str) -> int:
         return self.sums[name].days or self.source.days
 
@@ -139,7 +145,7 @@ class SlidingWindow:
 
     def _current_state(self, table: FeatureTable, site: BuildSite) -> dt.date | None:
         """Return the newest earlier day, within a jump, whose state holds exactly the current dailies."""
-        for back in range(1, max(self.source.days // _LONGEST_JUMP_SHARE, 1) + 1):
+        for back in range(1, self._longest_jump_days + 1):
             day = site.day - dt.timedelta(days=back)
             state = site.manifest(table.name, day)
             if state is not None:

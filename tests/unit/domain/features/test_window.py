@@ -24,7 +24,7 @@ _COLUMNS = {"subscriber_id": "integer", "amount_usd_cents": "integer"}
 
 
 def small_window(*, is_one_row_per_key: bool) -> FeatureTable:
-    """Return a window of 9 days, which can jump 3, with a second length of 2 days."""
+    """Return a window of 9 days with a second length of 2 days, which is also how far it can jump."""
     recipe = SlidingWindow(
         source=TableInput("feeds/amounts", _COLUMNS, days=9),
         key="subscriber_id",
@@ -122,7 +122,7 @@ def deliveries_until(deliveries: Mapping[int, Delivery], number: int) -> dict[in
 
 
 def test_method_follows_the_chain(tmp_path: Path) -> None:
-    """A current state slides to the next day and jumps over up to two missing ones; otherwise days are merged."""
+    """A current state slides to the next day and jumps over a missing one; otherwise days are merged."""
     world, delivered = FeedWorld(tmp_path), (0, 1, 2, 4, 7, 11)
     for number in delivered:
         deliver(world, number, [(1, number)])
@@ -142,7 +142,7 @@ def test_method_follows_the_chain(tmp_path: Path) -> None:
             "active_days": sum(number - 9 < n <= number for n in delivered),
             "last_day": day_number(number),
         }
-    assert methods == {0: "merge", 1: "slide", 2: "slide", 4: "jump", 7: "jump", 11: "merge"}
+    assert methods == {0: "merge", 1: "slide", 2: "slide", 4: "jump", 7: "merge", 11: "merge"}
     deliver(world, 1, [(1, 100)])
     outcome = world.build(ONE, day_number(2))
     assert outcome.status == "built"
@@ -233,3 +233,15 @@ def python_term(name: str, row: Mapping[str, Any]) -> int:
         "calls": lambda: (row["calls_onnet"] or 0) + (row["calls_offnet"] or 0),
     }
     return int(special[name]() if name in special else row[name] or 0)
+
+
+def test_a_jump_forgets_what_has_already_left_a_shorter_window(tmp_path: Path) -> None:
+    """Who came and went within the jump is in no earlier state that his days could be taken from."""
+    world = FeedWorld(tmp_path)
+    deliver(world, 0, [(1, 3)])
+    assert world.build(ONE, day_number(0)).status == "built"
+    for number, rows in {1: [(2, 5)], 2: [], 3: [(1, 4)]}.items():
+        deliver(world, number, rows)
+    outcome = world.build(ONE, day_number(3))
+    assert outcome.manifest is not None
+    assert {key: row["recent"] for key, row in world.rows(ONE.name, day_number(3)).items()} == {1: 4, 2: 0}
