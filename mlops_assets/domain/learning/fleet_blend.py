@@ -13,14 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mlops_assets.domain.errors import LearningError
 from mlops_assets.domain.learning.algorithms import Signature
 from mlops_assets.domain.learning.bundle import Scorer
-from mlops_assets.domain.learning.exposure import Exposure
+from mlops_assets.domain.learning.exposure import Exposure, join_exposures
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from mlops_assets.domain.learning.dataset import Dataset
@@ -103,12 +102,8 @@ class GroupScorer:
 
     @property
     def exposure(self) -> Exposure:
-        """Rows that either model has seen."""
-        own, pooled = self.own.exposure, self.pooled.exposure if self.pooled else None
-        if pooled is None or pooled.key_hashes is not None:
-            return own if pooled is None or own.key_hashes is None else _union(own, pooled)
-        days = [day for day in (own.trained_through_day, pooled.trained_through_day) if day is not None]
-        return Exposure(trained_through_day=max(days))
+        """Rows that either model has seen; LearningError if one knows days, the other keys."""
+        return join_exposures(self.own.exposure, self.pooled.exposure) if self.pooled else self.own.exposure
 
     def predict(self, dataset: Dataset, threads: int = 1) -> NDArray[np.float64]:
         """Return the weighted mean of both predictions; shapes as in `Scorer.predict`."""
@@ -120,9 +115,3 @@ class GroupScorer:
     def mix(self, own: NDArray[np.float64], pooled: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the weighted mean of predictions of the same rows."""
         return self.share * own + (1.0 - self.share) * pooled
-
-
-def _union(one: Exposure, other: Exposure) -> Exposure:
-    if one.key_hashes is None or other.key_hashes is None:
-        raise LearningError("two exposures to keys are expected", expected="models of one hash split")
-    return Exposure(key_hashes=np.union1d(one.key_hashes, other.key_hashes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,11 +11,20 @@ import pyarrow as pa
 import pytest
 
 from mlops_assets.domain.errors import CorpusError, LearningError
+from mlops_assets.domain.learning.algorithms import Signature
+from mlops_assets.domain.learning.algorithms.dummy import DummyModel
 from mlops_assets.domain.learning.bundle import Scorer
 from mlops_assets.domain.learning.champions import load_version
 from mlops_assets.domain.learning.corpus_reader import load_corpus
 from mlops_assets.domain.learning.dataset import Dataset
-from mlops_assets.domain.learning.fleet_blend import GroupScorer, own_share, read_pooled
+from mlops_assets.domain.learning.exposure import Exposure, exposure_to_keys
+from mlops_assets.domain.learning.fleet_blend import (
+    GroupScorer,
+    PooledVersion,
+    blend_stamps,
+    own_share,
+    read_pooled,
+)
 from mlops_assets.domain.learning.fleet_groups import cut_groups
 from mlops_assets.domain.learning.fleet_note import read_fleet
 from mlops_assets.domain.learning.fleet_training import FleetTraining
@@ -216,6 +226,26 @@ def test_a_group_is_predicted_by_both_models_in_the_noted_share(world: FleetWorl
 def _refuses_other_pooled(own: Scorer) -> None:
     with pytest.raises(LearningError, match="pooled bundle"):
         GroupScorer(own, None)
+
+
+def test_what_a_blend_has_seen_is_what_either_model_has_seen() -> None:
+    by_day, by_key = Exposure(trained_through_day=dt.date(2026, 3, 1)), exposure_to_keys(["a"])
+    later = Exposure(trained_through_day=dt.date(2026, 3, 9))
+    assert _blend(by_day, later).exposure.trained_through_day == later.trained_through_day
+    both = _blend(by_key, exposure_to_keys(["b"])).exposure.key_hashes
+    assert both is not None
+    assert both.tolist() == exposure_to_keys(["a", "b"]).key_hashes.tolist()  # type: ignore[union-attr]
+    assert _blend(by_key, None).exposure is by_key
+    for one, other in ((by_day, by_key), (by_key, by_day)):
+        with pytest.raises(LearningError, match="cannot be told"):
+            _ = _blend(one, other).exposure
+
+
+def _blend(own: Exposure, pooled: Exposure | None) -> GroupScorer:
+    model = DummyModel(Signature("binary", ("load",), ()), (0.5,))
+    other = Scorer("dummy", model, None, pooled, bundle_sha256="0" * 64) if pooled else None
+    stamps = blend_stamps(0.5, PooledVersion("1", "0" * 64) if pooled else None)
+    return GroupScorer(Scorer("dummy", model, None, own, stamps), other)
 
 
 def test_slots_of_groups_are_plain_and_distinct() -> None:
