@@ -7,7 +7,7 @@ rendering (domain.reporting).
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -156,21 +156,29 @@ def read_moved_data(
     """Return the watched features that moved in the four weeks up to a day, those on most days first."""
     if last_day is None:
         return ()
+    found: dict[tuple[str, str], dict[dt.date, tuple[float, float]]] = {}
+    for day, one in _list_moves(lake, monitors, segment, last_day):
+        seen = (one["distance"], one["threshold"])
+        by_day = found.setdefault((one["table"], one["feature"]), {})
+        by_day[day] = max(by_day.get(day, seen), seen)
+    moved = []
+    for (table, feature), by_day in found.items():
+        distance, threshold = max(by_day.values())
+        moved.append(
+            MovedData(table=table, feature=feature, days=len(by_day), distance=distance, threshold=threshold)
+        )
+    return tuple(sorted(moved, key=lambda one: (-one.days, one.table, one.feature)))
+
+
+def _list_moves(
+    lake: Lake, monitors: Iterable[str], segment: str, last_day: dt.date
+) -> Iterator[tuple[dt.date, Mapping[str, Any]]]:
     first_day = last_day - dt.timedelta(days=MOVED_DAYS - 1)
-    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for monitor in monitors:
         table = monitor_table(monitor, FEATURES)
         for day in lake.days(table, segment):
-            manifest = lake.manifest(PartitionId(table, segment, day))
-            if manifest is not None and first_day <= day <= last_day:
-                for one in manifest.facts["moved"]:
-                    key = (one["table"], one["feature"])
-                    found.setdefault(key, []).append((one["distance"], one["threshold"]))
-    moved = [
-        MovedData(table=table, feature=feature, days=len(seen), distance=max(seen)[0], threshold=max(seen)[1])
-        for (table, feature), seen in found.items()
-    ]
-    return tuple(sorted(moved, key=lambda one: (-one.days, one.table, one.feature)))
+            if first_day <= day <= last_day and (manifest := lake.manifest(PartitionId(table, segment, day))):
+                yield from ((day, one) for one in manifest.facts["moved"])
 
 
 def _day(text: str | None) -> dt.date | None:

@@ -123,3 +123,13 @@ def test_moved_data_are_those_of_the_last_four_weeks(tmp_path: Path) -> None:
         ("calls", 1, 0.3, 0.1),
     ]
     assert read_moved_data(lake, ["plan_usage"], "cl", None) == ()
+
+
+def test_a_day_counts_once_however_many_monitors_watch_the_feature(tmp_path: Path) -> None:
+    lake = LocalLake(tmp_path)
+    for monitor, distance in (("plan_usage", 0.2), ("subscribers", 0.3)):
+        moved = {"table": "feeds/usage", "feature": "data_mb", "distance": distance, "threshold": 0.1}
+        with lake.write(PartitionId(f"quality/{monitor}/features", "cl", DAY), "0" * 16) as writer:
+            writer.commit(row_count=0, facts={"moved": [moved]})
+    (found,) = read_moved_data(lake, ["subscribers", "plan_usage"], "cl", DAY)
+    assert (found.days, found.distance) == (1, 0.3)
