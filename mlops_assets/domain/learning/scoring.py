@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -115,22 +116,27 @@ def _write_scores(  # noqa: PLR0917 - private, one caller
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    sql = population_sql(corpus, scorer.features, VIEW, pq.read_schema(source), engine.dialect)
+    stored = pq.read_schema(source)
+    sql = population_sql(corpus, scorer.features, VIEW, stored, engine.dialect)
+    batches = engine.batches(sql, {VIEW: ViewSource(files=[source])}, ROWS_PER_BATCH)
+    tables = (_score(scorer, champion.version, corpus, batch, threads) for batch in batches)
+    first = next(tables, None)
+    if first is None:  # nobody is in the population; readers find the columns all the same
+        read = dict.fromkeys((corpus.entity_key, *scorer.features))
+        nobody = pa.RecordBatch.from_pylist([], pa.schema([stored.field(name) for name in read]))
+        first = _score(scorer, champion.version, corpus, nobody, threads)
     rows = 0
-    writer: pq.ParquetWriter | None = None
-    for batch in engine.batches(sql, {VIEW: ViewSource(files=[source])}, ROWS_PER_BATCH):
-        scored = pa.table(dict(_score_columns(scorer, champion.version, corpus, batch, threads)))
-        writer = writer or pq.ParquetWriter(target, scored.schema, compression="zstd", compression_level=1)
-        writer.write_table(scored)
-        rows += scored.num_rows
-    if writer is None:
-        pq.write_table(
-            pa.table({corpus.entity_key: pa.array([], pa.int64()), "score": pa.array([], pa.float64())}),
-            target,
-        )
-    else:
-        writer.close()
+    with pq.ParquetWriter(target, first.schema, compression="zstd", compression_level=1) as writer:
+        for scored in chain([first], tables):
+            writer.write_table(scored)
+            rows += scored.num_rows
     return rows
+
+
+def _score(scorer: Scorer, version: str, corpus: CorpusSpec, batch: pa.RecordBatch, threads: int) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.table(dict(_score_columns(scorer, version, corpus, batch, threads)))
 
 
 def _score_columns(

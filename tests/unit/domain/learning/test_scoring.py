@@ -149,13 +149,16 @@ def test_day_that_is_run_again_gets_the_champion_of_then(small: SmallWorld) -> N
     assert score(small, later).champion == second
 
 
-def test_day_without_anybody_active_has_an_empty_file(small: SmallWorld) -> None:
+def test_day_without_anybody_active_has_an_empty_file_with_all_columns(small: SmallWorld) -> None:
     promote(small, small.train())
+    small.publish_features(NEXT_DAY)
+    filled = pq.read_schema(small.lake.path(score(small).partition))
     small.publish_features(NEXT_DAY, statuses=("prospect",))
     outcome = score(small)
     assert outcome.manifest is not None
     assert outcome.manifest.row_count == 0
-    assert pq.read_table(small.lake.path(outcome.partition)).num_rows == 0
+    empty = pq.read_table(small.lake.path(outcome.partition))
+    assert (empty.num_rows, empty.schema) == (0, filled)
 
 
 def test_changed_bundle_scores_nothing_and_leaves_what_was_there(small: SmallWorld) -> None:
