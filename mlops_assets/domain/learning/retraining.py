@@ -191,12 +191,13 @@ def _describe_calm(monitors: Sequence[str], history: SlotHistory) -> str:
 def _plan_attempt(
     slot: ModelSlot, shift: Shift, policy: RetrainingSpec, first_day: dt.date, history: SlotHistory
 ) -> RetrainingPlan:
-    attempts = [
+    since = [
         one for one in history.decisions if one.as_of_day is not None and one.as_of_day >= shift.detected_day
     ]
+    attempts = [one for one in since if one.outcome != "rolled_back"]
     about = f"{shift.what} since {shift.start_day}, recognised on {shift.detected_day} by {shift.monitor}"
     tried = len({one.version for one in attempts})  # a person's word is a second decision on the same version
-    if any(one.outcome == "pending" for one in attempts[-1:]):
+    if since and since[-1].outcome == "pending":
         return RetrainingPlan(slot, False, f"{about}: a challenger waits for approval", shift)
     if tried >= policy.max_attempts:
         reason = f"{about}: {tried} attempts brought no better model; see the retraining reports"

@@ -127,10 +127,20 @@ def test_rejections_are_repeated_after_the_cooldown_until_the_attempts_are_used_
     assert "3 attempts brought no better model" in reason
 
 
+def test_a_way_back_to_an_earlier_model_is_no_attempt() -> None:
+    tried = decision(SHIFT + 7, holdout=SHIFT - 1)
+    withdrawn = replace(decision(SHIFT + 7, "rolled_back"), version=FIRST_CHAMPION.version)
+    is_due, reason, as_of_day = plan(history(SHIFT + 20, tried, withdrawn))
+    assert (is_due, as_of_day) == (True, day(SHIFT + 14))
+    assert "attempt 2 of 3" in reason
+
+
 def test_a_challenger_that_waits_for_approval_is_not_overtaken() -> None:
     is_due, reason, _ = plan(history(SHIFT + 30, decision(SHIFT + 7, "pending")))
     assert not is_due
     assert "waits for approval" in reason
+    withdrawn = decision(SHIFT + 8, "rolled_back")  # of the champion that the challenger was compared with
+    assert plan(history(SHIFT + 30, decision(SHIFT + 7, "pending"), withdrawn))[0]
 
 
 def test_an_attempt_never_rests_on_a_day_without_evidence() -> None:
