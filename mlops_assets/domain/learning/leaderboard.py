@@ -215,7 +215,9 @@ class _Contest:
     def enter_continued(self, warm: WarmStart, metric: Metric) -> Entry:
         """Return the entry of the champion with more trees, failed or not."""
         algorithm = find_algorithm(warm.base.algorithm, ALGORITHMS)
-        settings = self.spec.algorithms[algorithm.name].hyperparameters | {"iterations": warm.trees}
+        # A version that is reproduced may be of an algorithm that is no candidate any more.
+        configured = self.spec.algorithms.get(algorithm.name, AlgorithmSpec())
+        settings = configured.hyperparameters | {"iterations": warm.trees}
         start = Entry(algorithm.name, algorithm.complexity, settings, is_continued=True)
 
         def attempt() -> tuple[_Attempt, int]:
@@ -223,9 +225,8 @@ class _Contest:
             request = self._request(settings)
             fitting = CONTINUABLE[algorithm.name]
             model = fitting.continue_fit(warm.base.model, recent, self.validation, request)
-            return self._measure(
-                model, algorithm.complete_hyperparameters(settings, self.spec.task), metric
-            ), 1
+            complete = algorithm.complete_hyperparameters(settings, self.spec.task)
+            return self._measure(model, complete, metric), 1
 
         return self._complete(start, attempt, metric)
 

@@ -239,6 +239,16 @@ def test_the_stamps_are_enough_to_do_it_again(small: SmallWorld) -> None:
     np.testing.assert_array_equal(scorer.predict(parts["holdout"]), original.predict(parts["holdout"]))
 
 
+@pytest.mark.usefixtures("champion")
+def test_it_can_be_done_again_though_its_algorithm_is_no_candidate_any_more(small: SmallWorld) -> None:
+    warm, _ = plan(small)
+    request = make_request(**{**WARM, "algorithms": SHALLOW})
+    parts = load_corpus(request.partition, small.lake, request.corpus, request.model)
+    board = run_leaderboard(request.model, parts["train"], parts["validation"], warm=warm)
+    continued = next(entry for entry in board.entries if entry.is_continued)
+    assert (continued.algorithm, continued.error) == ("catboost", "")
+
+
 def test_what_can_be_continued_is_preferred_within_one_standard_error() -> None:
     entries = [
         Entry(name, rank, metrics={"roc_auc": value}, standard_error=0.01)
