@@ -121,13 +121,11 @@ class LabelColumn:
     Attributes:
         name: column.
         task: binary and multiclass give class indices, regression and quantile numbers.
-        positive: text of the value that counts as 1 (binary); None if the column holds 0 and 1.
         classes: class names in index order (multiclass); sorted distinct values if empty.
     """
 
     name: str
     task: Task
-    positive: str | None = None
     classes: tuple[str, ...] = ()
 
 
@@ -253,8 +251,6 @@ def _read_label(table: pa.Table, label: LabelColumn | None) -> tuple[NDArray[np.
         )
     if label.task == "multiclass":
         return _read_classes(table, label)
-    if label.positive is not None:
-        return _read_positive(table, label.name, label.positive), ()
     return _read_numeric_label(table, label.name, label.task), ()
 
 
@@ -271,20 +267,6 @@ def _read_classes(table: pa.Table, label: LabelColumn) -> tuple[NDArray[np.float
         )
     index = np.array([found.index(value) for value in column.vocabulary], dtype=np.float64)
     return index[column.codes], found
-
-
-def _read_positive(table: pa.Table, name: str, positive: str) -> NDArray[np.float64]:
-    column = _read_categories(table, name)
-    # With two other values present the named one is misspelt; with one, the rows merely lack positives.
-    if positive not in column.vocabulary and len(column.vocabulary) > 1:
-        raise CorpusError(
-            f"no row has the positive value {positive!r}",
-            where=f"label column {name!r}",
-            expected=f"one of {sorted(column.vocabulary)[:_SHOWN_VALUES]}",
-            remedy="correct `positive`",
-        )
-    hit = np.array([value == positive for value in column.vocabulary], dtype=np.float64)
-    return hit[column.codes]
 
 
 def _read_numeric_label(table: pa.Table, name: str, task: Task) -> NDArray[np.float64]:

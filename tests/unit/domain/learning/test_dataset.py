@@ -68,16 +68,6 @@ def test_take_and_select_keep_rows_and_columns_together() -> None:
         data.select(["nothing"])
 
 
-def test_binary_label_by_positive_value() -> None:
-    data = dataset_from_arrow(_table(), ["mb"], LabelColumn("churned", "binary", positive="Yes"))
-    assert data.y.tolist() == [1.0, 0.0, 0.0]
-
-
-def test_part_without_positives_is_not_a_typo() -> None:
-    data = dataset_from_arrow(_table().slice(1), ["mb"], LabelColumn("churned", "binary", positive="Yes"))
-    assert data.y.tolist() == [0.0, 0.0]
-
-
 def test_multiclass_label_is_indexed_in_class_order() -> None:
     data = dataset_from_arrow(_table(), ["mb"], LabelColumn("churned", "multiclass"))
     assert data.classes == ("No", "Yes")
@@ -106,7 +96,6 @@ def test_no_rows() -> None:
         (["mb"], LabelColumn("flag", "binary"), "1 rows have no label"),
         (["mb"], LabelColumn("churned", "binary"), "label has type string"),
         (["mb"], LabelColumn("churned", "regression"), "label has type string"),
-        (["mb"], LabelColumn("churned", "binary", positive="yes"), "no row has the positive value"),
         (["mb"], LabelColumn("churned", "multiclass", classes=("No",)), r"unknown classes \['Yes'\]"),
         (["mb"], LabelColumn("rate", "regression"), "2 labels are unusable"),
     ],
