@@ -51,7 +51,6 @@ class Entry:
         metrics: finite figures on validation; empty if it failed.
         standard_error: of the leaderboard's metric, NaN if it failed.
         cpu_seconds: spent on it, search included.
-        trials: settings tried with success.
         model: fitted model, None if it failed.
         calibration: of a binary model, if asked for and of use.
         error: why it failed, empty if it did not.
@@ -63,7 +62,6 @@ class Entry:
     metrics: Mapping[str, float] = field(default_factory=dict)
     standard_error: float = math.nan
     cpu_seconds: float = 0.0
-    trials: int = 1
     model: FittedModel | None = None
     calibration: Calibration | None = None
     error: str = ""
@@ -220,19 +218,19 @@ class _Contest:
         settings = configured.hyperparameters | {"iterations": warm.trees}
         start = Entry(algorithm.name, algorithm.complexity, settings, is_continued=True)
 
-        def attempt() -> tuple[_Attempt, int]:
+        def attempt() -> _Attempt:
             recent = take_recent_rows(self.train, warm.recent_share)
             request = self._request(settings)
             fitting = CONTINUABLE[algorithm.name]
             model = fitting.continue_fit(warm.base.model, recent, self.validation, request)
             complete = algorithm.complete_hyperparameters(settings, self.spec.task)
-            return self._measure(model, complete, metric), 1
+            return self._measure(model, complete, metric)
 
         return self._complete(start, attempt, metric)
 
-    def _complete(self, start: Entry, fit: Callable[[], tuple[_Attempt, int]], metric: Metric) -> Entry:
+    def _complete(self, start: Entry, fit: Callable[[], _Attempt], metric: Metric) -> Entry:
         try:
-            attempt, trials = fit()
+            attempt = fit()
             error = self._standard_error(attempt, metric)
         except FIT_ERRORS as problem:
             return replace(start, error=f"{type(problem).__name__}: {problem}")
@@ -241,14 +239,11 @@ class _Contest:
             hyperparameters=attempt.hyperparameters,
             metrics={name: value for name, value in attempt.metrics.items() if math.isfinite(value)},
             standard_error=error,
-            trials=trials,
             model=attempt.model,
             calibration=attempt.calibration,
         )
 
-    def _best_attempt(
-        self, algorithm: Algorithm, settings: AlgorithmSpec, metric: Metric
-    ) -> tuple[_Attempt, int]:
+    def _best_attempt(self, algorithm: Algorithm, settings: AlgorithmSpec, metric: Metric) -> _Attempt:
         kept: list[_Attempt] = []
 
         def attempt(hyperparameters: Mapping[str, Any]) -> float:
@@ -258,15 +253,12 @@ class _Contest:
                 kept[:] = [tried]
             return value
 
-        trials = 1
         if settings.search and settings.search_trials:
             is_higher_better = metric.is_higher_better
-            trials = search_hyperparameters(
-                settings, attempt, self.spec.seed, is_higher_better=is_higher_better
-            )
+            search_hyperparameters(settings, attempt, self.spec.seed, is_higher_better=is_higher_better)
         else:
             attempt(settings.hyperparameters)
-        return kept[0], trials
+        return kept[0]
 
     def _attempt(self, algorithm: Algorithm, hyperparameters: Mapping[str, Any], metric: Metric) -> _Attempt:
         model = algorithm.fit(self.train, self.validation, self._request(hyperparameters))

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 def search_hyperparameters(
     spec: AlgorithmSpec, attempt: Callable[[Mapping[str, Any]], float], seed: int, *, is_higher_better: bool
-) -> int:
-    """Let Optuna's TPE propose settings; return how many trials succeeded.
+) -> None:
+    """Let Optuna's TPE propose settings.
 
     Args:
         spec: fixed hyperparameters, search space and number of trials.
@@ -50,7 +50,6 @@ def search_hyperparameters(
     study.optimize(objective, n_trials=spec.search_trials)
     if len(failures) == len(study.trials):
         raise LearningError("every trial of the hyperparameter search failed", where=failures[0])
-    return len(study.trials) - len(failures)
 
 
 def _draw(trial: optuna.Trial, name: str, dimension: SearchDimension) -> Any:

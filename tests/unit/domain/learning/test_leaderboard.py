@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,8 @@ from mlops_assets.domain.learning import leaderboard
 from mlops_assets.domain.learning.exposure import Exposure
 from mlops_assets.domain.learning.leaderboard import Entry, pick_best, run_leaderboard
 from mlops_assets.domain.learning.metrics import METRICS, measure
+from mlops_assets.domain.learning.search import search_hyperparameters
+from mlops_assets.domain.learning.spec import AlgorithmSpec, SearchDimension
 from tests.unit.domain.learning.samples import TRAINED_THROUGH, make_dataset, make_spec
 
 AUC, LOSS = METRICS["roc_auc"], METRICS["log_loss"]
@@ -98,10 +102,23 @@ def test_search_is_seeded_and_keeps_the_best_setting() -> None:
     spec = make_spec(algorithms={"linear": search}, metric="log_loss")
     boards = [run_leaderboard(spec, make_dataset(200), make_dataset(100, seed=1)) for _ in range(2)]
     first, second = (board.best for board in boards)
-    assert first.trials == 5
     assert first.hyperparameters == second.hyperparameters
     assert first.hyperparameters["inverse_penalty"] != 1.0
     assert first.metrics == second.metrics
+
+
+def test_the_search_tries_as_many_settings_as_asked() -> None:
+    tried = []
+
+    def attempt(settings: Mapping[str, Any]) -> float:
+        tried.append(settings)
+        return float(settings["depth"])
+
+    search = {"depth": SearchDimension(low=1, high=9, integer=True)}
+    spec = AlgorithmSpec(hyperparameters={"iterations": 7}, search=search, search_trials=5)
+    search_hyperparameters(spec, attempt, 0, is_higher_better=True)
+    assert len(tried) == 5
+    assert all(one["iterations"] == 7 and 1 <= one["depth"] <= 9 for one in tried)
 
 
 def test_settings_that_fail_are_skipped_by_the_search() -> None:
