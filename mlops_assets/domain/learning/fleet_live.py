@@ -19,7 +19,7 @@ from mlops_assets.domain.ports import Lake, ModelSlot, PartitionId
 
 RECENT_DAYS, EARLIER_DAYS = 14, 56
 FEWEST_DEVICES = 5  # with an event, in either window
-FALSE_DISCOVERY_RATE = 0.05
+FALSE_DISCOVERY_RATE = 0.05  # largest expected share of groups without change among those called fallen
 FEWEST_GROUPS = 5
 Drift = Literal["fallen", "as before", "too few events"]
 Sums = Mapping[str, float]
@@ -61,7 +61,6 @@ class LiveRecord:
     """Matched days up to one: sums by group (None: devices without one) of the recent days, totals by day, drift."""
 
     days: tuple[DayFigures, ...] = ()
-    recent_days: int = 0
     by_group: Mapping[str | None, Sums] = field(default_factory=dict)
     drift: Mapping[str | None, GroupDrift] = field(default_factory=dict)
     gain: LiveGain | None = None
@@ -97,7 +96,6 @@ def read_live(lake: Lake, slot: ModelSlot, newest: dt.date) -> LiveRecord:
     by_group = _sum_groups([row for day in recent for row in rows[day]])
     return LiveRecord(
         tuple(DayFigures(day, add_sums(rows[day])) for day in days),
-        len(recent),
         by_group,
         judge_drift(
             [row for day in recent for row in caught[day]],
@@ -126,7 +124,6 @@ def judge_drift(
     recent: Sequence[Mapping[str, Any]],
     earlier: Sequence[Mapping[str, Any]],
     groups: Sequence[str | None],
-    rate: float = FALSE_DISCOVERY_RATE,
 ) -> dict[str | None, GroupDrift]:
     """Return for each group whether a smaller share of its events is caught than before, beyond chance.
 
@@ -137,18 +134,18 @@ def judge_drift(
         recent: rows of the file `events` of the recent days: key, group, is_above.
         earlier: those of the days before.
         groups: all of them.
-        rate: largest expected share of groups without change among those called fallen.
     """
     windows = _count_caught(recent), _count_caught(earlier)
     counts = {group: (windows[0].get(group, (0, 0)), windows[1].get(group, (0, 0))) for group in groups}
     tested = [group for group in groups if min(counts[group][0][1], counts[group][1][1]) >= FEWEST_DEVICES]
-    p_values = [_test_fall(*counts[group]) for group in tested]
-    fallen = dict(zip(tested, zip(choose_proven(p_values, rate), p_values, strict=True), strict=True))
+    p_values = {group: _test_fall(*counts[group]) for group in tested}
+    chosen = choose_proven(list(p_values.values()), FALSE_DISCOVERY_RATE)
+    has_fallen = dict(zip(tested, chosen, strict=True))
     return {
         group: GroupDrift(
-            "too few events" if group not in fallen else "fallen" if fallen[group][0] else "as before",
+            "too few events" if group not in has_fallen else "fallen" if has_fallen[group] else "as before",
             *counts[group],
-            fallen[group][1] if group in fallen else None,
+            p_values.get(group),
         )
         for group in groups
     }

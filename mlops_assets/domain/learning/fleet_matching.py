@@ -58,13 +58,13 @@ class MatchOutcome:
     missing: tuple[str, ...] = ()
 
 
-def days_to_match(run_day: dt.date, label: EventLabel, look_back_days: int = LOOK_BACK_DAYS) -> list[dt.date]:
+def days_to_match(run_day: dt.date, label: EventLabel) -> list[dt.date]:
     """Return the days whose horizon has ended by a day, oldest first.
 
-    Beside the newest one, earlier ones that may have waited: a late feed completes what could not be matched in turn.
+    Beside the newest one, `LOOK_BACK_DAYS` earlier ones that may have waited: a late feed completes them in turn.
     """
     newest = run_day - label.horizon_days * _DAY
-    return [newest - back * _DAY for back in range(look_back_days, -1, -1)]
+    return [newest - back * _DAY for back in range(LOOK_BACK_DAYS, -1, -1)]
 
 
 def find_missing_feeds(fleet: FleetDay, lake: Lake) -> list[str]:
@@ -97,7 +97,7 @@ def match_day(fleet: FleetDay, *, lake: Lake, engine: TableEngine) -> MatchOutco
     if scores is None:
         return MatchOutcome(target, "no_scores", f"{fleet.target} not there")
     days = [fleet.day + ahead * _DAY for ahead in range(1, label.horizon_days + 1)]
-    sources = {PartitionId(label.table, slot.segment, day): None for day in days}
+    sources = [PartitionId(label.table, slot.segment, day) for day in days]
     found = {source: lake.manifest(source) for source in sources}
     if missing := tuple(str(source) for source, manifest in found.items() if manifest is None):
         return MatchOutcome(target, "incomplete", f"not matched without {', '.join(missing)}", None, missing)
