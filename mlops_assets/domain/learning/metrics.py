@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _CLASS_TASKS: frozenset[Task] = frozenset({"binary", "multiclass"})
 _BINARY: frozenset[Task] = frozenset({"binary"})
 _NUMBER_TASKS: frozenset[Task] = frozenset({"regression", "quantile"})
+_ROUNDS = 200  # of the bootstrap of a standard error
+_CALIBRATION_BINS = 10
 _INTERVAL_WIDTH = 1.96  # standard errors on each side of a 95 % interval
 
 
@@ -120,12 +122,11 @@ def measure_standard_error(
     y: NDArray[np.float64],
     predictions: NDArray[np.float64],
     *,
-    rounds: int = 200,
     seed: int = 0,
     quantile: float | None = None,
 ) -> float:
     """Return the bootstrap standard deviation of a metric; rounds in which it is undefined are left out."""
-    return measure_standard_errors([name], y, predictions, rounds=rounds, seed=seed, quantile=quantile)[name]
+    return measure_standard_errors([name], y, predictions, seed=seed, quantile=quantile)[name]
 
 
 def measure_standard_errors(
@@ -133,7 +134,6 @@ def measure_standard_errors(
     y: NDArray[np.float64],
     predictions: NDArray[np.float64],
     *,
-    rounds: int = 200,
     seed: int = 0,
     quantile: float | None = None,
 ) -> dict[str, float]:
@@ -144,7 +144,7 @@ def measure_standard_errors(
 
     evaluators = [EVALUATORS[name](y, predictions, quantile) for name in names]
     errors = {}
-    for name, drawn in zip(names, bootstrap(evaluators, np.arange(len(y)), rounds, seed), strict=True):
+    for name, drawn in zip(names, bootstrap(evaluators, np.arange(len(y)), _ROUNDS, seed), strict=True):
         finite = drawn[np.isfinite(drawn)]
         errors[name] = float(finite.std(ddof=1)) if len(finite) > 1 else float("nan")
     return errors
@@ -177,10 +177,8 @@ def measure_intervals(
     }
 
 
-def measure_calibration_error(
-    y: NDArray[np.float64], predictions: NDArray[np.float64], bins: int = 10
-) -> float:
-    """Return the expected calibration error: mean |observed - predicted| over bins of equal count.
+def measure_calibration_error(y: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
+    """Return the expected calibration error: mean |observed - predicted| over ten bins of equal count.
 
     Equal counts rather than equal widths, because at a churn rate of a few per cent nearly all rows would
     fall into the first of ten equal widths. Multiclass: of the predicted class. NaN without rows.
@@ -195,7 +193,7 @@ def measure_calibration_error(
     order = np.argsort(confidence, kind="stable")
     total = sum(
         abs(float(is_hit[part].sum() - confidence[part].sum()))
-        for part in np.array_split(order, min(bins, len(y)))
+        for part in np.array_split(order, min(_CALIBRATION_BINS, len(y)))
     )
     return total / len(y)
 
