@@ -43,7 +43,6 @@ class Hyperparameter:
         low: smallest accepted number.
         high: largest accepted number.
         is_integer: only whole numbers are accepted.
-        choices: accepted values instead of a range.
         tasks: tasks that the setting applies to; empty means all.
     """
 
@@ -51,19 +50,14 @@ class Hyperparameter:
     low: float | None = None
     high: float | None = None
     is_integer: bool = False
-    choices: tuple[Any, ...] = ()
     tasks: frozenset[Task] = frozenset()
 
     def describe(self) -> str:
         """Return what is accepted, as a phrase for messages."""
-        if self.choices:
-            return f"one of {list(self.choices)}"
         return f"{'a whole number' if self.is_integer else 'a number'} from {self.low} to {self.high}"
 
     def accepts(self, value: Any) -> bool:
         """Tell whether the value may be used."""
-        if self.choices:
-            return any(value == choice and type(value) is type(choice) for choice in self.choices)
         if value is None:
             return self.default is None
         if isinstance(value, bool) or not isinstance(value, int if self.is_integer else (int, float)):
@@ -177,7 +171,7 @@ class Algorithm(Protocol):
             if not setting.tasks or task in setting.tasks
         }
 
-    def validate_hyperparameters(self, values: Mapping[str, Any], task: Task | None = None) -> None:
+    def validate_hyperparameters(self, values: Mapping[str, Any], task: Task) -> None:
         """Raise ConfigError for an unknown name, a value out of range, or one without use for the task."""
         for name, value in values.items():
             setting = self.hyperparameters.get(name)
@@ -192,7 +186,7 @@ class Algorithm(Protocol):
                     expected=setting.describe(),
                     remedy=f"the default is {setting.default!r}",
                 )
-            if task is not None and setting.tasks and task not in setting.tasks:
+            if setting.tasks and task not in setting.tasks:
                 raise ConfigError(
                     f"{name} has no meaning for task {task}",
                     where=f"algorithm {self.name!r}",
@@ -200,7 +194,7 @@ class Algorithm(Protocol):
                     remedy="remove it",
                 )
 
-    def validate_search(self, search: Mapping[str, SearchDimension], task: Task | None = None) -> None:
+    def validate_search(self, search: Mapping[str, SearchDimension], task: Task) -> None:
         """Raise ConfigError unless every value that a search may draw is accepted."""
         for name, dimension in search.items():
             ends = (dimension.low, dimension.high)

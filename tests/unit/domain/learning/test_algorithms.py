@@ -191,16 +191,16 @@ def test_defaults_are_accepted(name: str) -> None:
 def test_hyperparameters_are_checked() -> None:
     catboost, linear = ALGORITHMS["catboost"], ALGORITHMS["linear"]
     with pytest.raises(ConfigError, match="did you mean 'iterations'"):
-        catboost.validate_hyperparameters({"iteration": 5})
+        catboost.validate_hyperparameters({"iteration": 5}, "binary")
     for wrong in (0, 1.5, "5", True, None, float("nan")):
         with pytest.raises(ConfigError, match="is not accepted"):
-            catboost.validate_hyperparameters({"iterations": wrong})
+            catboost.validate_hyperparameters({"iterations": wrong}, "binary")
     with pytest.raises(ConfigError, match="no meaning for task binary"):
         linear.validate_hyperparameters({"penalty": 1.0}, "binary")
     with pytest.raises(ConfigError, match="is not accepted"):
-        catboost.validate_search({"depth": SearchDimension(low=2, high=40, integer=True)})
-    catboost.validate_search({"depth": SearchDimension(low=2, high=6, integer=True)})
-    catboost.validate_search({"learning_rate": SearchDimension(choices=[0.05, 0.1])})
+        catboost.validate_search({"depth": SearchDimension(low=2, high=40, integer=True)}, "binary")
+    catboost.validate_search({"depth": SearchDimension(low=2, high=6, integer=True)}, "binary")
+    catboost.validate_search({"learning_rate": SearchDimension(choices=[0.05, 0.1])}, "binary")
 
 
 def test_unknown_algorithm_suggests_the_nearest() -> None:
