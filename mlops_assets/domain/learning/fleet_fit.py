@@ -7,6 +7,7 @@ exception. Does not belong here: the order of groups (fleet_training) or what is
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -55,7 +56,7 @@ class FleetSite:
     spec: ModelSpec
     pooled: Mapping[str, Scorer]
     champion: PooledVersion | None
-    trained_through_day: Any
+    trained_through_day: dt.date | None
     stamps: Mapping[str, Any]
     folder: Path
 
@@ -149,7 +150,7 @@ def fit_group(site: FleetSite, task: GroupTask) -> GroupResult:
             result = _fit(site, task, result)
         except FIT_ERRORS as error:
             detail = f"{type(error).__name__}: {error}"
-            result = replace(result, obstacle="failed", detail=detail, folder=None, bundle_sha256="")
+            result = replace(result, obstacle="failed", detail=detail)
     return replace(result, cpu_seconds=time.process_time() - start)
 
 
@@ -167,7 +168,8 @@ def _fit(site: FleetSite, task: GroupTask, result: GroupResult) -> GroupResult:
     rows, spec = task.rows, spec_of_group(site.spec)
     # A small validation part has a wide standard error: the rule that suits large models would pick a constant.
     board = run_leaderboard(spec, rows.train, rows.validation, prefers_simple=False)
-    own = board.challenger(_exposure(site, rows), _stamps(site, rows))
+    share = own_share(rows.train.rows, site.fleet.shrinkage_rows)
+    own = board.challenger(_exposure(site, rows), group_stamps(site, rows.name, share))
     own = replace(own, ranges=measure_ranges(rows.train.select(spec.features)))
     folder = site.folder / task.segment
     blend = GroupScorer(replace(own, bundle_sha256=save_bundle(folder, own)), site.pooled_champion)
@@ -204,9 +206,9 @@ def _exposure(site: FleetSite, rows: GroupRows) -> Exposure:
     return exposure_to_keys(np.concatenate([rows.train.keys, rows.validation.keys]))
 
 
-def _stamps(site: FleetSite, rows: GroupRows) -> dict[str, Any]:
-    share = own_share(rows.train.rows, site.fleet.shrinkage_rows)
-    return {**site.stamps, "group": rows.name, **blend_stamps(share, site.champion)}
+def group_stamps(site: FleetSite, group: str, share: float) -> dict[str, Any]:
+    """Return the stamps of a group's bundle: origin, group, and what it is blended with."""
+    return {**site.stamps, "group": group, **blend_stamps(share, site.champion)}
 
 
 def _figures(board: Leaderboard, holdout: Dataset, spec: ModelSpec) -> tuple[EntryFigures, ...]:

@@ -7,7 +7,6 @@ Belongs here: the columns of both files, writing and reading them. Does not belo
 from __future__ import annotations
 
 import datetime as dt
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from mlops_assets.domain.errors import CorpusError
 from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.learning.fleet_blend import PooledVersion
 from mlops_assets.domain.learning.fleet_promotion import GroupDecision
+from mlops_assets.domain.learning.gate import finite_or_none
 from mlops_assets.domain.learning.lake_tables import fleet_table
 from mlops_assets.domain.learning.spec import EventLabel, ModelSpec
 from mlops_assets.domain.ports import Lake, Manifest, ModelSlot, PartitionId
@@ -123,14 +123,14 @@ def _group_row(decision: GroupDecision) -> dict[str, Any]:
         "version": entry.version if entry else None,
         "bundle_sha256": result.bundle_sha256 or None,
         "own_share": result.share,
-        "metric": _finite(own.metric if own else None),
-        "pooled_metric": _finite(pooled.metric if pooled else None),
-        "gain": _finite(evidence.gain if evidence else None),
-        "gain_low": _finite(evidence.gain_low if evidence else None),
-        "gain_high": _finite(evidence.gain_high if evidence else None),
+        "metric": finite_or_none(own.metric if own else None),
+        "pooled_metric": finite_or_none(pooled.metric if pooled else None),
+        "gain": finite_or_none(evidence.gain if evidence else None),
+        "gain_low": finite_or_none(evidence.gain_low if evidence else None),
+        "gain_high": finite_or_none(evidence.gain_high if evidence else None),
         "p_value": result.p_value if evidence else None,
         "is_proven": decision.is_proven,
-        "champion_gain": _finite(champion.gain if champion else None),
+        "champion_gain": finite_or_none(champion.gain if champion else None),
         "cpu_seconds": result.cpu_seconds,
     }
 
@@ -156,8 +156,8 @@ def entry_table(decisions: Sequence[GroupDecision]) -> pa.Table:
             "algorithm": entry.algorithm,
             "error": entry.error or None,
             "is_chosen": entry.is_chosen,
-            "standard_error": _finite(entry.standard_error),
-            "holdout_metric": _finite(entry.holdout_metric),
+            "standard_error": finite_or_none(entry.standard_error),
+            "holdout_metric": finite_or_none(entry.holdout_metric),
             "cpu_seconds": entry.cpu_seconds,
             "metrics": sorted(entry.metrics.items()),
         }
@@ -165,7 +165,3 @@ def entry_table(decisions: Sequence[GroupDecision]) -> pa.Table:
         for entry in decision.result.entries
     ]
     return pa.Table.from_pylist(rows, schema)
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None

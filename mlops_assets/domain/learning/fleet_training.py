@@ -24,7 +24,13 @@ from mlops_assets.domain.learning.corpus_reader import load_corpus
 from mlops_assets.domain.learning.dataset import Dataset
 from mlops_assets.domain.learning.evidence import union_features
 from mlops_assets.domain.learning.fleet_blend import PooledVersion
-from mlops_assets.domain.learning.fleet_fit import EntryFigures, FleetSite, GroupResult, GroupTask
+from mlops_assets.domain.learning.fleet_fit import (
+    EntryFigures,
+    FleetSite,
+    GroupResult,
+    GroupTask,
+    group_stamps,
+)
 from mlops_assets.domain.learning.fleet_groups import cut_groups
 from mlops_assets.domain.learning.fleet_note import FleetNote, note_fleet
 from mlops_assets.domain.learning.fleet_promotion import (
@@ -35,7 +41,6 @@ from mlops_assets.domain.learning.fleet_promotion import (
 )
 from mlops_assets.domain.learning.fleet_workers import fit_groups
 from mlops_assets.domain.learning.slots import group_segment, group_slot
-from mlops_assets.domain.learning.spec import FleetSpec
 from mlops_assets.domain.learning.training import (
     BUNDLE_FOLDER,
     Challenger,
@@ -113,7 +118,7 @@ def train_fleet(
         training = _Training(request, slot, corpus, stores, site, histories)
         tags = {name: str(value) for name, value in stamps.items()}
         with stores.registry.run(slot.use_case, f"{slot.model} {slot.segment} fleet", tags) as parent:
-            results, challengers = training.fit(parts, site.fleet, processes, parent.run_id)
+            results, challengers = training.fit(parts, processes, parent.run_id)
             decisions = decide_groups(results, challengers, histories, rules, stores.ledger)
             parent.metrics(_count_outcomes(decisions))
     for decision in decisions:
@@ -172,12 +177,12 @@ class _Training:
     histories: Mapping[str, Sequence[LedgerEntry]]
 
     def fit(
-        self, parts: Mapping[str, Dataset], fleet: FleetSpec, processes: int, parent_run_id: str
+        self, parts: Mapping[str, Dataset], processes: int, parent_run_id: str
     ) -> tuple[list[GroupResult], dict[str, Challenger]]:
         """Return every group's result, and the registered challengers by segment."""
         results: list[GroupResult] = []
         challengers: dict[str, Challenger] = {}
-        for wave in fit_groups(self.site, self._tasks(parts, fleet), processes):
+        for wave in fit_groups(self.site, self._tasks(parts), processes):
             run_ids = self._track(wave, parent_run_id)
             for result in wave:
                 if result.obstacle is None:
@@ -187,13 +192,13 @@ class _Training:
             raise CorpusError(
                 "the fleet has no group",
                 where=str(self.request.partition),
-                expected=f"rows with a value of {fleet.group_column}",
+                expected=f"rows with a value of {self.site.fleet.group_column}",
                 remedy="check the column, or remove `fleet`",
             )
         return results, challengers
 
-    def _tasks(self, parts: Mapping[str, Dataset], fleet: FleetSpec) -> Iterator[GroupTask]:
-        for rows in cut_groups(parts, fleet):
+    def _tasks(self, parts: Mapping[str, Dataset]) -> Iterator[GroupTask]:
+        for rows in cut_groups(parts, self.site.fleet):
             segment = group_segment(self.slot.segment, rows.name)
             champion = current_champion(self.histories.get(segment, ()))
             yield GroupTask(rows, segment, self._fetch(champion) if champion else None)
@@ -217,12 +222,7 @@ class _Training:
 
     def _register(self, result: GroupResult, run_id: str) -> Challenger:
         slot = group_slot(self.slot, result.name)
-        stamps: dict[str, Any] = {**self.site.stamps, "group": result.name, "own_share": result.share}
-        champion = self.site.champion
-        stamps |= {
-            "pooled_version": champion.version if champion else None,
-            "pooled_sha256": champion.bundle_sha256 if champion else None,
-        }
+        stamps = group_stamps(self.site, result.name, result.share)
         tags = {name: str(value) for name, value in stamps.items()} | {"algorithm": result.algorithm}
         registered = self.stores.registry.register(
             slot.registered_name, run_id, BUNDLE_FOLDER, result.bundle_sha256, tags
