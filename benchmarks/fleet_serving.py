@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.measuring import BenchmarkFailedError
-from mlops_assets.domain.learning.champions import load_version
+from mlops_assets.domain.learning.champions import current_champion, load_version
 from mlops_assets.domain.learning.corpus import CorpusRequest
 from mlops_assets.domain.learning.corpus_reader import load_corpus
 from mlops_assets.domain.learning.evaluators import EVALUATORS, bootstrap
 from mlops_assets.domain.learning.fleet_blend import GroupScorer, read_pooled
-from mlops_assets.domain.learning.fleet_promotion import current_champion
 from mlops_assets.domain.learning.fleet_training import FleetStores
 from mlops_assets.domain.learning.slots import group_segment
 from mlops_assets.domain.learning.training import slot_of

@@ -25,10 +25,14 @@ def champion_for_day(ledger: PromotionLedger, slot: ModelSlot, day: dt.date) -> 
     return newest_before(ledger.history(slot), day)
 
 
+def current_champion(history: Sequence[LedgerEntry]) -> LedgerEntry | None:
+    """Return the entry of a slot's history (oldest first) that made the present champion, None if there is none."""
+    return next((entry for entry in reversed(history) if entry.makes_champion), None)
+
+
 def newest_before(history: Sequence[LedgerEntry], day: dt.date) -> LedgerEntry | None:
     """Return the last entry of a history (oldest first) that made a champion and whose data end before `day`."""
-    serving = [e for e in history if e.makes_champion and (e.as_of_day is None or e.as_of_day < day)]
-    return serving[-1] if serving else None
+    return current_champion([e for e in history if e.as_of_day is None or e.as_of_day < day])
 
 
 def find_predecessor(history: Sequence[LedgerEntry]) -> LedgerEntry | None:
@@ -36,13 +40,12 @@ def find_predecessor(history: Sequence[LedgerEntry]) -> LedgerEntry | None:
 
     Going back twice leads two champions back: a way back is no predecessor.
     """
-    champions = [entry for entry in history if entry.makes_champion]
-    if not champions:
+    current = current_champion(history)
+    if current is None:
         return None
-    version = champions[-1].version
-    promotions = [entry for entry in champions if entry.version == version and entry.outcome == "promoted"]
+    promotions = [one for one in history if one.version == current.version and one.outcome == "promoted"]
     before = promotions[-1].previous_version
-    return next((entry for entry in reversed(champions) if entry.version == before), None)
+    return current_champion([entry for entry in history if entry.version == before])
 
 
 def find_withdrawal(history: Sequence[LedgerEntry], version: str) -> LedgerEntry | None:

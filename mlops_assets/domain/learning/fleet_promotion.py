@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mlops_assets.domain.learning.approval import ApprovalSpec
+from mlops_assets.domain.learning.champions import current_champion
 from mlops_assets.domain.learning.fleet_comparison import choose_proven
 from mlops_assets.domain.learning.fleet_fit import GroupResult
 from mlops_assets.domain.learning.fleet_groups import GroupOutcome
@@ -77,11 +78,6 @@ def decide_groups(
         else GroupDecision(result, result.obstacle, result.detail)
         for result in results
     ]
-
-
-def current_champion(history: Sequence[LedgerEntry]) -> LedgerEntry | None:
-    """Return the entry that made the present champion of a slot's history, oldest first."""
-    return next((entry for entry in reversed(history) if entry.makes_champion), None)
 
 
 def _rule(

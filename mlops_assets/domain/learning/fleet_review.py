@@ -12,11 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mlops_assets.domain.learning.champions import current_champion
 from mlops_assets.domain.learning.fleet_gains import gain_over_best_single, gain_over_pooled
 from mlops_assets.domain.learning.fleet_history import PastTraining, read_trainings
 from mlops_assets.domain.learning.fleet_live import LiveRecord, Sums, read_live, share_of
 from mlops_assets.domain.learning.fleet_note import fleet_partition, read_fleet
-from mlops_assets.domain.learning.fleet_promotion import current_champion
 from mlops_assets.domain.learning.lake_tables import scores_table
 from mlops_assets.domain.learning.metrics import METRICS
 from mlops_assets.domain.learning.slots import group_segment

@@ -18,7 +18,7 @@ from typing import Any
 
 from mlops_assets.domain.errors import CorpusError
 from mlops_assets.domain.learning.aliases import project_aliases
-from mlops_assets.domain.learning.champions import load_version
+from mlops_assets.domain.learning.champions import current_champion, load_version
 from mlops_assets.domain.learning.corpus import CorpusRequest
 from mlops_assets.domain.learning.corpus_reader import load_corpus
 from mlops_assets.domain.learning.dataset import Dataset
@@ -36,7 +36,6 @@ from mlops_assets.domain.learning.fleet_note import FleetNote, note_fleet
 from mlops_assets.domain.learning.fleet_promotion import (
     FleetRules,
     GroupDecision,
-    current_champion,
     decide_groups,
 )
 from mlops_assets.domain.learning.fleet_workers import fit_groups
