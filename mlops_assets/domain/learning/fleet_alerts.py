@@ -15,9 +15,9 @@ import numpy as np
 
 from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.learning.champions import load_version
-from mlops_assets.domain.learning.fleet_blend import GroupScorer, read_pooled
+from mlops_assets.domain.learning.fleet_blend import GroupScorer
 from mlops_assets.domain.learning.fleet_reasons import FEWEST_PEERS, Reason, explain_scores, usual_values
-from mlops_assets.domain.learning.fleet_scoring import UNLOADABLE, FleetDay, read_fleet_rows
+from mlops_assets.domain.learning.fleet_scoring import UNLOADABLE, FleetDay, load_blend, read_fleet_rows
 from mlops_assets.domain.learning.lake_tables import alerts_table
 from mlops_assets.domain.ports import (
     Lake,
@@ -189,12 +189,9 @@ def _load(
     history: Sequence[LedgerEntry], version: str, slot: ModelSlot, registry: ModelRegistry
 ) -> Scorer | GroupScorer:
     entry = next(one for one in reversed(history) if one.version == version)
-    own = load_version(registry, entry.slot, entry.version, entry.bundle_sha256)
     if entry.slot == slot:
-        return own
-    wanted = read_pooled(own.stamps)
-    pooled = load_version(registry, slot, wanted.version, wanted.bundle_sha256) if wanted else None
-    return GroupScorer(own, pooled)
+        return load_version(registry, slot, entry.version, entry.bundle_sha256)
+    return load_blend(entry, slot, registry)
 
 
 def _explain_by(

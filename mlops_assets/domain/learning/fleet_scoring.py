@@ -227,16 +227,24 @@ def _load_groups(
     failed = []
     for segment, entry in champions.groups.items():
         try:
-            own = load_version(registry, entry.slot, entry.version, entry.bundle_sha256)
-            loaded[segment] = GroupScorer(own, _load_pooled(own, fleet.slot, registry))
+            loaded[segment] = load_blend(entry, fleet.slot, registry)
         except UNLOADABLE:
             failed.append(segment)
     return loaded, tuple(failed)
 
 
-def _load_pooled(own: Scorer, slot: ModelSlot, registry: ModelRegistry) -> Scorer | None:
+def load_blend(entry: LedgerEntry, pooled: ModelSlot, registry: ModelRegistry) -> GroupScorer:
+    """Return a group's model with the version of the pooled slot that it was judged with.
+
+    Raises:
+        ModelIntegrityError: a file of either is not what was promoted.
+        RegistryError: the registry does not have one of them.
+    """
+    own = load_version(registry, entry.slot, entry.version, entry.bundle_sha256)
     wanted = read_pooled(own.stamps)
-    return load_version(registry, slot, wanted.version, wanted.bundle_sha256) if wanted else None
+    return GroupScorer(
+        own, load_version(registry, pooled, wanted.version, wanted.bundle_sha256) if wanted else None
+    )
 
 
 def read_fleet_rows(fleet: FleetDay, models: Sequence[Scorer], engine: TableEngine, source: Path) -> Dataset:
