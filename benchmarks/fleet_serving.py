@@ -7,7 +7,7 @@ Belongs here: predictions by the ledger's champions for the holdout of a corpus.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from mlops_assets.domain.learning.champions import current_champion, load_versio
 from mlops_assets.domain.learning.corpus import CorpusRequest
 from mlops_assets.domain.learning.corpus_reader import load_corpus
 from mlops_assets.domain.learning.evaluators import EVALUATORS, bootstrap
-from mlops_assets.domain.learning.fleet_blend import GroupScorer, read_pooled
+from mlops_assets.domain.learning.fleet_scoring import load_blend
 from mlops_assets.domain.learning.fleet_training import FleetStores
 from mlops_assets.domain.learning.slots import group_segment
 from mlops_assets.domain.learning.training import slot_of
@@ -82,12 +82,7 @@ def predict_served(
         at = np.flatnonzero(column.codes == code)
         if champion is None or not len(at):
             continue
-        own = load_version(stores.registry, champion.slot, champion.version, champion.bundle_sha256)
-        named = read_pooled(own.stamps)
-        other: Any = (
-            load_version(stores.registry, slot, named.version, named.bundle_sha256) if named else None
-        )
-        blend = GroupScorer(own, other)
+        blend = load_blend(champion, slot, stores.registry)
         served[at] = blend.predict(rows.take(at).select(blend.signature.features))
         own_rows += len(at)
     return predictions, served, own_rows

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ from mlops_assets.domain.learning.dataset import MISSING, Dataset, dataset_from_
 from mlops_assets.domain.learning.fleet_blend import GroupScorer, read_pooled
 from mlops_assets.domain.learning.lake_tables import scores_table
 from mlops_assets.domain.learning.population import population_sql
-from mlops_assets.domain.learning.scoring import VIEW, ScoreOutcome
+from mlops_assets.domain.learning.scoring import VIEW, ScoreOutcome, prediction_columns
 from mlops_assets.domain.learning.slots import group_segment
 from mlops_assets.domain.learning.spec import CorpusSpec, ModelSpec
 from mlops_assets.domain.ports import (
@@ -163,8 +163,8 @@ class _Scored:
     predictions: NDArray[np.float64]
     by: NDArray[np.int32]
     makers: tuple[tuple[str, str], ...]
-    failed: tuple[str, ...] = ()
-    classes: tuple[str, ...] = field(default=())
+    failed: tuple[str, ...]
+    classes: tuple[str, ...]
 
     @classmethod
     def of(
@@ -293,12 +293,9 @@ def _columns(scored: _Scored, fleet: FleetDay) -> Iterator[tuple[str, pa.Array]]
     groups = scored.rows.segment_values[fleet.group_column]
     yield fleet.corpus.entity_key, pa.array(scored.rows.keys)
     yield fleet.group_column, pa.array([None if name == MISSING else name for name in groups], pa.string())
-    if scored.predictions.ndim == 1:
-        yield "score", pa.array(scored.predictions)
+    yield from prediction_columns(scored.predictions, scored.classes)
+    if scored.pooled.ndim == 1:
         yield "pooled_score", pa.array(scored.pooled)
-    else:
-        for index, name in enumerate(scored.classes):
-            yield f"score_{name}", pa.array(scored.predictions[:, index])
     for column, side in (("model_segment", 0), ("model_version", 1)):
         values = pa.array([maker[side] for maker in scored.makers])
         yield column, pa.DictionaryArray.from_arrays(pa.array(scored.by), values)

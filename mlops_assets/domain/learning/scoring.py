@@ -7,7 +7,7 @@ here: who is champion (champions).
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -34,7 +34,9 @@ from mlops_assets.domain.ports import (
 from mlops_assets.domain.published import find_current
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 SCORING_VERSION = "2"
 VIEW = "population"
@@ -150,12 +152,21 @@ def _score_columns(
     )
     predictions = scorer.predict(dataset, threads)
     yield corpus.entity_key, table[corpus.entity_key].combine_chunks()
-    if predictions.ndim == 1:
-        yield "score", pa.array(predictions)
-    else:
-        for index, name in enumerate(scorer.signature.classes):
-            yield f"score_{name}", pa.array(predictions[:, index])
+    yield from prediction_columns(predictions, scorer.signature.classes)
     yield (
         "model_version",
         pa.DictionaryArray.from_arrays(pa.array([0] * table.num_rows, pa.int8()), pa.array([version])),
     )
+
+
+def prediction_columns(
+    predictions: NDArray[np.float64], classes: Sequence[str]
+) -> Iterator[tuple[str, pa.Array]]:
+    """Yield the columns of predictions: `score` [rows], or `score_<class>` for each class of [rows x classes]."""
+    import pyarrow as pa
+
+    if predictions.ndim == 1:
+        yield "score", pa.array(predictions)
+        return
+    for index, name in enumerate(classes):
+        yield f"score_{name}", pa.array(predictions[:, index])
