@@ -42,13 +42,25 @@ class Exposure:
             raise LearningError(
                 "a model's exposure is not known",
                 expected="either the last day or the keys that it has seen",
-                remedy="pass the split plan's `trained_through_day`, or `exposure_to_keys(...)`",
+                remedy="pass the split plan's `trained_through_day`, or the keys of the rows",
             )
 
 
 def exposure_to_keys(keys: Sequence[Any] | NDArray[Any]) -> Exposure:
     """Record the keys of the train and validation rows of a hash split."""
     return Exposure(key_hashes=np.sort(hash_keys([str(key) for key in keys], _PURPOSE)))
+
+
+def exposure_of(trained_through_day: dt.date | None, *seen: Dataset) -> Exposure:
+    """Return the record of a model that has seen these parts of a corpus.
+
+    Args:
+        trained_through_day: of a time split's plan; None for a hash split, then the parts' keys are recorded.
+        seen: train and validation.
+    """
+    if trained_through_day is not None:
+        return Exposure(trained_through_day=trained_through_day)
+    return exposure_to_keys(np.concatenate([part.keys for part in seen]))
 
 
 def join_exposures(first: Exposure, second: Exposure) -> Exposure:

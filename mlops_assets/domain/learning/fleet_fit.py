@@ -20,7 +20,7 @@ import numpy as np
 from mlops_assets.domain.learning.algorithms.protocol import FIT_ERRORS
 from mlops_assets.domain.learning.bundle import Scorer, load_bundle, save_bundle
 from mlops_assets.domain.learning.evidence import gather_evidence
-from mlops_assets.domain.learning.exposure import Exposure, exposure_to_keys
+from mlops_assets.domain.learning.exposure import exposure_of
 from mlops_assets.domain.learning.fleet_blend import (
     GroupScorer,
     PooledVersion,
@@ -169,7 +169,8 @@ def _fit(site: FleetSite, task: GroupTask, result: GroupResult) -> GroupResult:
     # A small validation part has a wide standard error: the rule that suits large models would pick a constant.
     board = run_leaderboard(spec, rows.train, rows.validation, prefers_simple=False)
     share = own_share(rows.train.rows, site.fleet.shrinkage_rows)
-    own = board.challenger(_exposure(site, rows), group_stamps(site, rows.name, share))
+    exposure = exposure_of(site.trained_through_day, rows.train, rows.validation)
+    own = board.challenger(exposure, group_stamps(site, rows.name, share))
     own = replace(own, ranges=measure_ranges(rows.train.select(spec.features)))
     folder = site.folder / task.segment
     blend = GroupScorer(replace(own, bundle_sha256=save_bundle(folder, own)), site.pooled_champion)
@@ -198,12 +199,6 @@ def _compare_with_champion(
     wanted = read_pooled(own.stamps)
     champion = GroupScorer(own, site.pooled[wanted.bundle_sha256] if wanted else None)
     return gather_evidence(blend, champion, task.rows.holdout, spec)
-
-
-def _exposure(site: FleetSite, rows: GroupRows) -> Exposure:
-    if site.trained_through_day is not None:
-        return Exposure(trained_through_day=site.trained_through_day)
-    return exposure_to_keys(np.concatenate([rows.train.keys, rows.validation.keys]))
 
 
 def group_stamps(site: FleetSite, group: str, share: float) -> dict[str, Any]:

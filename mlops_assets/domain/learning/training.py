@@ -13,15 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mlops_assets.domain.errors import CorpusError
 from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.learning.bundle import save_bundle
 from mlops_assets.domain.learning.corpus import CorpusRequest
 from mlops_assets.domain.learning.corpus_reader import load_corpus
 from mlops_assets.domain.learning.dataset import Dataset
-from mlops_assets.domain.learning.exposure import Exposure, exposure_to_keys, join_exposures
+from mlops_assets.domain.learning.exposure import exposure_of, join_exposures
 from mlops_assets.domain.learning.lake_tables import challenger_table
 from mlops_assets.domain.learning.leaderboard import Entry, Leaderboard, run_leaderboard
 from mlops_assets.domain.learning.spec import EventLabel, ModelSpec
@@ -165,7 +163,8 @@ def _register(  # noqa: PLR0917 - private, one caller
     run: Any,
     warm: WarmStart | None,
 ) -> tuple[str, str]:
-    exposure = _exposure(corpus, parts)
+    through = _day(corpus.facts.get("trained_through_day"))
+    exposure = exposure_of(through, parts["train"], parts["validation"])
     if warm is not None and board.best.is_continued:
         exposure = join_exposures(exposure, warm.base.exposure)
     challenger = board.challenger(exposure, stamps)
@@ -179,13 +178,6 @@ def _register(  # noqa: PLR0917 - private, one caller
     tags = {name: str(value) for name, value in stamps.items()} | {"algorithm": board.best.algorithm}
     registered = registry.register(slot.registered_name, run.run_id, BUNDLE_FOLDER, sha256, tags)
     return registered.version, sha256
-
-
-def _exposure(corpus: Manifest, parts: Mapping[str, Dataset]) -> Exposure:
-    through = _day(corpus.facts.get("trained_through_day"))
-    if through is not None:
-        return Exposure(trained_through_day=through)
-    return exposure_to_keys(np.concatenate([parts["train"].keys, parts["validation"].keys]))
 
 
 def _row(entry: Entry, board: Leaderboard) -> dict[str, Any]:
