@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mlops_assets.domain.features.daily import DailyRecipe
 from mlops_assets.domain.features.table import ColumnDoc, FeatureTable, TableInput
+from mlops_assets.domain.features.window import whole_sum
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -34,16 +35,11 @@ def _plan_usage(tables: Mapping[str, ir.Table]) -> ir.Table:
         is_customer=(joined.status == "active").cast("int64"),
     )
     return rows.group_by("plan_code").aggregate(
-        data_kb=_whole_sum(rows.kb),
-        sessions=_whole_sum(rows.records),
-        active_subscribers=_whole_sum(rows.is_user),
-        subscribers=_whole_sum(rows.is_customer),
+        data_kb=whole_sum(rows.kb),
+        sessions=whole_sum(rows.records),
+        active_subscribers=whole_sum(rows.is_user),
+        subscribers=whole_sum(rows.is_customer),
     )
-
-
-def _whole_sum(whole: ir.Value) -> ir.Value:
-    """Sum whole numbers as floats: exact below 2**53 and cheaper than DuckDB's sums of 128 bits."""
-    return whole.cast("float64").sum().cast("int64")
 
 
 PLAN_USAGE_DAILY = FeatureTable(

@@ -181,7 +181,7 @@ class SlidingWindow:
         daily = rows.select(*by, self.key, **terms)
         if self.is_one_row_per_key:
             return daily
-        return daily.group_by(*by, self.key).aggregate(**{name: _whole_sum(daily[name]) for name in names})
+        return daily.group_by(*by, self.key).aggregate(**{name: whole_sum(daily[name]) for name in names})
 
     def _slide(self, *, is_jump: bool) -> ir.Table:
         previous = unbound("previous", self.state_columns)
@@ -205,7 +205,7 @@ class SlidingWindow:
             return _prefixed(self._daily(unbound(view, self.source.columns), names), view)
         dated = unbound(view, {**self.source.columns, "file_day": "date"})
         rows = self._daily(dated, names, "file_day")
-        sums = {name: _whole_sum(rows[name]) for name in names}
+        sums = {name: whole_sum(rows[name]) for name in names}
         days = {ACTIVE_DAYS: rows.count(), LAST_DAY: rows.file_day.max()}
         return _prefixed(rows.group_by(self.key).aggregate(**sums, **days), view)
 
@@ -240,11 +240,11 @@ class SlidingWindow:
 
     def _summed(self, rows: ir.Table, age_days: ir.Value, name: str) -> ir.Value:
         if self._length(name) == self.source.days:
-            return _whole_sum(rows[name])
-        return _whole_sum((age_days < self._length(name)).ifelse(rows[name], 0))
+            return whole_sum(rows[name])
+        return whole_sum((age_days < self._length(name)).ifelse(rows[name], 0))
 
 
-def _whole_sum(whole: ir.Value) -> ir.Value:
+def whole_sum(whole: ir.Value) -> ir.Value:
     """Sum whole numbers as floats: exact below 2**53, and a fifth less CPU than DuckDB's sums of 128 bits."""
     return whole.cast("float64").sum().cast("int64")
 
