@@ -11,10 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlops_assets.domain.learning.fleet_live import FEWEST_GROUPS
+from mlops_assets.domain.learning.fleet_live import ratio_interval
 from mlops_assets.domain.learning.metrics import METRICS
 
-_NORMAL_95 = 1.959964
 Row = Mapping[str, Any]
 
 
@@ -89,9 +88,5 @@ def _mean(against: str, known: Sequence[tuple[float, int]]) -> HoldoutGain | Non
     if not rows:
         return None
     gain = math.fsum(value * weight for value, weight in known) / rows
-    count, low, high = len(known), None, None
-    if count >= FEWEST_GROUPS:
-        spread = math.fsum((weight * (value - gain)) ** 2 for value, weight in known)
-        error = math.sqrt(spread * count / (count - 1)) / rows
-        low, high = gain - _NORMAL_95 * error, gain + _NORMAL_95 * error
-    return HoldoutGain(against, gain, low, high, count, rows)
+    residuals = [weight * (value - gain) for value, weight in known]
+    return HoldoutGain(against, gain, *ratio_interval(gain, residuals, rows), len(known), rows)

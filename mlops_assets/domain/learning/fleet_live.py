@@ -181,9 +181,20 @@ def measure_live_gain(by_group: Mapping[str | None, Sums]) -> LiveGain | None:
     if not rows:
         return None
     gain = math.fsum(saved.values()) / rows
-    low = high = None
-    if (count := len(by_group)) >= FEWEST_GROUPS:
-        residuals = [saved[group] - gain * sums["observed"] for group, sums in by_group.items()]
-        error = math.sqrt(math.fsum(one * one for one in residuals) * count / (count - 1)) / rows
-        low, high = gain - _NORMAL_95 * error, gain + _NORMAL_95 * error
-    return LiveGain(gain, low, high, int(rows), count)
+    residuals = [saved[group] - gain * sums["observed"] for group, sums in by_group.items()]
+    return LiveGain(gain, *ratio_interval(gain, residuals, rows), int(rows), len(by_group))
+
+
+def ratio_interval(gain: float, residuals: Sequence[float], rows: float) -> tuple[float | None, float | None]:
+    """Return the interval of 95 % of a mean over rows whose units are groups; None below five groups.
+
+    Args:
+        gain: the mean.
+        residuals: of each group: its sum less what the mean makes of its rows.
+        rows: of all groups.
+    """
+    count = len(residuals)
+    if count < FEWEST_GROUPS:
+        return None, None
+    error = math.sqrt(math.fsum(one * one for one in residuals) * count / (count - 1)) / rows
+    return gain - _NORMAL_95 * error, gain + _NORMAL_95 * error
