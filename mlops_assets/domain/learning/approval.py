@@ -170,10 +170,8 @@ def require_decidable(pending: PendingDecision, verdict: Verdict) -> None:
         StaleChampionError: approval of what was compared with another champion.
         ApprovalError: any other refusal.
     """
-    entry, where = (
-        pending.entry,
-        f"{pending.entry.slot.registered_name}, decision {pending.entry.decision_id}",
-    )
+    entry = pending.entry
+    where = f"{entry.slot.registered_name}, decision {entry.decision_id}"
     require_person(verdict.by, verdict.note, where)
     if pending.state == "stale" and verdict.is_approval:
         raise StaleChampionError(

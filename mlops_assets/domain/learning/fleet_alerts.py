@@ -124,16 +124,10 @@ def _make_rows(fleet: FleetDay, stores: AlertStores) -> tuple[list[Row], dict[st
     listed = scores.filter(scores["is_alert"]).sort_by("alert_rank")
     saved = expected_saving_usd(listed["score"].to_numpy(), alerts)
     reasons, unexplained = _explain(fleet, listed, stores)
-    kept = (
-        "alert_rank",
-        fleet.corpus.entity_key,
-        fleet.group_column,
-        "score",
-        "model_segment",
-        "model_version",
-    )
+    key = fleet.corpus.entity_key
+    kept = ("alert_rank", key, fleet.group_column, "score", "model_segment", "model_version")
     rows = [
-        row | {"saving_usd": round(usd, 2), "reasons": [asdict(one) for one in reasons[str(row[kept[1]])]]}
+        row | {"saving_usd": round(usd, 2), "reasons": [asdict(one) for one in reasons[str(row[key])]]}
         for row, usd in zip(listed.select(kept).to_pylist(), saved.tolist(), strict=True)
     ]
     facts = {

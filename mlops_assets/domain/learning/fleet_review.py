@@ -190,8 +190,10 @@ def _serving_metric(row: Mapping[str, Any], spec: ModelSpec, own: LedgerEntry | 
     if own is None:
         return row.get("pooled_metric")
     metric, over_champion = row.get("metric"), row.get("champion_gain")
-    if own.version == row.get("version") or metric is None or over_champion is None:
-        return metric if own.version == row.get("version") else None
+    if own.version == row.get("version"):
+        return metric
+    if metric is None or over_champion is None:
+        return None
     return float(metric - over_champion if METRICS[spec.metric].is_higher_better else metric + over_champion)
 
 

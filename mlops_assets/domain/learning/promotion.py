@@ -23,8 +23,8 @@ from mlops_assets.domain.learning.recording import (
     find_standing_champion,
     record_judgement,
 )
-from mlops_assets.domain.learning.training import Challenger
-from mlops_assets.domain.ports import Lake, LedgerEntry, ModelRegistry, ModelSlot, PromotionLedger
+from mlops_assets.domain.learning.training import Challenger, slot_of
+from mlops_assets.domain.ports import Lake, LedgerEntry, ModelRegistry, PromotionLedger
 
 
 def judge_challenger(
@@ -83,7 +83,7 @@ def with_champion_features(
     Features that the table no longer has (`known`) stay out; the gate then cannot score the champion and
     refuses to promote.
     """
-    slot = ModelSlot(request.use_case, request.model_name, request.segment)
+    slot = slot_of(request)
     current = ledger.champion(slot)
     if current is None:
         return request

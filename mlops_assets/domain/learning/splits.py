@@ -197,6 +197,6 @@ def _days_back(
     newest: dt.date, count: int, step_days: int, oldest: dt.date, is_usable: Callable[[dt.date], bool]
 ) -> tuple[dt.date, ...]:
     """Return at most `count` usable days of the grid, going back from the newest; oldest first."""
-    steps = max(0, (newest - oldest).days // step_days + 1) if newest >= oldest else 0
-    grid = (newest - dt.timedelta(days=step_days * back) for back in range(steps))
+    steps = range((newest - oldest).days // step_days + 1)  # empty if the newest is too old
+    grid = (newest - dt.timedelta(days=step_days * back) for back in steps)
     return tuple(reversed([*islice((day for day in grid if is_usable(day)), count)]))

@@ -88,11 +88,11 @@ def train_challenger(
         board = run_leaderboard(spec, parts["train"], parts["validation"], threads=threads, warm=warm)
         for entry in board.entries:
             _track_entry(registry, slot, entry, tags, parent.run_id)
-        version, scorer_sha256 = _register(board, slot, parts, corpus, stamps, registry, parent, warm)
+        version, bundle_sha256 = _register(board, slot, parts, corpus, stamps, registry, parent, warm)
     challenger = Challenger(
         slot=slot,
         version=version,
-        bundle_sha256=scorer_sha256,
+        bundle_sha256=bundle_sha256,
         run_id=parent.run_id,
         algorithm=board.best.algorithm,
         reason=board.reason,

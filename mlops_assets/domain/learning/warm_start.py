@@ -89,7 +89,7 @@ def plan_warm_start(
     warm = WarmStart(
         base, current.version, policy.trees, policy.recent_share, is_alone, since_cold if is_alone else 0
     )
-    return warm, _describe(warm, current.version, was_promoted=was_promoted)
+    return warm, _describe(warm, was_promoted=was_promoted)
 
 
 def _find_obstacle(base: Scorer, spec: ModelSpec, policy: WarmStartSpec, config_sha256: str) -> str:
@@ -110,7 +110,8 @@ def _find_obstacle(base: Scorer, spec: ModelSpec, policy: WarmStartSpec, config_
     return ""
 
 
-def _describe(warm: WarmStart, version: str, *, was_promoted: bool) -> str:
+def _describe(warm: WarmStart, *, was_promoted: bool) -> str:
+    version = warm.base_version
     if warm.is_alone:
         return f"warm: version {version} is continued, {warm.since_cold} in a row without the cold fits"
     why = "their turn has come" if was_promoted else "the last decision was no promotion"

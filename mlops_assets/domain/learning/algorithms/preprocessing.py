@@ -7,7 +7,7 @@ It is fitted once, stored in the bundle and never refitted at scoring. Does not 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -174,14 +174,7 @@ def _add_scales(fitted: Preprocessing, train: Dataset) -> Preprocessing:
     # Summed in float64: a float32 sum over a million rows loses the digits that a small deviation needs.
     means, scales = matrix.mean(axis=0, dtype=np.float64), matrix.std(axis=0, dtype=np.float64)
     scales[scales == 0.0] = 1.0
-    return Preprocessing(
-        fitted.categorical,
-        fitted.numeric,
-        fitted.encoding,
-        fitted.imputes,
-        tuple(means.tolist()),
-        tuple(scales.tolist()),
-    )
+    return replace(fitted, means=tuple(means.tolist()), scales=tuple(scales.tolist()))
 
 
 def _encode(column: CategoryColumn, rule: CategoricalRule) -> NDArray[np.int64]:

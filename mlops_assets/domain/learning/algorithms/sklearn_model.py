@@ -59,11 +59,9 @@ class SklearnModel:
             self.estimator.n_jobs = threads
         with limit_threads(threads):
             if self.signature.task in ("binary", "multiclass"):
-                return self._probabilities(self.estimator.predict_proba(matrix))
+                raw = self.estimator.predict_proba(matrix)
+                return align_classes(raw, self.estimator.classes_, self.signature)
             return np.asarray(self.estimator.predict(matrix), dtype=np.float64)
-
-    def _probabilities(self, raw: NDArray[Any]) -> NDArray[np.float64]:
-        return align_classes(raw, self.estimator.classes_, self.signature)
 
     def feature_importances(self) -> dict[str, float]:
         """Return the weights as shares of 1."""
