@@ -7,6 +7,7 @@ Belongs here: collecting and measuring what the card shows. Does not belong here
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -41,8 +42,10 @@ if TYPE_CHECKING:
 
     from mlops_assets.domain.learning.dataset import Dataset
 
-CARD_VERSION = "3"  # to be raised when a card shows something else for the same decision
+CARD_VERSION = "4"  # to be raised when a card shows something else for the same decision
 RELIABILITY_BINS = 10
+# A detail that ends with a bound, as the gate's `at_least`, `at_most` and `above` write it.
+_BOUND = re.compile(r"(?P<observed>.+), (?P<required>(?:at least|at most|above) [^ ]+ (?:needed|allowed))")
 
 
 @dataclass(frozen=True)
@@ -105,12 +108,13 @@ def describe_decision(entry: LedgerEntry, *, is_champion: bool = False) -> Decis
 
 
 def _check(check: Mapping[str, Any]) -> CheckResult:
-    seen, _, required = str(check["detail"]).rpartition(", ")
+    detail = str(check["detail"])
+    parted = _BOUND.fullmatch(detail)
     return CheckResult(
         name=check["name"],
         has_passed=check["is_passed"],
-        observed=seen or str(check["detail"]),
-        required=required if seen else "",
+        observed=parted["observed"] if parted else detail,
+        required=parted["required"] if parted else "",
     )
 
 

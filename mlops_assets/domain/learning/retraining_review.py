@@ -31,7 +31,7 @@ from mlops_assets.domain.reporting.retraining_report import (
     ShiftNote,
 )
 
-REVIEW_VERSION = "1"  # to be raised when a report shows something else for the same decision
+REVIEW_VERSION = "2"  # to be raised when a report shows something else for the same decision
 MOVED_DAYS = 28
 
 
