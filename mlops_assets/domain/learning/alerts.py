@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_ONE_DAY = np.datetime64("1970-01-01", "D")
+_NO_DAY = np.datetime64("1970-01-01", "D")  # all rows of a snapshot compete for one day's capacity
 
 
 def rank_alerts(
@@ -52,7 +52,7 @@ def measure_alerts(rows: Dataset, probabilities: Floats, alerts: AlertSpec) -> d
     """
     if rows.rows == 0:
         return {}
-    days = np.full(rows.rows, _ONE_DAY) if rows.as_of is None else rows.as_of
+    days = np.full(rows.rows, _NO_DAY) if rows.as_of is None else rows.as_of
     hits = listed = cost = raised = 0.0
     for day in np.unique(days):
         on_day = np.flatnonzero(days == day)

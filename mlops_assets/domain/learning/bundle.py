@@ -140,7 +140,7 @@ def find_kept(bundle_sha256: str) -> Scorer | None:
 
 
 def load_bundle(folder: Path, expected_sha256: str) -> Scorer:
-    """Verify every byte of a bundle, then load it; equal bytes are loaded once by a process (the last few are kept).
+    """Verify every byte of a bundle, then load it; equal bytes are loaded once by a process (the newest 256 are kept).
 
     Raises:
         ModelIntegrityError: a file is changed, missing, surplus or not a plain file; nothing was loaded.

@@ -44,7 +44,7 @@ Views = Mapping[str, ViewSource]
 
 @dataclass(frozen=True)
 class CorpusRequest:
-    """Which corpus: one per use case, model and segment (a geography code)."""
+    """Which corpus: one per use case, model and segment (a geography's code, or `all`)."""
 
     use_case: str
     model_name: str

@@ -116,7 +116,7 @@ def score_fleet_day(
 
     Columns: entity key, group, `score` (or `score_<class>`), `pooled_score` (what the pooled champion says of the
     same row; one score a row only), `model_segment` and `model_version` of who scored; with `alerts`, `is_alert` and
-    `alert_rank` (1 is the highest score; null beyond the capacity of a day).
+    `alert_rank` (1 is the highest score; null for no alert).
 
     Raises:
         ModelIntegrityError: the pooled champion's files are not what was promoted; nothing is scored.

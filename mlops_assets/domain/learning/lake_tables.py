@@ -1,4 +1,4 @@
-"""Names of the lake tables that learning writes.
+"""Names of the lake tables that learning writes, of models and of offer policies.
 
 Belongs here: every such name, once. Does not belong here: what the tables hold.
 """

@@ -201,7 +201,7 @@ def measure_calibration_error(y: NDArray[np.float64], predictions: NDArray[np.fl
 def measure_business_value(
     y: NDArray[np.float64], predictions: NDArray[np.float64], business: BusinessSpec
 ) -> float:
-    """Return the business figure of a binary model, in currency per 1,000 entities; higher is better.
+    """Return the business figure of a binary model, in USD per 1,000 entities; higher is better.
 
     value = (contacted positives x retention_rate x saved_margin_usd - contacted x contact_cost_usd)
     / rows x 1000, where the `contact_share` of the rows with the highest scores is contacted. Rows with equal

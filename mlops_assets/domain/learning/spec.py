@@ -238,8 +238,8 @@ class AlgorithmSpec(Record):
 class BusinessSpec(Record):
     """Business figure of a binary model: contact the `contact_share` riskiest entities.
 
-    Value in the reporting currency = contacted true positives x (retention_rate x saved_margin) -
-    contacted x contact_cost, per 1,000 entities. Direction: higher is better.
+    Value in USD = contacted true positives x (retention_rate x saved_margin_usd) - contacted x contact_cost_usd, per
+    1,000 entities. Direction: higher is better.
 
     Attributes:
         name: of the figure in reports.
@@ -259,10 +259,9 @@ class GateSpec(Record):
     """Thresholds of the promotion gate.
 
     `min_gain`: required gain of the challenger over the champion in the metric's own unit (with 0, any above it:
-    equal models do not take turns), the lower
-    bound of whose paired bootstrap interval (level `confidence`) must not lie below `-max_regret`.
-    `floor`: absolute worst acceptable metric value. `segment_tolerance`: largest loss allowed in any
-    value of `segment_columns` with at least `min_segment_rows` rows. `max_calibration_error`: expected
+    equal models do not take turns), the lower bound of whose paired bootstrap interval (level `confidence`) must not
+    lie below `-max_regret`. `floor`: absolute worst acceptable metric value. `segment_tolerance`: largest loss allowed
+    in any value of `segment_columns` with at least `min_segment_rows` rows. `max_calibration_error`: expected
     calibration error for probabilities. `max_latency_ms_per_1000_rows`: scoring time.
 
     Attributes:
@@ -300,7 +299,7 @@ class AlertSpec(Record):
 
     @property
     def threshold(self) -> float:
-        """Lowest probability that is worth an alert."""
+        """Probability above which an alert is worth its cost."""
         return self.false_alarm_usd / (self.false_alarm_usd + self.missed_event_usd)
 
 
@@ -334,8 +333,8 @@ class ModelSpec(Record):
     """One model of a use case: label, features, candidates, metric and gate.
 
     With `warm_start`, drift continues a champion that can be continued, and of candidates within one standard error
-    one that can be is preferred. `fleet` fits one model per
-    group beside it; `alerts` says what a prediction is worth acting on.
+    one that can be is preferred. `fleet` fits one model per group beside it; `alerts` says what a prediction is worth
+    acting on.
 
     Attributes:
         task: what is predicted: yes or no, a class, a mean, a quantile.
