@@ -46,7 +46,8 @@ class FleetSite:
 
     Attributes:
         spec: of the model; has a fleet.
-        pooled: scorers of pooled versions by bundle hash: the champion's and those that group champions name.
+        pooled: scorers of pooled versions by bundle hash: the champion's and those that group champions name, as far
+            as they can be loaded.
         champion: the pooled champion; None if there is none, then a constant takes its place.
         trained_through_day: exposure of every model of a time split; None for a hash split.
         stamps: origin of the bundles, JSON values.
@@ -75,11 +76,15 @@ class FleetSite:
 
 @dataclass(frozen=True, eq=False)
 class GroupTask:
-    """One group's rows and, if it has one, the bundle of its own champion: folder and hash."""
+    """One group's rows and, if it has one, the bundle of its own champion: folder and hash.
+
+    `fault`: why that bundle is not there; the group cannot be judged then.
+    """
 
     rows: GroupRows
     segment: str
     champion: tuple[Path, str] | None = None
+    fault: str = ""
 
 
 @dataclass(frozen=True)
@@ -143,7 +148,9 @@ def fit_group(site: FleetSite, task: GroupTask) -> GroupResult:
     start = time.process_time()
     rows = task.rows
     result = GroupResult(rows.name, task.segment, {name: part.rows for name, part in rows.parts.items()})
-    if obstacle := find_obstacle(rows, site.fleet, site.spec.task):
+    if task.fault:
+        result = replace(result, obstacle="failed", detail=task.fault)
+    elif obstacle := find_obstacle(rows, site.fleet, site.spec.task):
         result = replace(result, obstacle=obstacle[0], detail=obstacle[1])
     else:
         try:
@@ -197,7 +204,7 @@ def _compare_with_champion(
         return None
     own = load_bundle(*task.champion)
     wanted = read_pooled(own.stamps)
-    champion = GroupScorer(own, site.pooled[wanted.bundle_sha256] if wanted else None)
+    champion = GroupScorer(own, site.pooled.get(wanted.bundle_sha256) if wanted else None)
     return gather_evidence(blend, champion, task.rows.holdout, spec)
 
 

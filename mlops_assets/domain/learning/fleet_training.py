@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlops_assets.domain.errors import CorpusError
+from mlops_assets.domain.errors import CorpusError, RegistryError
 from mlops_assets.domain.learning.aliases import project_aliases
+from mlops_assets.domain.learning.bundle import Scorer
 from mlops_assets.domain.learning.champions import current_champion, load_version
 from mlops_assets.domain.learning.corpus import CorpusRequest
 from mlops_assets.domain.learning.corpus_reader import load_corpus
@@ -38,6 +39,7 @@ from mlops_assets.domain.learning.fleet_promotion import (
     GroupDecision,
     decide_groups,
 )
+from mlops_assets.domain.learning.fleet_scoring import UNLOADABLE
 from mlops_assets.domain.learning.fleet_workers import fit_groups
 from mlops_assets.domain.learning.slots import group_segment, group_slot
 from mlops_assets.domain.learning.training import (
@@ -147,12 +149,24 @@ def _prepare(  # noqa: PLR0917 - private, one caller
     through = corpus.facts.get("trained_through_day")
     return FleetSite(
         spec=request.model,
-        pooled={sha: load_version(registry, slot, version, sha) for sha, version in needed.items()},
+        pooled=dict(_load_pooled(slot, needed, pooled, registry)),
         champion=PooledVersion(pooled.version, pooled.bundle_sha256) if pooled else None,
         trained_through_day=dt.date.fromisoformat(through) if through else None,
         stamps=stamps,
         folder=folder,
     )
+
+
+def _load_pooled(
+    slot: ModelSlot, needed: Mapping[str, str], champion: LedgerEntry | None, registry: ModelRegistry
+) -> Iterator[tuple[str, Scorer]]:
+    """Yield pooled versions by bundle hash; without an earlier one, only the groups that name it cannot be judged."""
+    for sha256, version in needed.items():
+        try:
+            yield sha256, load_version(registry, slot, version, sha256)
+        except UNLOADABLE:
+            if champion is not None and sha256 == champion.bundle_sha256:
+                raise
 
 
 def _load_parts(request: CorpusRequest, lake: Lake, site: FleetSite) -> dict[str, Dataset]:
@@ -200,7 +214,12 @@ class _Training:
         for rows in cut_groups(parts, self.site.fleet):
             segment = group_segment(self.slot.segment, rows.name)
             champion = current_champion(self.histories.get(segment, ()))
-            yield GroupTask(rows, segment, self._fetch(champion) if champion else None)
+            bundle, fault = None, ""
+            try:
+                bundle = self._fetch(champion) if champion else None
+            except RegistryError as error:  # of this group only; the others go on
+                fault = f"{type(error).__name__}: {error}"
+            yield GroupTask(rows, segment, bundle, fault)
 
     def _fetch(self, champion: LedgerEntry) -> tuple[Path, str]:
         """Copy a champion's bundle beside the new ones; whoever loads it verifies it."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from mlops_assets.domain.errors import CorpusError, LearningError
+from mlops_assets.domain.errors import CorpusError, LearningError, RegistryError
 from mlops_assets.domain.learning.algorithms import Signature
 from mlops_assets.domain.learning.algorithms.dummy import DummyModel
 from mlops_assets.domain.learning.bundle import Scorer
@@ -31,7 +32,7 @@ from mlops_assets.domain.learning.fleet_training import FleetTraining
 from mlops_assets.domain.learning.leaderboard import Leaderboard
 from mlops_assets.domain.learning.slots import group_segment, group_slot
 from mlops_assets.domain.learning.spec import ModelSpec
-from mlops_assets.domain.ports import LedgerEntry
+from mlops_assets.domain.ports import LedgerEntry, RegisteredVersion
 from tests.unit.domain.learning.fleet_world import (
     SLOT,
     FleetWorld,
@@ -143,6 +144,30 @@ def test_a_group_whose_fits_fail_fails_alone(world: FleetWorld, monkeypatch: pyt
     failed = next(decision for decision in training.decisions if decision.outcome == "failed")
     assert "the library gave up" in failed.detail
     assert failed.entry is None
+
+
+@pytest.mark.parametrize("lost", [f"{SLOT.registered_name}.delta", SLOT.registered_name])
+def test_a_group_whose_champion_is_lost_fails_alone(
+    world: FleetWorld, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    """Its own bundle, or that of the earlier pooled champion which it was judged with."""
+    _start(world, "arda", "boreal")
+    assert _outcomes(world.train())["delta"] == "promoted"
+    world.ledger.entries.append(replace(world.train_pooled(), outcome="promoted", decision_id="newer"))
+    download = world.registry.download
+    monkeypatch.setattr("mlops_assets.domain.learning.bundle._kept", {})
+
+    def download_others(version: RegisteredVersion, target: Path) -> Path:
+        if (version.name, version.version) == (lost, "1"):
+            raise RegistryError("its files are gone", where=version.name)
+        return download(version, target)
+
+    monkeypatch.setattr(world.registry, "download", download_others)
+    training = world.train()
+    (failed,) = (decision for decision in training.decisions if decision.outcome == "failed")
+    assert failed.result.name == "delta"
+    assert "its files are gone" in failed.detail or "meets pooled bundle none" in failed.detail
+    assert len(training.decisions) == 3
 
 
 def test_a_new_group_appears_by_itself(world: FleetWorld) -> None:
