@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import datetime as dt
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -28,7 +29,7 @@ from mlops_assets.domain.deployment_ports import (
     PointerState,
     Release,
 )
-from mlops_assets.domain.errors import ModelIntegrityError, PlatformError, StalePointerError
+from mlops_assets.domain.errors import ModelIntegrityError, PlatformError, StalePointerError, StorageError
 from mlops_assets.domain.mail_ports import Outbox
 from mlops_assets.domain.ports import LedgerEntry, ModelRegistry, ModelSlot, PromotionLedger
 
@@ -119,15 +120,28 @@ def _pack(update: SlotUpdate, site: DeploymentSite, champion: LedgerEntry) -> Re
     folder = site.store.package(champion.bundle_sha256)
     if folder is not None and (release := _find_intact(champion, folder)):
         return release
-    card = update.find_card(champion.version)
-    with tempfile.TemporaryDirectory(prefix="mlops-package-") as temporary:
+    with _own_folder() as temporary:
         version = site.registry.version(champion.slot.registered_name, champion.version)
-        bundle = site.registry.download(version, Path(temporary) / "bundle")
-        package = Path(temporary) / "package"
+        bundle = site.registry.download(version, temporary / "bundle")
+        package, card = temporary / "package", update.find_card(champion.version)
         write_package(package, bundle, champion, config=update.config, model_card=card)
         if folder is not None:
             site.store.set_aside(champion.bundle_sha256)
         return _release_of(champion, site.store.publish(champion.bundle_sha256, package))
+
+
+@contextmanager
+def _own_folder() -> Iterator[Path]:
+    """Give a temporary folder; a disk that is full fails this slot's activation and not the whole update."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="mlops-package-") as folder:
+            yield Path(folder)
+    except OSError as error:
+        raise StorageError(
+            f"the package cannot be written: {error.strerror or error}",
+            where=tempfile.gettempdir(),
+            remedy="make room in the folder for temporary files, then `mlops deploy update`",
+        ) from error
 
 
 def _find_intact(champion: LedgerEntry, folder: Path) -> Release | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import itertools
 import json
 from collections.abc import Callable, Mapping
@@ -113,6 +114,23 @@ def test_a_champion_is_packed_and_activated(world: DeploymentWorld) -> None:
     record = world.store.activation(SLOT, entry.decision_id)
     assert record is not None
     assert (record.outcome, record.generation, record.error) == ("activated", pointer.generation, "")
+
+
+def test_a_full_disk_fails_the_slot_and_says_so(
+    world: DeploymentWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    world.promote(1)
+    monkeypatch.setattr("mlops_assets.domain.deployment.package.shutil.copytree", refuse)
+    outcome = world.update()
+    assert outcome.status == "failed"
+    assert isinstance(outcome.error, StorageError)
+    assert "No space left on device" in str(outcome.error)
+    assert world.store.pointer(SLOT) is None
+    monkeypatch.undo()
+    assert world.update().status == "activated"
 
 
 def test_repeating_changes_nothing(world: DeploymentWorld) -> None:
