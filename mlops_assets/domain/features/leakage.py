@@ -37,7 +37,8 @@ def check_features(
         ConfigError: a feature is not a feature column of the table; the message suggests the nearest one.
         LeakageError: a feature is the label or not fixed by the end of its day.
     """
-    usable = [name for name, column in columns.items() if column.role == "feature" and name != label_column]
+    unusable = {label_column, *RESERVED_COLUMNS}
+    usable = [name for name, column in columns.items() if column.role == "feature" and name not in unusable]
     for name in features:
         where = f"feature {name!r} of {table}"
         if name not in columns:
@@ -56,12 +57,9 @@ def check_features(
                 expected="a column whose value is fixed at the end of the day",
                 remedy="remove it from `features`",
             )
-        if column.role != "feature" or name == entity_key or name in RESERVED_COLUMNS:
-            raise ConfigError(
-                f"a {'key' if name == entity_key else column.role} column is not a feature",
-                where=where,
-                remedy=suggest(name, usable),
-            )
+        kind = "key" if name == entity_key else "reserved" if name in RESERVED_COLUMNS else column.role
+        if kind != "feature":
+            raise ConfigError(f"a {kind} column is not a feature", where=where, remedy=suggest(name, usable))
 
 
 def feed_columns(contract: FeedContract) -> dict[str, ColumnDoc]:

@@ -51,6 +51,11 @@ def test_info_columns_are_refused() -> None:
         check(["last_day"], dict(FEATURE_TABLES["etl/usage_30d"].columns))
 
 
+def test_names_of_the_corpus_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"a reserved column is not a feature.*use one of fine"):
+        check(["split"], {"split": ColumnDoc("text", "of a feed's own"), "fine": ColumnDoc("text", "fine")})
+
+
 def test_columns_of_a_snapshot_feed() -> None:
     contract = FeedContract.model_validate(
         {
