@@ -17,7 +17,6 @@ import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,13 @@ from mlops_assets.domain.learning.algorithms import ALGORITHMS, FittedModel, Sig
 from mlops_assets.domain.learning.calibration import Calibration
 from mlops_assets.domain.learning.exposure import Exposure
 from mlops_assets.domain.learning.training_ranges import RANGES_FILE, TrainingRanges
-from mlops_assets.domain.learning.verified_files import read_listed, read_plain, require_sha256
+from mlops_assets.domain.learning.verified_files import (
+    make_empty_folder,
+    read_listed,
+    read_plain,
+    require_sha256,
+    write_index,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -117,11 +122,7 @@ def save_bundle(folder: Path, scorer: Scorer) -> str:
     Raises:
         ModelIntegrityError: the folder holds something already.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()):
-        raise ModelIntegrityError(
-            "the bundle's folder is not empty", where=str(folder), remedy="give a new folder"
-        )
+    make_empty_folder(folder)
     scorer.model.save(folder)
     if scorer.calibration is not None:
         (folder / CALIBRATION_FILE).write_text(scorer.calibration.to_json())
@@ -129,9 +130,7 @@ def save_bundle(folder: Path, scorer: Scorer) -> str:
         np.save(folder / SEEN_KEYS_FILE, scorer.exposure.key_hashes, allow_pickle=False)
     if scorer.ranges is not None:
         (folder / RANGES_FILE).write_text(scorer.ranges.to_json())
-    content = json.dumps(_describe(scorer, folder), indent=1, sort_keys=True, allow_nan=False).encode()
-    (folder / INDEX_FILE).write_bytes(content)
-    return sha256(content).hexdigest()
+    return write_index(folder, INDEX_FILE, _describe(scorer))
 
 
 def find_kept(bundle_sha256: str) -> Scorer | None:
@@ -164,7 +163,7 @@ def _keep(scorer: Scorer) -> Scorer:
     return scorer
 
 
-def _describe(scorer: Scorer, folder: Path) -> dict[str, Any]:
+def _describe(scorer: Scorer) -> dict[str, Any]:
     signature, through = scorer.signature, scorer.exposure.trained_through_day
     return {
         "format": _FORMAT,
@@ -181,7 +180,6 @@ def _describe(scorer: Scorer, folder: Path) -> dict[str, Any]:
         "importances": scorer.importances,
         "metrics": dict(scorer.metrics),
         "stamps": dict(scorer.stamps),
-        "files": {path.name: sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())},
     }
 
 

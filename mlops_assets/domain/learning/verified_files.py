@@ -1,7 +1,7 @@
 """Files that are read once and compared with their recorded SHA-256 before anything interprets them.
 
-Belongs here: reading plain files of a folder and comparing hashes. Does not belong here: what the files mean
-(bundle, domain.deployment.package).
+Belongs here: the index that names the files of a folder with their hashes, reading plain files, comparing hashes. Does
+not belong here: what the files mean (bundle, domain.deployment.package).
 """
 
 from __future__ import annotations
@@ -11,11 +11,35 @@ import json
 from collections.abc import Collection, Mapping
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from mlops_assets.domain.errors import ModelIntegrityError
 
 # What lists the other files of a stored version with their hashes: a model's bundle, a policy's.
 INDEX_FILES = ("bundle.json", "policy.json")
+
+
+def make_empty_folder(folder: Path) -> None:
+    """Make a folder unless it is there; ModelIntegrityError if it holds something already."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise ModelIntegrityError(
+            "the bundle's folder is not empty", where=str(folder), remedy="give a new folder"
+        )
+
+
+def write_index(folder: Path, name: str, content: Mapping[str, Any]) -> str:
+    """Write the index of a folder whose other files are complete, and return its SHA-256 (hex).
+
+    Args:
+        folder: holds the files.
+        name: of the index.
+        content: JSON values to which `files`, file name to SHA-256, is added.
+    """
+    files = {path.name: sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+    index = json.dumps({**content, "files": files}, indent=1, sort_keys=True, allow_nan=False).encode()
+    (folder / name).write_bytes(index)
+    return sha256(index).hexdigest()
 
 
 def read_plain(folder: Path, name: str) -> bytes:

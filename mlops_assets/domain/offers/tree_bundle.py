@@ -13,14 +13,19 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
 from mlops_assets.domain.errors import ModelIntegrityError
-from mlops_assets.domain.learning.verified_files import read_listed, read_plain, require_sha256
+from mlops_assets.domain.learning.verified_files import (
+    make_empty_folder,
+    read_listed,
+    read_plain,
+    require_sha256,
+    write_index,
+)
 from mlops_assets.domain.offers.tree_models import Kind, TreeModel
 
 if TYPE_CHECKING:
@@ -45,11 +50,7 @@ def save_tree_bundle(folder: Path, index_file: str, bundle: TreeBundle) -> str:
     Raises:
         ModelIntegrityError: the folder holds something already.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()):
-        raise ModelIntegrityError(
-            "the bundle's folder is not empty", where=str(folder), remedy="give a new folder"
-        )
+    make_empty_folder(folder)
     for name, model in bundle.models.items():
         if model.booster is not None:
             model.booster.save_model(str(folder / f"{name}.cbm"), format="cbm")
@@ -59,11 +60,8 @@ def save_tree_bundle(folder: Path, index_file: str, bundle: TreeBundle) -> str:
         "format": _FORMAT,
         "header": dict(bundle.header),
         "models": {name: _describe(model) for name, model in bundle.models.items()},
-        "files": {path.name: sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())},
     }
-    content = json.dumps(index, indent=1, sort_keys=True, allow_nan=False).encode()
-    (folder / index_file).write_bytes(content)
-    return sha256(content).hexdigest()
+    return write_index(folder, index_file, index)
 
 
 def load_tree_bundle(folder: Path, index_file: str, expected_sha256: str) -> TreeBundle:
