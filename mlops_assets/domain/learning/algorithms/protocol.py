@@ -8,7 +8,7 @@ validated against this file while the code location loads.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -52,12 +52,17 @@ class Hyperparameter:
     is_integer: bool = False
     tasks: frozenset[Task] = frozenset()
 
-    def describe(self) -> str:
-        """Return what is accepted, as a phrase for messages."""
-        return f"{'a whole number' if self.is_integer else 'a number'} from {self.low} to {self.high}"
+    def require(self, name: str, value: Any, where: str) -> None:
+        """Raise ConfigError unless the value may be used; `name` is the setting's, `where` whose it is."""
+        if not self._accepts(value):
+            raise ConfigError(
+                f"{name}: {value!r} is not accepted",
+                where=where,
+                expected=f"{'a whole number' if self.is_integer else 'a number'} from {self.low} to {self.high}",
+                remedy=f"the default is {self.default!r}",
+            )
 
-    def accepts(self, value: Any) -> bool:
-        """Tell whether the value may be used."""
+    def _accepts(self, value: Any) -> bool:
         if value is None:
             return self.default is None
         if isinstance(value, bool) or not isinstance(value, int if self.is_integer else (int, float)):
@@ -176,16 +181,10 @@ class Algorithm(Protocol):
         for name, value in values.items():
             setting = self.hyperparameters.get(name)
             if setting is None:
-                raise _unknown(
+                raise unknown_name(
                     f"hyperparameter {name!r}", f"algorithm {self.name!r}", name, self.hyperparameters
                 )
-            if not setting.accepts(value):
-                raise ConfigError(
-                    f"{name}: {value!r} is not accepted",
-                    where=f"algorithm {self.name!r}",
-                    expected=setting.describe(),
-                    remedy=f"the default is {setting.default!r}",
-                )
+            setting.require(name, value, f"algorithm {self.name!r}")
             if setting.tasks and task not in setting.tasks:
                 raise ConfigError(
                     f"{name} has no meaning for task {task}",
@@ -245,7 +244,7 @@ class ContinuableAlgorithm(Protocol):
 def find_algorithm(name: str, algorithms: Mapping[str, Algorithm]) -> Algorithm:
     """Return the plug-in of that name; ConfigError with the nearest name if there is none."""
     if name not in algorithms:
-        raise _unknown(f"algorithm {name!r}", "", name, algorithms)
+        raise unknown_name(f"algorithm {name!r}", "", name, algorithms)
     return algorithms[name]
 
 
@@ -312,7 +311,8 @@ def require_file(files: Mapping[str, bytes], name: str) -> bytes:
     return files[name]
 
 
-def _unknown(what: str, where: str, name: str, known: Mapping[str, Any]) -> ConfigError:
+def unknown_name(what: str, where: str, name: str, known: Collection[str]) -> ConfigError:
+    """Return the error about a name that is none of the known ones, with the nearest of them."""
     close = difflib.get_close_matches(name, known, n=1)
     return ConfigError(
         f"{what} is unknown",

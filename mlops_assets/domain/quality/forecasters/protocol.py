@@ -7,7 +7,6 @@ forecasting method.
 from __future__ import annotations
 
 import datetime as dt
-import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
@@ -15,8 +14,8 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from mlops_assets.domain.errors import ConfigError, LearningError
-from mlops_assets.domain.learning.algorithms.protocol import Hyperparameter
+from mlops_assets.domain.errors import LearningError
+from mlops_assets.domain.learning.algorithms.protocol import Hyperparameter, unknown_name
 
 FloatArray: TypeAlias = NDArray[np.float64]
 FEWEST_DAYS = 14  # two observations of every weekday, if none is missing
@@ -98,17 +97,10 @@ class Forecaster(Protocol):
     def complete_parameters(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return all parameters, defaults where none is given; ConfigError for unknown or unusable ones."""
         for name, value in values.items():
+            where = f"forecaster {self.name!r}"
             if name not in self.parameters:
-                raise _unknown(
-                    f"parameter {name!r}", f"forecaster {self.name!r}", name, tuple(self.parameters)
-                )
-            if not self.parameters[name].accepts(value):
-                raise ConfigError(
-                    f"{name}: {value!r} is not accepted",
-                    where=f"forecaster {self.name!r}",
-                    expected=self.parameters[name].describe(),
-                    remedy=f"the default is {self.parameters[name].default!r}",
-                )
+                raise unknown_name(f"parameter {name!r}", where, name, self.parameters)
+            self.parameters[name].require(name, value, where)
         return {name: one.default for name, one in self.parameters.items()} | dict(values)
 
     def fit_predict(
@@ -132,7 +124,7 @@ class Forecaster(Protocol):
 def find_forecaster(name: str, forecasters: Mapping[str, Forecaster]) -> Forecaster:
     """Return the plug-in of that name; ConfigError with the nearest name if there is none."""
     if name not in forecasters:
-        raise _unknown(f"forecaster {name!r}", "", name, tuple(forecasters))
+        raise unknown_name(f"forecaster {name!r}", "", name, forecasters)
     return forecasters[name]
 
 
@@ -154,13 +146,3 @@ def check_history(history: FloatArray, calendar: ForecastCalendar) -> None:
             expected=f"at least {FEWEST_DAYS}",
             remedy="leave it out until it has them",
         )
-
-
-def _unknown(what: str, where: str, name: str, known: tuple[str, ...]) -> ConfigError:
-    close = difflib.get_close_matches(name, known, n=1)
-    return ConfigError(
-        f"{what} is unknown",
-        where=where,
-        expected=f"one of {', '.join(sorted(known)) or '(none)'}",
-        remedy=f"did you mean {close[0]!r}?" if close else "",
-    )
