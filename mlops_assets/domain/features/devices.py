@@ -9,6 +9,7 @@ counts of days above a limit; means are derived in the snapshot.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mlops_assets.domain.features.daily import DailyRecipe
@@ -29,19 +30,19 @@ def _thousandths(value: ir.Value) -> ir.Value:
     return (value * 1000).round().cast("int64")
 
 
+_TELEMETRY = TableInput(
+    "feeds/device_telemetry",
+    {
+        "device_id": "text",
+        "traffic_kb": "integer",
+        "load_share_max": "decimal",
+        "temperature_celsius_max": "decimal",
+        "error_count": "integer",
+        "event_severity_max": "integer",
+    },
+)
 _WINDOW = SlidingWindow(
-    source=TableInput(
-        "feeds/device_telemetry",
-        {
-            "device_id": "text",
-            "traffic_kb": "integer",
-            "load_share_max": "decimal",
-            "temperature_celsius_max": "decimal",
-            "error_count": "integer",
-            "event_severity_max": "integer",
-        },
-        days=7,
-    ),
+    source=replace(_TELEMETRY, days=7),
     key="device_id",
     sums={
         "traffic_kb": WindowSum("volume carried", "KB", lambda rows: rows.traffic_kb),
@@ -254,17 +255,7 @@ DEVICE_FEATURES = FeatureTable(
                     "installed_date": "date",
                 },
             ),
-            TableInput(
-                "feeds/device_telemetry",
-                {
-                    "device_id": "text",
-                    "traffic_kb": "integer",
-                    "load_share_max": "decimal",
-                    "temperature_celsius_max": "decimal",
-                    "error_count": "integer",
-                    "event_severity_max": "integer",
-                },
-            ),
+            _TELEMETRY,
             DEVICE_FIRMWARE.read("device_id", "firmware_since_day"),
             DEVICE_7D.read(facts=(DAYS_PRESENT,)),
         ),
