@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 CHURN = "etl/churn_events"
 _KEY = "subscriber_id"
 _NEIGHBOUR_DAYS = 1
+_RANK_DIGITS = 12  # of a price in cents, so that texts sort as numbers do
 _VIEWS: Mapping[str, tuple[str, dict[str, ColumnType]]] = {
     "contacts": (
         "feeds/offers_sent",
@@ -252,23 +253,34 @@ def _proposed(sent: ir.Table) -> ir.Table:
 @lru_cache(maxsize=4)
 def _purchases_sql(dialect: str) -> str:
     """One row per person who bought: margin, dearest organic plan, purchases without a price."""
-    import ibis
-
     bought, sold, contacts = _of_people("purchases"), _sold(), _dated("contacts")
     priced = bought.left_join(sold, [bought.plan_code == sold.sold_code, bought.file_day == sold.sold_day])
     taken = contacts.filter(contacts.is_accepted.fill_null(False)).select(
         taker=_KEY, taken_plan="plan_code", taken_day="file_day"
     )
-    rows = priced.mutate(row=ibis.row_number())
-    pairs = rows.inner_join(taken, [rows[_KEY] == taken.taker, rows.plan_code == taken.taken_plan])
+    pairs = priced.inner_join(taken, [priced[_KEY] == taken.taker, priced.plan_code == taken.taken_plan])
     distance = pairs.file_day.delta(pairs.taken_day, unit="day")
-    offered = pairs.filter(distance.abs() <= _NEIGHBOUR_DAYS).select(offered_row="row").distinct()
-    marked = rows.left_join(offered, rows.row == offered.offered_row)
-    is_organic = marked.offered_row.isnull()
+    # By what identifies a purchase to an offer, not by numbers of rows: an engine may number each copy anew.
+    offered = (
+        pairs.filter(distance.abs() <= _NEIGHBOUR_DAYS)
+        .select(offered_to="taker", offered_plan="taken_plan", offered_day="file_day")
+        .distinct()
+    )
+    marked = priced.left_join(
+        offered,
+        [
+            priced[_KEY] == offered.offered_to,
+            priced.plan_code == offered.offered_plan,
+            priced.file_day == offered.offered_day,
+        ],
+    )
+    is_organic = marked.offered_to.isnull()
     below_list = (marked.list_cents - marked.price_usd_cents.fill_null(marked.list_cents)).clip(lower=0)
     margin = (marked.margin_cents - below_list).fill_null(0)
     # The dearest of a person: by list price, then by code, both in one text that sorts.
-    rank = marked.list_cents.fill_null(0).cast("string").lpad(12, "0") + marked.plan_code.fill_null("")
+    rank = marked.list_cents.fill_null(0).cast("string").lpad(_RANK_DIGITS, "0") + marked.plan_code.fill_null(
+        ""
+    )
     return compile_sql(
         marked.group_by("place").aggregate(
             margin_cents=margin.sum().cast("!int64"),
@@ -282,9 +294,6 @@ def _purchases_sql(dialect: str) -> str:
 @lru_cache(maxsize=4)
 def _churned_sql(dialect: str) -> str:
     return compile_sql(_of_people("churned").select("place").distinct(), dialect)
-
-
-_RANK_DIGITS = 12
 
 
 def _assemble(people: int, contacted: pa.Table, bought: pa.Table, left: pa.Table) -> WeekOutcomes:

@@ -49,6 +49,23 @@ def test_statements_use_what_bigquery_has(statements: dict[str, str]) -> None:
     assert not unknown
 
 
+def test_rows_are_numbered_in_an_order_only(statements: dict[str, str]) -> None:
+    """Without one, an engine that reads a part of the statement twice may number its rows differently."""
+    from sqlglot import expressions, parse_one
+
+    numbering = {
+        name: parse_one(sql, read="bigquery") for name, sql in statements.items() if "ROW_NUMBER" in sql
+    }
+    assert len(numbering) > 5
+    unordered = {
+        name
+        for name, tree in numbering.items()
+        for window in tree.find_all(expressions.Window)
+        if isinstance(window.this, expressions.RowNumber) and not window.args.get("order")
+    }
+    assert not unordered
+
+
 def test_all_parts_of_the_graph_are_among_them(statements: dict[str, str]) -> None:
     kinds = {name.split()[0].split("/")[0] for name in statements}
     assert {"etl", "quality", "feeds", "corpus", "removed", "labels", "profile", "panel", "eligible"} <= kinds
