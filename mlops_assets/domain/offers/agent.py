@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlops_assets.domain.offers.catalogue_spec import ContactPolicy
-from mlops_assets.domain.offers.contact_cap import allow_actions, find_contactable
+from mlops_assets.domain.offers.contact_cap import allow_actions
 from mlops_assets.domain.offers.decision_data import (
     CLOCK_BOUNDS,
     HISTORY_WEEKS,
@@ -55,13 +55,8 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
 
 _ROUNDS_A_HISTORY = 3
-_CONTACT_AGES = (
-    0,
-    1,
-    2,
-    3,
-    None,
-)  # weeks since an ignored contact in the imagined histories; None: a clean one
+# Weeks since an ignored contact in the imagined histories; None: a clean one.
+_CONTACT_AGES = (0, 1, 2, 3, None)
 
 
 @dataclass(frozen=True)
@@ -102,7 +97,6 @@ class SuccessorTable:
         people: number of different people.
         acceptance: float64 [states x choices].
         allowed: bool [states x choices], by eligibility and contact cap.
-        is_eligible: bool [states x choices], by eligibility alone.
         quiet: no offer, one a draw.
         ignored: an offer that is not accepted.
         accepted: by plan code, an offer at list price that is.
@@ -114,7 +108,6 @@ class SuccessorTable:
     people: int
     acceptance: Floats
     allowed: Mask
-    is_eligible: Mask
     quiet: tuple[_Successors, ...]
     ignored: tuple[_Successors, ...]
     accepted: Mapping[str, tuple[_Successors, ...]]
@@ -135,15 +128,15 @@ class SuccessorTable:
 
     @cached_property
     def groups(self) -> tuple[_Group, ...]:
-        """Return all choices but `no_offer`, those with the same eligible states together."""
+        """Return all choices but `no_offer`, those that the same states may make together."""
         positions: dict[bytes, list[int]] = {}
         for position in range(1, len(self.simulator.choices)):
-            positions.setdefault(self.is_eligible[:, position].tobytes(), []).append(position)
+            positions.setdefault(self.allowed[:, position].tobytes(), []).append(position)
         design = build_design(self.states)
         return tuple(
             _Group(tuple(found), rows, LearnedRows(design[rows]))
             for found in positions.values()
-            for rows in (self.is_eligible[:, found[0]],)
+            for rows in (self.allowed[:, found[0]],)
         )
 
     @staticmethod
@@ -195,7 +188,6 @@ def build_successors(
     """
     states = imagine_histories(people)
     copies = states.rows // max(people.rows, 1)
-    eligible = simulator.find_eligible(states)
     nobody, everybody = np.zeros(states.rows, dtype=bool), np.ones(states.rows, dtype=bool)
     first_of: dict[str, int] = {}
     for position, choice in enumerate(simulator.choices):
@@ -219,8 +211,7 @@ def build_successors(
         states=states,
         people=people.rows,
         acceptance=simulator.acceptance_of_all(states),
-        allowed=allow_actions(states, eligible, cap),
-        is_eligible=eligible & find_contactable(states, cap)[:, None],
+        allowed=allow_actions(states, simulator.find_eligible(states), cap),
         quiet=follow(NO_ACTION, nobody),
         ignored=follow(any_offer, nobody),
         accepted={code: follow(position, everybody) for code, position in first_of.items()},
@@ -256,9 +247,8 @@ def iterate_values(table: SuccessorTable, settings: IterationSettings) -> ValueM
     people_rows, history_rows = LearnedRows(clean), LearnedRows(full)
     for iteration in range(settings.iterations):
         found = table.action_values(values, horizon.weekly_discount)
-        is_round = (
-            iteration % _ROUNDS_A_HISTORY == 0
-        )  # choices and history settle much sooner than the value of people
+        # Choices and history settle much sooner than the value of people.
+        is_round = iteration % _ROUNDS_A_HISTORY == 0
         if is_round:
             chosen = _choose_actions(table, found, settings)
         best = found[np.arange(len(found)), chosen]

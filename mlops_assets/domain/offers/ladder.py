@@ -152,7 +152,7 @@ def _acceptance_margin(table: SuccessorTable) -> Floats:
 
 def _keep_best(table: SuccessorTable, advantages: Floats) -> Floats:
     """Return float64 [choices]: the mean advantage of the offer that earns most, where it may be made; others 0."""
-    means = np.asarray(np.where(table.is_eligible, advantages, 0.0).mean(axis=0))
+    means = np.asarray(np.where(table.allowed, advantages, 0.0).mean(axis=0))
     means[NO_ACTION] = 0.0
     best = int(means.argmax())
     return np.asarray(np.where(np.arange(len(means)) == best, means, 0.0))

@@ -109,7 +109,7 @@ def _as_decisions(data: Transitions, spec: OffersSpec) -> LoggedDecisions:
 
 def _matrix(policy: DistilledPolicy, data: Transitions, spec: OffersSpec, threads: int) -> Floats:
     """Return what the policy would have done, float64 [rows x choices]; it leaves nothing to chance."""
-    allowed = allow_actions(data.states, data.eligible.copy(), spec.catalogue.contact_policy)
+    allowed = allow_actions(data.states, data.eligible, spec.catalogue.contact_policy)
     chosen = decide(align_policy(policy, data.choices), data.states, allowed, threads)
     return np.eye(len(data.choices))[chosen]
 
