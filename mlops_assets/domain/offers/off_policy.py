@@ -82,11 +82,6 @@ class PolicyEvaluation:
     clipped_share: float
     problems: tuple[Problem, ...]
 
-    @property
-    def is_decidable(self) -> bool:
-        """Whether a decision may rest on the estimates."""
-        return not self.problems
-
 
 @dataclass(frozen=True)
 class PolicyComparison:

@@ -53,7 +53,6 @@ class SimulatorCheck:
 
     figures: tuple[CheckedFigure, ...]
     problems: tuple[str, ...]
-    contacts: int
     rows: int
 
     @property
@@ -105,7 +104,7 @@ def check_simulator(
         _compare(name, observed, [one[name] for one in rounds], spec) for name, observed in _observe(held_out)
     ]
     return SimulatorCheck(
-        (*figures, *_follow_people(simulator, held_out, spec, seed)), tuple(problems), contacts, held_out.rows
+        (*figures, *_follow_people(simulator, held_out, spec, seed)), tuple(problems), held_out.rows
     )
 
 

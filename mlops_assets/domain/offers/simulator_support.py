@@ -34,13 +34,11 @@ class ContactSupport:
         lowest_rate: contacts a week of those contacted least.
         highest_rate: of those contacted most: the most contacts in four weeks that enough person-weeks had, over four.
         most_contacts: these contacts in four weeks.
-        rows: person-weeks.
     """
 
     lowest_rate: float
     highest_rate: float
     most_contacts: int
-    rows: int
 
 
 def find_support(log: Transitions) -> ContactSupport:
@@ -53,7 +51,7 @@ def find_support(log: Transitions) -> ContactSupport:
     seen = np.flatnonzero(at_least >= enough)
     most = int(seen.max()) if len(seen) else 0
     least = int(np.flatnonzero(counts >= enough).min()) if (counts >= enough).any() else 0
-    return ContactSupport(least / HISTORY_WEEKS, most / HISTORY_WEEKS, most, log.rows)
+    return ContactSupport(least / HISTORY_WEEKS, most / HISTORY_WEEKS, most)
 
 
 def find_support_problems(

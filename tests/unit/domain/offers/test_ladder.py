@@ -120,7 +120,7 @@ def test_what_is_proven_is_chosen_else_the_simpler_one() -> None:
 
 
 def test_a_policy_beyond_the_log_is_refused() -> None:
-    little = ContactSupport(0.0, 0.05, 1, 1000)
+    little = ContactSupport(0.0, 0.05, 1)
     judged = judge(support=little)
     refused = judged.find("acceptance_margin")
     assert "the log has shown 0.00 to 0.05" in refused.problems[0]
@@ -135,7 +135,7 @@ def test_support_of_a_log() -> None:
     quiet = find_support(campaign_log().take(campaign_log().states.weeks_of("offers").sum(axis=1) == 0))
     assert quiet.most_contacts == 1
     often = value([1.0], rate=0.2, counts=(0.2, 0.2, 0.2, 0.2, 0.2))
-    assert "40% of customer-weeks" in find_support_problems(often, ContactSupport(0, 0.5, 2, 9), 0.1)[0]
+    assert "40% of customer-weeks" in find_support_problems(often, ContactSupport(0, 0.5, 2), 0.1)[0]
     assert not find_support_problems(value([1.0]), support, 0.1)
 
 

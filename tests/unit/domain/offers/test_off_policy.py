@@ -33,7 +33,7 @@ def _with(world: World, **columns: object) -> LoggedDecisions:
 
 def test_good_evidence_is_decidable_and_right() -> None:
     found = evaluate_policy(ENOUGH.log, ENOUGH.target, SPEC, ENOUGH.chances)
-    assert found.is_decidable
+    assert not found.problems
     assert set(found.estimates) == {"ips", "snips", "dm", "dr", "sndr", "switch_dr", "dros"}
     for name, estimate in found.estimates.items():
         assert estimate.low <= estimate.value <= estimate.high, name
