@@ -28,13 +28,9 @@ from mlops_assets.domain.offers.eligibility_syntax import (
 _KINDS = {"integer": "number", "decimal": "number", "text": "text", "boolean": "boolean"}
 
 
+@cache
 def rule_columns() -> Mapping[str, ColumnDoc]:
     """Return the columns that a rule may name: features of `etl/subscriber_features`, no key."""
-    return _rule_columns()
-
-
-@cache
-def _rule_columns() -> dict[str, ColumnDoc]:
     from mlops_assets.domain.features.subscriber_features import SUBSCRIBER_FEATURES
 
     columns = SUBSCRIBER_FEATURES.columns.items()
