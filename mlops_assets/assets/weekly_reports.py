@@ -18,6 +18,7 @@ from mlops_assets.config import names
 from mlops_assets.config.models import ProjectConfig, UseCase
 from mlops_assets.config.table_readers import tables_by_use_case
 from mlops_assets.domain.mail_ports import Outbox
+from mlops_assets.domain.offers.offer_tables import proposals_table
 from mlops_assets.domain.offers.reconciliation import reconciliation_table
 from mlops_assets.domain.ports import Lake, TableEngine
 from mlops_assets.domain.reporting.offer_report import WEEK_DAYS
@@ -58,7 +59,7 @@ def _makes_daily_offers(settings: UseCase) -> bool:
 def _build_offer_report(
     use_case: str, segments: Segments, days: dg.PartitionsDefinition
 ) -> dg.AssetsDefinition:
-    table = reconciliation_table(names.proposals_table(use_case))
+    table = reconciliation_table(proposals_table(use_case))
     recipients = sorted({address for settings in segments.values() for address in settings.recipients})
 
     @dg.asset(

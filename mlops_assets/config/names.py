@@ -227,11 +227,6 @@ def scores_table(use_case: str, model: str) -> str:
     return lake_tables.scores_table(use_case, model)
 
 
-def proposals_table(use_case: str) -> str:
-    """Lake table of the offers that a use case proposes each day; its reconciliation is beside it."""
-    return f"offers/{use_case}/proposals"
-
-
 def training_job(use_case: str) -> str:
     """Job that trains and judges all models of a use case, one segment a run."""
     return f"{TRAINING_JOB}_{use_case}"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from mlops_assets.config import names
 from mlops_assets.config.models import ProjectConfig, UseCase
 from mlops_assets.domain.learning.spec import EventLabel
 
@@ -46,9 +45,10 @@ def _monitored(config: ProjectConfig, name: str) -> Iterator[str]:
 
 
 def _compared_offers(use_case: str) -> Iterator[str]:
+    from mlops_assets.domain.offers.offer_tables import proposals_table
     from mlops_assets.domain.offers.reconciliation import reconciliation_table
 
-    proposals = names.proposals_table(use_case)
+    proposals = proposals_table(use_case)
     inputs = reconciliation_table(proposals).inputs
     yield from (source.table for source in inputs if source.table != proposals)
 

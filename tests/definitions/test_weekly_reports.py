@@ -24,6 +24,7 @@ from mlops_assets.domain.errors import StorageError
 from mlops_assets.domain.features.table import empty_arrow
 from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.offers.catalogue_spec import OfferCatalogueSpec
+from mlops_assets.domain.offers.offer_tables import proposals_table
 from mlops_assets.domain.offers.offers_spec import OffersSpec
 from mlops_assets.domain.offers.reconciliation import reconciliation_table
 from mlops_assets.domain.ports import PartitionId
@@ -55,7 +56,7 @@ class Offers:
 
     def __init__(self, root: Path) -> None:
         config = project_with_offers()
-        self.table = reconciliation_table(names.proposals_table("churn"))
+        self.table = reconciliation_table(proposals_table("churn"))
         (self.asset,) = build_offer_reports(config, daily_partitions(config.environment.calendar))
         self.lake, self.reports, self.outbox = LocalLake(root / "lake"), FakeReportStore(), FakeOutbox()
         self.engine = DuckDbEngine(1, "500MB", root / "spill", [root])

@@ -37,14 +37,13 @@ from mlops_assets.domain.offers.decision_data import NO_ACTION, OfferAction, Off
 from mlops_assets.domain.offers.exploration import CONTROL, RANDOM, STRATA, DrawKey
 from mlops_assets.domain.offers.limits import daily_capacities
 from mlops_assets.domain.offers.offer_choices import (
-    PLANS_TABLE,
     is_sold,
     list_choices,
     plan_of_choice,
     read_plans,
 )
 from mlops_assets.domain.offers.offer_states import StatesPlan, plan_states, stream_people
-from mlops_assets.domain.offers.offer_tables import proposals_table
+from mlops_assets.domain.offers.offer_tables import PLANS_TABLE, proposals_table
 from mlops_assets.domain.offers.proposal_rows import ChunkOfProposals, make_rows
 from mlops_assets.domain.offers.reason_codes import (
     BUDGET,

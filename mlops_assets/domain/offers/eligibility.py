@@ -11,20 +11,19 @@ Offers of a day rest on what was known at the end of the day before: the snapsho
 | snapshot or catalogue of the day before missing | TableInputError |
 | contacts of an earlier day missing | counted as none, and the day is named in `EligibilityPlan.missing_days` |
 
-Belongs here: the expression and the way to stream it. Does not belong here: choosing among the offers.
+Belongs here: the expression and what it is read from. Does not belong here: choosing among the offers.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import and_, or_
 from typing import TYPE_CHECKING
 
 from mlops_assets.domain.errors import TableInputError
-from mlops_assets.domain.features.build import view_source
 from mlops_assets.domain.features.subscriber_features import SUBSCRIBER_FEATURES
 from mlops_assets.domain.features.table import ViewPlan, unbound
 from mlops_assets.domain.feeds.contract import ColumnType
@@ -42,15 +41,14 @@ from mlops_assets.domain.offers.eligibility_syntax import (
     list_columns,
 )
 from mlops_assets.domain.offers.eligibility_syntax import Literal as RuleLiteral
+from mlops_assets.domain.offers.offer_tables import CONTACTS_TABLE, PLANS_TABLE
 from mlops_assets.domain.offers.reconciliation import NO_OFFER
-from mlops_assets.domain.ports import Lake, PartitionId, TableEngine, ViewSource
-from mlops_assets.domain.table_sql import compile_sql
+from mlops_assets.domain.ports import Lake, PartitionId
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     import pyarrow as pa
 
-CONTACTS, CATALOGUE = "feeds/offers_sent", "feeds/plans"
 _CONTACT_COLUMNS: dict[str, ColumnType] = {"subscriber_id": "integer"}
 _PLAN_COLUMNS: dict[str, ColumnType] = {
     "plan_code": "text",
@@ -62,8 +60,6 @@ _ACTION_COLUMNS: dict[str, ColumnType] = {"action_plan": "text", "discount_share
 _AS_OF_COLUMNS: dict[str, ColumnType] = {
     "offer_day": "date",
     "is_quiet": "boolean",
-    "chunk": "integer",
-    "chunks": "integer",
 }
 
 
@@ -112,9 +108,9 @@ def eligible(spec: OfferCatalogueSpec, views: Mapping[str, ir.Table]) -> ir.Tabl
         Columns `subscriber_id`, `plan_code`, `discount_share`, `discount_usd_cents`, `price_usd_cents`,
         `margin_usd_cents` (less the discount) and `validity_days` (null for `no_offer`), in no order.
     """
-    features = views["features"].cross_join(views["as_of"])
-    features = features.filter(features.subscriber_id % features.chunks == features.chunk)
-    people = _with_contact_policy(spec, features, views["contacts"])
+    dated = views["features"].cross_join(views["as_of"])
+    # A relation of its own, which can be joined with what is made of it.
+    people = _with_contact_policy(spec, dated.select(*dated.columns), views["contacts"])
     plans = views["plans"]
     actions = views["actions"].left_join(plans, views["actions"].action_plan == plans.plan_code)
     rows = people.cross_join(actions)
@@ -143,7 +139,7 @@ def plan_eligibility(
     known_day = offer_day - dt.timedelta(days=1)
     columns = {
         "features": (SUBSCRIBER_FEATURES.name, feature_columns(spec)),
-        "plans": (CATALOGUE, _PLAN_COLUMNS),
+        "plans": (PLANS_TABLE, _PLAN_COLUMNS),
     }
     views = {}
     for view, (table, types) in columns.items():
@@ -157,34 +153,11 @@ def plan_eligibility(
             )
         views[view] = ViewPlan(types, (partition,))
     days = [offer_day - dt.timedelta(days=back) for back in range(spec.contact_policy.history_days, 0, -1)]
-    of_days = {day: PartitionId(CONTACTS, geography, day) for day in days}
+    of_days = {day: PartitionId(CONTACTS_TABLE, geography, day) for day in days}
     published = tuple(one for one in of_days.values() if lake.manifest(one) is not None)
     views["contacts"] = ViewPlan(_CONTACT_COLUMNS, published, has_file_day=True)
     missing = tuple(day for day, one in of_days.items() if one not in published)
     return EligibilityPlan(offer_day, views, missing)
-
-
-def stream_eligible(
-    spec: OfferCatalogueSpec, plan: EligibilityPlan, *, lake: Lake, engine: TableEngine, chunks: int = 1
-) -> Iterator[pa.Table]:
-    """Yield the rows of `eligible` in chunks; all actions of a person are in the same one.
-
-    Args:
-        spec: the catalogue.
-        plan: of `plan_eligibility` for the same catalogue.
-        lake: where the partitions are.
-        engine: runs the statement, once per chunk.
-        chunks: how many; people are dealt out by the remainder of their number.
-
-    Raises:
-        EngineError: an input cannot be read, or memory ran out; take more chunks.
-    """
-    sql = compile_sql(eligible(spec, unbound_views(spec)), engine.dialect)
-    sources = {name: view_source(view, lake) for name, view in plan.views.items()}
-    sources["actions"] = ViewSource(table=action_rows(spec))
-    for chunk in range(chunks):
-        as_of = as_of_row(spec, plan.offer_day, chunk, chunks)
-        yield engine.fetch(sql, {**sources, "as_of": ViewSource(table=as_of)})
 
 
 def action_rows(spec: OfferCatalogueSpec) -> pa.Table:
@@ -196,16 +169,14 @@ def action_rows(spec: OfferCatalogueSpec) -> pa.Table:
     return pa.table({"action_plan": pa.array(plans, pa.string()), "discount_share": list(discounts)})
 
 
-def as_of_row(spec: OfferCatalogueSpec, offer_day: dt.date, chunk: int, chunks: int) -> pa.Table:
-    """Return the view `as_of`: the day of the offers and which part of the people is read."""
+def as_of_row(spec: OfferCatalogueSpec, offer_day: dt.date) -> pa.Table:
+    """Return the view `as_of`: the day of the offers."""
     import pyarrow as pa
 
     return pa.table(
         {
             "offer_day": pa.array([offer_day], pa.date32()),
             "is_quiet": [spec.contact_policy.is_quiet(offer_day)],
-            "chunk": pa.array([chunk], pa.int64()),
-            "chunks": pa.array([chunks], pa.int64()),
         }
     )
 

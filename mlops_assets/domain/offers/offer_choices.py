@@ -24,7 +24,6 @@ from mlops_assets.domain.table_sql import compile_sql
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-PLANS_TABLE = "feeds/plans"
 PLAN_COLUMNS: dict[str, ColumnType] = {
     "plan_code": "text",
     "family": "text",

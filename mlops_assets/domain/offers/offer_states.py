@@ -42,7 +42,7 @@ from mlops_assets.domain.offers.decision_data import (
 )
 from mlops_assets.domain.offers.eligibility import feature_columns, to_expression
 from mlops_assets.domain.offers.eligibility_check import check_rule
-from mlops_assets.domain.offers.offer_tables import proposals_table
+from mlops_assets.domain.offers.offer_tables import CONTACTS_TABLE, proposals_table
 from mlops_assets.domain.offers.state_history import (
     AS_OF_COLUMNS,
     CONTACT_COLUMNS,
@@ -62,7 +62,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-CONTACTS, PURCHASES = "feeds/offers_sent", "etl/purchases_daily"
 HISTORY_DAYS = STEP_DAYS * HISTORY_WEEKS
 CONTACT_DAYS = int(CLOCK_BOUNDS["days_since_offer"][1])
 ROWS_PER_CHUNK = 131_072
@@ -130,24 +129,20 @@ def plan_states(setting: OfferSetting, day: dt.date, *, lake: Lake) -> StatesPla
     views: dict[str, ViewPlan] = {}
     inputs, missing = {str(features): manifest.build_key}, {}
     windows = {
-        CONTACTS: ("contacts", CONTACT_COLUMNS, CONTACT_DAYS),
-        PURCHASES: ("purchases", PURCHASE_COLUMNS, HISTORY_DAYS),
+        CONTACTS_TABLE: ("contacts", CONTACT_COLUMNS, CONTACT_DAYS),
+        "etl/purchases_daily": ("purchases", PURCHASE_COLUMNS, HISTORY_DAYS),
     }
     for table, (view, columns, days) in windows.items():
-        found = _published(lake, table, setting.segment, day, days)
+        wanted = [day - dt.timedelta(days=back) for back in range(days - 1, -1, -1)]
+        found = _find(lake, table, setting.segment, wanted)
         inputs |= {str(partition): key for partition, key in found.items()}
         views[view] = ViewPlan(columns, tuple(found), has_file_day=True)
         there = {partition.day for partition in found}
-        wanted = [day - dt.timedelta(days=back) for back in range(days - 1, -1, -1)]
         missing[table] = tuple(one for one in wanted if one not in there)
-    proposed = _find(lake, proposals_table(setting.use_case), setting.segment, missing[CONTACTS])
+    proposed = _find(lake, proposals_table(setting.use_case), setting.segment, missing[CONTACTS_TABLE])
     inputs |= {str(partition): key for partition, key in proposed.items()}
     views["proposed"] = ViewPlan(PROPOSED_COLUMNS, tuple(proposed), has_file_day=True)
     return StatesPlan(day, views, inputs, missing, manifest.row_count)
-
-
-def _published(lake: Lake, table: str, segment: str, day: dt.date, days: int) -> dict[PartitionId, str]:
-    return _find(lake, table, segment, [day - dt.timedelta(days=back) for back in range(days - 1, -1, -1)])
 
 
 def _find(lake: Lake, table: str, segment: str, days: Sequence[dt.date]) -> dict[PartitionId, str]:
@@ -201,33 +196,6 @@ def stream_people(
     for chunk in range(count):
         views["as_of"] = ViewSource(table=_as_of(plan.day, chunk, count))
         yield query.read(engine.fetch(sql, views), threads)
-
-
-def build_states(
-    setting: OfferSetting,
-    day: dt.date,
-    *,
-    lake: Lake,
-    engine: TableEngine,
-    scorers: StateScorers,
-    people: NDArray[np.int64] | None = None,
-    threads: int = 1,
-) -> OfferStates | NotReady:
-    """Return the states of the population at the end of a day; arguments and errors as of `stream_people`."""
-    plan = plan_states(setting, day, lake=lake)
-    if isinstance(plan, NotReady):
-        return plan
-    parts = [
-        one.states
-        for one in stream_people(
-            setting, plan, scorers, lake=lake, engine=engine, people=people, threads=threads
-        )
-    ]
-    return OfferStates(
-        setting.layout,
-        np.concatenate([part.values for part in parts]),
-        np.concatenate([part.customers for part in parts]),
-    )
 
 
 def _as_of(day: dt.date, chunk: int, chunks: int) -> pa.Table:

@@ -5,6 +5,9 @@ Belongs here: every such name, once. Does not belong here: what the tables hold.
 
 from __future__ import annotations
 
+CONTACTS_TABLE = "feeds/offers_sent"
+PLANS_TABLE = "feeds/plans"
+
 
 def proposals_table(use_case: str) -> str:
     """Lake table of the proposals; the partition of a day holds what is proposed for that day."""

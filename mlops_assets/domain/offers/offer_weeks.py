@@ -22,6 +22,7 @@ from mlops_assets.domain.features.build import view_source
 from mlops_assets.domain.features.table import ViewPlan, unbound
 from mlops_assets.domain.feeds.contract import ColumnType
 from mlops_assets.domain.offers.decision_data import STEP_DAYS
+from mlops_assets.domain.offers.offer_tables import CONTACTS_TABLE, PLANS_TABLE
 from mlops_assets.domain.offers.reconciliation import NO_OFFER
 from mlops_assets.domain.ports import Lake, PartitionId, TableEngine, ViewSource
 from mlops_assets.domain.table_sql import compile_sql
@@ -31,13 +32,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-CHURN = "etl/churn_events"
 _KEY = "subscriber_id"
 _NEIGHBOUR_DAYS = 1
 _RANK_DIGITS = 12  # of a price in cents, so that texts sort as numbers do
 _VIEWS: Mapping[str, tuple[str, dict[str, ColumnType]]] = {
     "contacts": (
-        "feeds/offers_sent",
+        CONTACTS_TABLE,
         {
             _KEY: "integer",
             "offer_id": "text",
@@ -53,7 +53,7 @@ _VIEWS: Mapping[str, tuple[str, dict[str, ColumnType]]] = {
         {_KEY: "integer", "plan_code": "text", "price_usd_cents": "integer"},
     ),
     "plans": (
-        "feeds/plans",
+        PLANS_TABLE,
         {
             "plan_code": "text",
             "family": "text",
@@ -61,7 +61,7 @@ _VIEWS: Mapping[str, tuple[str, dict[str, ColumnType]]] = {
             "margin_usd_cents": "integer",
         },
     ),
-    "churned": (CHURN, {_KEY: "integer"}),
+    "churned": ("etl/churn_events", {_KEY: "integer"}),
 }
 # Of the platform's own proposals; a day without them is a day of the campaign's own rules.
 _PROPOSAL_COLUMNS: dict[str, ColumnType] = {

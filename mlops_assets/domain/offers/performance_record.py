@@ -15,6 +15,7 @@ from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.learning.lake_tables import performance_table
 from mlops_assets.domain.learning.retraining import DayVerdict
 from mlops_assets.domain.offers.decision_data import STEP_DAYS
+from mlops_assets.domain.offers.offer_tables import proposals_table
 from mlops_assets.domain.offers.performance import (
     PerformanceVerdict,
     WeekFigures,
@@ -48,7 +49,7 @@ def read_week(
     Raises:
         ReconciliationError: the counts of a day do not add up.
     """
-    table = reconciliation_table(f"offers/{use_case}/proposals")
+    table = reconciliation_table(proposals_table(use_case))
     days = [last_day - dt.timedelta(days=back) for back in range(STEP_DAYS - 1, -1, -1)]
     found = [read_day(table, segment, day, lake=lake, engine=engine) for day in days]
     return summarise_week(last_day, [one for one in found if one is not None])

@@ -72,7 +72,7 @@ def count_faults(
     views["proposed"] = view_source(_proposed_on(plan.missing_days, partition, lake), lake)
     views |= {
         "actions": ViewSource(table=action_rows(spec)),
-        "as_of": ViewSource(table=as_of_row(spec, offer_day, 0, 1)),
+        "as_of": ViewSource(table=as_of_row(spec, offer_day)),
     }
     forbidden = engine.fetch(compile_sql(_forbidden(spec), engine.dialect), views).to_pylist()[0]["forbidden"]
     features = PartitionId(SUBSCRIBER_FEATURES.name, partition.segment, offer_day - dt.timedelta(days=1))

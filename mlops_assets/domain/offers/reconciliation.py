@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 from mlops_assets.domain.features.daily import DailyRecipe
 from mlops_assets.domain.features.table import ENGINE_TYPES, ColumnDoc, FeatureTable, TableInput
 from mlops_assets.domain.feeds.contract import ColumnType
+from mlops_assets.domain.offers.offer_tables import CONTACTS_TABLE, PLANS_TABLE
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -100,8 +101,8 @@ def reconciliation_table(proposals_table: str) -> FeatureTable:
         recipe=DailyRecipe(
             inputs=(
                 proposals,
-                TableInput("feeds/offers_sent", _CONTACT_COLUMNS),
-                TableInput("feeds/plans", _PLAN_COLUMNS),
+                TableInput(CONTACTS_TABLE, _CONTACT_COLUMNS),
+                TableInput(PLANS_TABLE, _PLAN_COLUMNS),
             ),
             expression=lambda views: _count_all(views[proposals.view], views["offers_sent"], views["plans"]),
         ),

@@ -40,7 +40,6 @@ from mlops_assets.domain.offers.decision_data import (
 )
 from mlops_assets.domain.offers.offer_choices import (
     NOT_A_CHOICE,
-    PLANS_TABLE,
     find_choices,
     is_sold,
     list_choices,
@@ -48,7 +47,7 @@ from mlops_assets.domain.offers.offer_choices import (
     read_plans,
 )
 from mlops_assets.domain.offers.offer_states import StatesPlan, plan_states, stream_people
-from mlops_assets.domain.offers.offer_tables import proposals_table
+from mlops_assets.domain.offers.offer_tables import PLANS_TABLE, proposals_table
 from mlops_assets.domain.offers.offer_weeks import WeekOutcomes, WeekPlan, plan_week, read_week
 from mlops_assets.domain.offers.state_scores import NotReady, OfferSetting, StateScorers, find_scorers
 from mlops_assets.domain.ports import (

@@ -24,7 +24,6 @@ from mlops_assets.domain.offers.eligibility import (
     EligibilityPlan,
     eligible,
     plan_eligibility,
-    stream_eligible,
     unbound_views,
 )
 from mlops_assets.domain.offers.eligibility_check import check_rule
@@ -42,6 +41,7 @@ from mlops_assets.domain.offers.eligibility_syntax import (
 from mlops_assets.domain.ports import PartitionId
 from mlops_assets.domain.table_sql import compile_sql
 from tests.unit.domain.features.feed_world import GEOGRAPHY, FeedWorld, day_number
+from tests.unit.domain.offers.eligible_offers import read_eligible
 
 KNOWN_DAY, OFFER_DAY = day_number(40), day_number(41)
 PLANS = [
@@ -95,16 +95,13 @@ def publish(
 
 
 def offers(
-    world: FeedWorld, spec: OfferCatalogueSpec, *, day: dt.date = OFFER_DAY, chunks: int = 1
+    world: FeedWorld, spec: OfferCatalogueSpec, *, day: dt.date = OFFER_DAY
 ) -> dict[int, list[tuple[str, float]]]:
     plan = plan_eligibility(spec, GEOGRAPHY, OFFER_DAY, lake=world.lake)
     plan = EligibilityPlan(day, plan.views, plan.missing_days)
     found: dict[int, list[tuple[str, float]]] = {}
-    for table in stream_eligible(spec, plan, lake=world.lake, engine=world.engine, chunks=chunks):
-        people = {row["subscriber_id"] for row in table.to_pylist()}
-        assert not people & set(found), "all actions of a person are in one chunk"
-        for row in table.to_pylist():
-            found.setdefault(row["subscriber_id"], []).append((row["plan_code"], row["discount_share"]))
+    for row in read_eligible(spec, plan, world):
+        found.setdefault(row["subscriber_id"], []).append((row["plan_code"], row["discount_share"]))
     return {person: sorted(actions) for person, actions in found.items()}
 
 
@@ -123,15 +120,13 @@ def test_rules_decide_who_gets_what(world: FeedWorld) -> None:
     booster, data = ("booster_1gb", 0.0), [("data_m", 0.0), ("data_m", 0.1)]
     expected = {1: [*data, NO_OFFER], 2: [NO_OFFER], 3: [booster, NO_OFFER], 4: [booster, *data, NO_OFFER]}
     assert offers(world, load()) == expected
-    assert offers(world, load(), chunks=3) == expected
 
 
 def test_prices_are_those_of_the_catalogue_of_the_day(world: FeedWorld) -> None:
     publish(world, [{**ACTIVE, "subscriber_id": 1}])
     spec = load()
     plan = plan_eligibility(spec, GEOGRAPHY, OFFER_DAY, lake=world.lake)
-    (table,) = stream_eligible(spec, plan, lake=world.lake, engine=world.engine)
-    rows = {(row["plan_code"], row["discount_share"]): row for row in table.to_pylist()}
+    rows = {(row["plan_code"], row["discount_share"]): row for row in read_eligible(spec, plan, world)}
     cheap = rows["data_m", 0.1]
     assert (cheap["price_usd_cents"], cheap["discount_usd_cents"], cheap["margin_usd_cents"]) == (
         525,

@@ -13,11 +13,10 @@ import pytest
 from mlops_assets.domain.learning.dataset import dataset_from_arrow
 from mlops_assets.domain.learning.lake_tables import scores_table
 from mlops_assets.domain.offers.decision_data import DecisionDataError, OfferStates
-from mlops_assets.domain.offers.eligibility import plan_eligibility, stream_eligible
+from mlops_assets.domain.offers.eligibility import plan_eligibility
 from mlops_assets.domain.offers.offer_states import (
     PeopleOfDay,
     StatesPlan,
-    build_states,
     plan_states,
     stream_people,
 )
@@ -25,6 +24,7 @@ from mlops_assets.domain.offers.offer_tables import proposals_table
 from mlops_assets.domain.offers.state_scores import NotReady, OfferSetting, StateScorers, find_scorers
 from mlops_assets.domain.ports import PartitionId
 from tests.unit.domain.features.feed_world import GEOGRAPHY
+from tests.unit.domain.offers.eligible_offers import read_eligible
 from tests.unit.domain.offers.loop_world import LAST, OFFERS, LoopWorld, make_setting
 
 ANN = {
@@ -48,11 +48,8 @@ def scorers_of(world: LoopWorld, setting: OfferSetting) -> StateScorers:
 
 
 def states_of(world: LoopWorld, setting: OfferSetting) -> OfferStates:
-    found = build_states(
-        setting, LAST, lake=world.lake, engine=world.engine, scorers=scorers_of(world, setting)
-    )
-    assert isinstance(found, OfferStates)
-    return found
+    (found,) = people_of(world, setting)
+    return found.states
 
 
 def people_of(world: LoopWorld, setting: OfferSetting, chunks: int = 1) -> list[PeopleOfDay]:
@@ -215,10 +212,9 @@ def test_rules_and_contact_policy_agree_with_the_eligible_offers(loop: LoopWorld
         loop.live(days_before(day), people if day == 0 else (), contacts=sent)
     (found,) = people_of(loop, setting)
     plan = plan_eligibility(setting.spec.catalogue, GEOGRAPHY, offer_day, lake=loop.lake)
-    (table,) = stream_eligible(setting.spec.catalogue, plan, lake=loop.lake, engine=loop.engine)
     expected = {
         (one["subscriber_id"], one["plan_code"])
-        for one in table.to_pylist()
+        for one in read_eligible(setting.spec.catalogue, plan, loop)
         if one["plan_code"] != "no_offer"
     }
     codes = [plan.plan_code for plan in setting.spec.catalogue.plans]

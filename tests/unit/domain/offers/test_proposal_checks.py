@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlops_assets.domain.hashing import stable_hash
-from mlops_assets.domain.offers.eligibility import CONTACTS
+from mlops_assets.domain.offers.offer_tables import CONTACTS_TABLE
 from mlops_assets.domain.offers.proposal_checks import ProposalFaults, count_faults
 from mlops_assets.domain.offers.state_scores import OfferSetting
 from mlops_assets.domain.ports import PartitionId
@@ -92,7 +92,7 @@ def test_a_proposal_of_a_day_without_log_counts_as_contact(
         pq.write_table(pa.Table.from_pylist(offers[:1], schema=table.schema), writer.file("data"))
         writer.commit(row_count=1)
     if is_log_held:
-        loop.lake.remove(PartitionId(CONTACTS, GEOGRAPHY, LAST))
+        loop.lake.remove(PartitionId(CONTACTS_TABLE, GEOGRAPHY, LAST))
     found = count_faults(setting.spec.catalogue, PARTITION, lake=loop.lake, engine=loop.engine)
     assert found.forbidden == forbidden
 
