@@ -28,7 +28,7 @@ from mlops_assets.domain.reporting.ladder_report import (
 )
 from mlops_assets.domain.reporting.retraining_report import ShiftNote
 
-LADDER_REVIEW_VERSION = "1"  # to be raised when a report shows something else for the same decision
+LADDER_REVIEW_VERSION = "2"  # to be raised when a report shows something else for the same decision
 _CENTS_PER_USD = 100.0
 
 
@@ -62,6 +62,8 @@ def review_ladder(sources: LadderSources) -> LadderReport:
     entry, challenger = sources.entry, sources.challenger
     figures = entry.evidence["figures"]
     ours, theirs = (figures[side] or {} for side in ("challenger", "baseline"))
+    # A champion that cannot serve was not compared with: the gain is then the one over making no offers.
+    is_compared = figures["champion_sha256"] is not None
     return LadderReport(
         use_case=entry.slot.use_case,
         agent=entry.slot.model,
@@ -72,8 +74,8 @@ def review_ladder(sources: LadderSources) -> LadderReport:
         version=entry.version,
         kind=challenger.algorithm,
         choice=challenger.reason,
-        champion_version=entry.previous_version,
-        champion_kind=theirs.get("kind") if entry.previous_version else None,
+        champion_version=entry.previous_version if is_compared else None,
+        champion_kind=theirs.get("kind") if is_compared else None,
         value_usd=ours.get("metric"),
         gain_usd=figures["gain"],
         gain_low_usd=figures["gain_low"],

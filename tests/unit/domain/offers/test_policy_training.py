@@ -33,6 +33,7 @@ from mlops_assets.domain.offers.worlds import (
     worlds_partition,
 )
 from mlops_assets.domain.ports import LedgerEntry
+from mlops_assets.domain.reporting.ladder_report import LadderReport
 from mlops_assets.domain.reporting.ladder_report_page import render_ladder_html
 from resources.lake import LocalLake
 from tests.fakes.promotion_ledger import FakePromotionLedger
@@ -344,14 +345,14 @@ def test_where_offers_are_refused_no_offer_is_chosen_and_changes_nothing(fresh: 
     assert any("over making no offers" in reason for reason in entry.reasons)
 
 
+def review(world: PolicyLake, entry: LedgerEntry) -> LadderReport:
+    log, worlds = read_log(SLOT, world.lake).manifest, read_worlds(SLOT, world.lake)
+    return review_ladder(LadderSources("no policy yet", challenger_of(world), entry, log, worlds))
+
+
 def test_report_is_made_of_what_the_training_left(trained: PolicyLake) -> None:
     entry = trained.judge(challenger_of(trained))
-    report = review_ladder(
-        LadderSources(
-            "no policy yet", challenger_of(trained), entry, read_log(SLOT, trained.lake).manifest,
-            read_worlds(SLOT, trained.lake),
-        )
-    )  # fmt: skip
+    report = review(trained, entry)
     assert report.kind == challenger_of(trained).algorithm
     assert report.gain_usd == entry.evidence["figures"]["gain"]
     assert report.log is not None
@@ -362,6 +363,13 @@ def test_report_is_made_of_what_the_training_left(trained: PolicyLake) -> None:
     page = render_ladder_html(report)
     assert "version 2" in page
     assert "no_offer" not in page, "kinds are shown in words"
+
+
+def test_a_champion_that_cannot_serve_is_not_named_as_what_was_compared_with(trained: PolicyLake) -> None:
+    entry = replace(trained.judge(challenger_of(trained)), previous_version="77")
+    report = review(trained, entry)
+    assert (report.champion_version, report.champion_kind) == (None, None)
+    assert "version 77" not in render_ladder_html(report)
 
 
 def test_same_log_and_seed_give_the_same_ladder(trained: PolicyLake, fresh: PolicyLake) -> None:
