@@ -87,6 +87,8 @@ class ScriptedEvent(Record):
                 raise ValueError(f"{self.kind} has no parameter {name!r}; known: {', '.join(defaults)}{hint}")
             if isinstance(value, str) != isinstance(defaults[name], str):
                 raise ValueError(f"{self.kind}: {name} must be like {defaults[name]!r}, not {value!r}")
+        if "delay_days" in defaults and self.number("delay_days") < 1:
+            raise ValueError(f"{self.kind}: delay_days must be at least one whole day")
         if self.last_day is not None and self.last_day < self.first_day:
             raise ValueError(f"last_day {self.last_day} lies before first_day {self.first_day}")
         return self

@@ -180,6 +180,8 @@ def test_default_script_is_mild() -> None:
     [
         ({"kind": "festival", "parameters": {"data_facto": 2.0}}, "did you mean 'data_factor'"),
         ({"kind": "festival", "parameters": {"share": "all"}}, "must be like"),
+        ({"kind": "late_file", "parameters": {"delay_days": 0}}, "at least one whole day"),
+        ({"kind": "corrected_file", "parameters": {"delay_days": 0.5}}, "at least one whole day"),
         ({"kind": "earthquake"}, "kind"),
         ({"kind": "festival", "last_day": "2026-01-01"}, "before first_day"),
     ],
