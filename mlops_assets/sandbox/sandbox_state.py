@@ -18,11 +18,9 @@ _FILE_NAME = "sandbox.json"
 _README = """This folder is the inside of the simulated operator. It is not delivered to anybody.
 
 - `sandbox.json`: seed, sizes, next day to simulate, scripted events.
-- `<geography>/population_<day>.parquet`, `fleet_<day>.parquet`: the latent state before that day,
-    traits included.
+- `<geography>/population_<day>.parquet`, `fleet_<day>.parquet`: the latent state before that day, traits included.
 - `<geography>/truth/churn_<day>.parquet`: who left on the day, and why.
-- `<geography>/truth/offers_<day>.parquet`: the true probability with which each contacted person would accept
-    .
+- `<geography>/truth/offers_<day>.parquet`: the true probability with which each contacted person would accept.
 - `<geography>/held/`: files that will arrive late.
 
 The platform sees the landing zone only. A model that reads this folder cheats; evaluation code may read it

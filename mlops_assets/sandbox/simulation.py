@@ -139,7 +139,9 @@ def advance(  # noqa: PLR0913 - as above
     offers: Path | None = None,
     on_day: OnDay | None = None,
 ) -> SandboxState:
-    """Let the next days pass in every geography; a geography that is new starts on the first of them.
+    """Let the next days pass in every geography; one that is new starts on the first of them.
+
+    A geography that earlier commands left out lives the days that it missed, too.
 
     Raises:
         PlatformError: there is no sandbox under `root`; run `mlops sandbox init`.
@@ -189,9 +191,12 @@ def _advance_until(operator: _Operator, end: dt.date, on_day: OnDay | None) -> S
         day = state.next_day
         while day < end:
             for world in worlds:
-                outcome = world.deliver_day(state.events)
-                if on_day:
-                    on_day(outcome)
+                while (
+                    world.state.next_day <= day
+                ):  # more than one where earlier commands left a geography out
+                    outcome = world.deliver_day(state.events)
+                    if on_day:
+                        on_day(outcome)
             day += _DAY
             if day == end or (day - state.first_day).days % _DAYS_BETWEEN_RECORDS == 0:
                 state = _record(operator, worlds, state, day)
@@ -208,7 +213,8 @@ def _record(
     recorded = state.model_copy(update={"geographies": geographies, "next_day": day})
     save_state(operator.root, recorded)
     for world in worlds:
-        world.tidy(state.next_day, day, state.events)
+        known = state.geographies.get(world.geography.code)
+        world.tidy(known.next_day if known else world.state.first_day, day, state.events)
     return recorded
 
 

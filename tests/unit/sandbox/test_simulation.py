@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
@@ -94,6 +95,17 @@ def test_new_geography_starts_on_the_next_day(build_operator: Build) -> None:
     assert query("SELECT count(*) BETWEEN 580 AND 620 FROM {f}", f=after.file("subscribers", 2, "pe")) == [
         (True,)
     ]
+
+
+def test_a_geography_that_was_left_out_lives_its_days_later(build_operator: Build) -> None:
+    both = build_operator("subscribers", "topups", codes=("cl", "pe"), folder="whole")
+    both.start(days=5)
+    some = build_operator("subscribers", "topups", codes=("cl", "pe"), folder="some")
+    some.start(days=2)
+    build_operator("subscribers", "topups", folder="some").advance(days=2)
+    assert not some.file("subscribers", 2, "pe").exists()
+    assert some.advance(days=1).geographies["pe"].next_day == FIRST_DAY + dt.timedelta(days=5)
+    assert some.files() == both.files()
 
 
 def test_outcome_of_every_geography_day_is_reported(build_operator: Build) -> None:
