@@ -222,11 +222,12 @@ def _record(
 def _worlds(operator: _Operator, state: SandboxState) -> Iterator[list[GeographyWorld]]:
     operator.root.mkdir(parents=True, exist_ok=True)
     operator.landing.mkdir(parents=True, exist_ok=True)
-    offers = operator.offers if operator.offers is not None and operator.offers.is_dir() else None
+    # Offers may come while days pass, their folder with the first of them.
+    offers = [operator.offers] if operator.offers is not None else []
     with TemporaryDirectory(prefix="spill_", dir=operator.root) as spill:
         engines = open_engines(
             [geography.code for geography in operator.geographies],
-            [operator.root, operator.landing, *([offers] if offers else [])],
+            [operator.root, operator.landing, *offers],
             threads=operator.threads,
             memory_limit=operator.memory_limit,
             spill=Path(spill),

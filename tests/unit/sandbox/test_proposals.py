@@ -11,6 +11,7 @@ import duckdb
 import pytest
 
 from mlops_assets.sandbox import simulation
+from mlops_assets.sandbox.geography_world import DayOutcome
 from mlops_assets.sandbox.parameters import CampaignParameters
 from tests.unit.sandbox.conftest import FIRST_DAY, SHORT_PAST, Operator, contracts, geographies
 
@@ -97,6 +98,18 @@ def test_without_a_file_of_the_day_nothing_changes(
         write_offers(offers, two_days, plan="CL-DAT-M", every=3).rename(offers / "cl" / "other_20200101.csv")
     contacts = go_on(two_days, tmp_path / "with", offers)
     assert sorted(contacts) == sorted(go_on(two_days, tmp_path / "without", None))
+
+
+def test_offers_that_are_delivered_while_days_pass_are_sent(tmp_path: Path) -> None:
+    operator = Operator(tmp_path, contracts(*FEEDS), geographies("cl"))
+
+    def propose(outcome: DayOutcome) -> None:
+        if outcome.day == DAY - dt.timedelta(days=1):
+            write_offers(tmp_path / "offers", operator, plan="CL-DAT-M", every=2)
+
+    operator.start(days=3, offers=tmp_path / "offers", on_day=propose)
+    sent = operator.landing / "cl" / f"offers_sent_{DAY:%Y%m%d}.parquet"
+    assert len(fetch("SELECT * FROM '{sent}' WHERE PROPENSITY = 0.8125", sent=sent)) > 50
 
 
 def test_a_repeated_day_is_the_same(two_days: Operator, tmp_path: Path) -> None:
