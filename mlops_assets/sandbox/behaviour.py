@@ -26,7 +26,8 @@ from mlops_assets.sandbox.catalogue import BASE_PLAN, Plan, topup_amount_sql
 from mlops_assets.sandbox.day_calendar import DayClock, DayMood
 from mlops_assets.sandbox.events import ScriptedEvent
 from mlops_assets.sandbox.parameters import BehaviourParameters
-from mlops_assets.sandbox.sql_engine import SqlText, fill, key_of, literal
+from mlops_assets.sandbox.population import REGIONS
+from mlops_assets.sandbox.sql_engine import SqlText, draw_evenly, fill, key_of, literal
 from mlops_assets.sandbox.world_effects import world_values
 
 # progress: 0 at the onset of a decline, 1 at its end. vigour = exp(-depth x progress^0.8): engagement left.
@@ -335,9 +336,6 @@ def day_sql(context: DayContext) -> str:
         weekday=f"weekday {context.day.weekday()}",
         start_epoch=context.clock.start_s,
         new_from_n=context.new_from_n,
-        new_region=SqlText(
-            "list_extract(['metropolitan', 'north', 'coast', 'central', 'south'],"
-            " 1 + CAST(floor(uniform(d, 'region') * 5e0) AS INTEGER))"
-        ),
+        new_region=draw_evenly(REGIONS, "d", "region"),
     )
     return f"CREATE OR REPLACE TABLE today AS\nWITH {body}"

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 
 from mlops_assets.sandbox.catalogue import BASE_PLAN, Plan
 from mlops_assets.sandbox.parameters import BehaviourParameters
-from mlops_assets.sandbox.sql_engine import SqlText, literal
+from mlops_assets.sandbox.sql_engine import SqlText, draw_evenly, literal
 
 _CONTACT_PROBABILITY = """CASE WHEN stratum = 'control' OR is_walk_in
         OR last_contact_date >= $day - $cooldown_days THEN 0e0
@@ -148,10 +148,7 @@ def campaign_values(behaviour: BehaviourParameters, plans: Sequence[Plan]) -> di
     return {
         "arm_count": float(len(arms)),
         "rule_arm": SqlText(f"(CASE {rules} ELSE {literal(default)} END)"),
-        "random_arm": SqlText(
-            f"list_extract([{', '.join(literal(a) for a in arms)}],"
-            f" 1 + CAST(floor(uniform(d, 'arm') * {literal(float(len(arms)))}) AS INTEGER))"
-        ),
+        "random_arm": draw_evenly(arms, "d", "arm"),
         "discount_draw": SqlText(f"(CASE {draw} ELSE {literal(discounts[-1])} END)"),
         "discount_share": SqlText(f"(CASE {share} ELSE 0e0 END)"),
         "largest_topup_cents": round(100 * behaviour.money.denominations_usd[-1] * 0.95),

@@ -123,6 +123,13 @@ class SqlText:
         self.text = text
 
 
+def draw_evenly(texts: Sequence[str], key: str, purpose: str) -> SqlText:
+    """Return SQL that draws one of some texts, each with the same chance."""
+    listed, count = ", ".join(map(literal, texts)), literal(float(len(texts)))
+    place = f"1 + CAST(floor(uniform({key}, {literal(purpose)}) * {count}) AS INTEGER)"
+    return SqlText(f"list_extract([{listed}], {place})")
+
+
 def key_of(*parts: object) -> SqlText:
     """Return a 64-bit key, as SQL, that is the same for the same parts on every machine."""
     digest = hashlib.sha256("|".join(str(part) for part in parts).encode()).digest()
