@@ -69,8 +69,7 @@ def catalogue_on(geography: Geography, events: Sequence[ScriptedEvent], day: dt.
     """Return the plans that a geography sells on a day, new plans and price changes applied.
 
     Raises:
-        ConfigError: the geography's `plan_codes` do not name the base plan; without it nobody can have a line
-            .
+        ConfigError: the geography's `plan_codes` do not name the base plan; without it nobody can have a line.
     """
     local_codes = {ours: local for local, ours in geography.plan_codes.items()}
     if BASE_PLAN not in local_codes:

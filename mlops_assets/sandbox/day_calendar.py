@@ -85,7 +85,6 @@ class DayMood:
     data: float
     voice: float
     is_weekend: bool
-    is_holiday: bool
 
 
 def mood_of(
@@ -95,18 +94,17 @@ def mood_of(
 
     Shock: moving average of the last five days' standard normals, times `common_shock_sd`.
     """
-    weekday, holiday = day.weekday(), is_holiday(timezone, day)
+    weekday, is_off = day.weekday(), is_holiday(timezone, day)
     shock = sum(
         weight * normal_of(seed, geography, "shock", (day - dt.timedelta(days=lag)).toordinal())
         for lag, weight in enumerate(_SHOCK_WEIGHTS)
     )
     trend = behaviour.monthly_data_growth * (day.toordinal() - dt.date(2026, 1, 1).toordinal()) / 30.4
     season = 0.03 * math.sin(2 * math.pi * (day.timetuple().tm_yday - 20) / 365.25)
-    data = behaviour.weekday_data[weekday] * (behaviour.holiday_data if holiday else 1.0)
-    voice = behaviour.weekday_voice[weekday] * (behaviour.holiday_voice if holiday else 1.0)
+    data = behaviour.weekday_data[weekday] * (behaviour.holiday_data if is_off else 1.0)
+    voice = behaviour.weekday_voice[weekday] * (behaviour.holiday_voice if is_off else 1.0)
     return DayMood(
         data=data * math.exp(behaviour.common_shock_sd * shock + trend + season),
         voice=voice * math.exp(0.7 * behaviour.common_shock_sd * shock),
         is_weekend=weekday >= 5,
-        is_holiday=holiday,
     )

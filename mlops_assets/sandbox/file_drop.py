@@ -48,8 +48,7 @@ def drop_feeds(
     Args:
         connection: holds tables `today`, `catalogue`, `fleet` and `telemetry` of the day.
         context: the geography-day.
-        contracts: contracts of the geography,
-            overrides applied; feeds that the sandbox does not know are left out.
+        contracts: of the geography, overrides applied; feeds that the sandbox does not know are left out.
         drop: folders to write to.
 
     Returns:

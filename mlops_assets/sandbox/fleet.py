@@ -24,7 +24,8 @@ import math
 from mlops_assets.domain.feeds.contract import Geography
 from mlops_assets.sandbox.day_calendar import DayClock, DayMood
 from mlops_assets.sandbox.parameters import BehaviourParameters
-from mlops_assets.sandbox.sql_engine import SqlText, fill, key_of
+from mlops_assets.sandbox.population import REGIONS
+from mlops_assets.sandbox.sql_engine import SqlText, draw_evenly, fill, key_of
 
 _VENDORS = ("arda", "boreal", "cumbre", "delta")
 _MODELS = ("m10", "m20", "x5", "x7", "r300")
@@ -35,8 +36,7 @@ SELECT CAST(i AS INTEGER) AS n, h, $code || '-' || lpad(i::VARCHAR, 6, '0') AS d
     $vendor || '-' || $model || '-' || $technology || CASE WHEN group_n >= 60
         THEN '-' || (group_n // 60) ELSE '' END
         AS device_group,
-    list_extract(['metropolitan', 'north', 'coast', 'central', 'south'],
-        1 + CAST(floor(uniform(h, 'region') * 5e0) AS INTEGER)) AS region,
+    $region AS region,
     $first_day::DATE - CAST($age_days * uniform(h, 'age') AS INTEGER) AS installed_date,
     CAST(3.8e-1 + 3.2e-1 * uniform(h, 'load') AS FLOAT) AS base_load,
     CAST(9000e0 * exp(4e-1 * normal(h, 'capacity')) AS FLOAT) AS capacity_mb,
@@ -115,12 +115,10 @@ ORDER BY f.n
 
 def devices_wanted(behaviour: BehaviourParameters, subscribers: int, devices: int | None) -> int:
     """Return the fleet's size: as given, or by the number of subscribers with a minimum."""
+    if devices is not None:
+        return devices
     fleet = behaviour.fleet
-    return (
-        devices
-        if devices is not None
-        else max(fleet.devices_min, subscribers // fleet.subscribers_per_device)
-    )
+    return max(fleet.devices_min, subscribers // fleet.subscribers_per_device)
 
 
 def groups_wanted(behaviour: BehaviourParameters, devices: int) -> int:
@@ -152,6 +150,7 @@ def new_devices_sql(
         groups=groups,
         first_day=first_day,
         age_days=age_days,
+        region=draw_evenly(REGIONS, "h", "region"),
         vendor=_nth(_VENDORS, "group_n % 4"),
         model=_nth(_MODELS, "group_n // 4 % 5"),
         technology=_nth(_TECHNOLOGIES, "group_n // 20 % 3"),
@@ -182,9 +181,8 @@ def telemetry_sql(
         )
         for hour in range(24)
     ]
-    season = math.cos(
-        2 * math.pi * (day.timetuple().tm_yday - 20) / 365.25
-    )  # warmest in January: southern half
+    # Warmest in January: southern half.
+    season = math.cos(2 * math.pi * (day.timetuple().tm_yday - 20) / 365.25)
     return fill(
         _TELEMETRY,
         fleet.model_dump(),

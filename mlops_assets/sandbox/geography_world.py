@@ -194,6 +194,7 @@ class GeographyWorld:
         walk_ins += _FEEDBACK_PER_DAY * (before * (1 - share) - customers)
         new_prospects = size * share - prospects + converted + campaign.prospect_forgotten_per_day * prospects
         noise = 0.7 + 0.6 * uniform_of(self.seed, code, "entrants", day.toordinal())
+        prospects_in, walk_ins_in = (max(0, round(wanted * noise)) for wanted in (new_prospects, walk_ins))
         self.connection.execute(
             entrants_sql(
                 self.geography,
@@ -201,13 +202,13 @@ class GeographyWorld:
                 list(context.plans),
                 seed=self.seed,
                 first_n=self.state.next_n,
-                prospects=max(0, round(new_prospects * noise)),
-                walk_ins=max(0, round(walk_ins * noise)),
+                prospects=prospects_in,
+                walk_ins=walk_ins_in,
                 start_epoch=context.clock.start_s,
             )
         )
-        added = max(0, round(new_prospects * noise)) + max(0, round(walk_ins * noise))
-        self.state = self.state.model_copy(update={"next_n": self.state.next_n + added})
+        next_n = self.state.next_n + prospects_in + walk_ins_in
+        self.state = self.state.model_copy(update={"next_n": next_n})
 
     def _grow_fleet(self, context: DayContext) -> None:
         wanted = self.state.devices + devices_added(context.events, self.geography.code, context.day)

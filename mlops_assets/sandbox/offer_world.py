@@ -16,12 +16,13 @@ import numpy as np
 
 from mlops_assets.domain.offers.catalogue_spec import ContactPolicy
 from mlops_assets.domain.offers.contact_cap import allow_actions
-from mlops_assets.domain.offers.decision_data import OfferStates, Transitions
+from mlops_assets.domain.offers.decision_data import HISTORY_WEEKS, OfferStates, Transitions
 from mlops_assets.domain.offers.policies import DistilledPolicy, decide
 from mlops_assets.sandbox.offer_people import (
     CONTROL,
     NO_PLAN,
     RANDOM,
+    RULES,
     OfferPeople,
     OfferWorld,
     draw_people,
@@ -50,7 +51,8 @@ class TrueValue:
         contact_rate: contacts a customer-week.
         acceptance: accepted share of contacts.
         alive_share: still customers at the end.
-        contact_counts: float64 [5], share of customer-weeks with 0 to 4 contacts in the four weeks before.
+        contact_counts: float64 [HISTORY_WEEKS + 1], share of customer-weeks with so many contacts in the four weeks
+            before.
     """
 
     totals_usd: Floats
@@ -193,7 +195,7 @@ def follow_rules(world: OfferWorld) -> Decider:
     """Return the campaign's rules for everybody, at the rules' contact rate where a contact is allowed."""
 
     def decide_by_rules(people: OfferPeople, _states: OfferStates, allowed: Mask, uniform: Floats) -> Ints:
-        everyone = OfferPeople(**{**vars(people), "stratum": np.full(people.rows, 2)})
+        everyone = OfferPeople(**{**vars(people), "stratum": np.full(people.rows, RULES)})
         actions = draw_actions(campaign_propensities(world, everyone), uniform)
         return np.where(allowed[np.arange(people.rows), actions], actions, 0)
 
@@ -224,7 +226,7 @@ def find_true_value(
         seed: of the chance that every policy meets.
     """
     people, totals = start, np.zeros(start.rows)
-    contacts, accepted, alive, counts = 0, 0, 0, np.zeros(5)
+    contacts, accepted, alive, counts = 0, 0, 0, np.zeros(HISTORY_WEEKS + 1)
     for week in range(weeks):
         chance = draw_chance(start.rows, seed, week)
         uniform = np.random.default_rng([seed, 5, week]).random(start.rows)
@@ -234,7 +236,8 @@ def find_true_value(
         states = observe(world, present)
         allowed = allow_actions(states, find_eligible(world, present), cap)
         actions[here] = decider(present, states, allowed, uniform[here])
-        counts += np.bincount(np.minimum(states.weeks_of("offers").sum(axis=1), 4).astype(int), minlength=5)
+        seen = np.minimum(states.weeks_of("offers").sum(axis=1), HISTORY_WEEKS).astype(int)
+        counts += np.bincount(seen, minlength=HISTORY_WEEKS + 1)
         done = live_week(world, people, actions, chance)
         totals += weekly_discount**week * (done.margin_usd - contact_cost_usd * (actions > 0))
         contacts, accepted = contacts + int((actions > 0).sum()), accepted + int(done.is_accepted.sum())

@@ -107,12 +107,9 @@ class MoneyParameters(Record):
     topup_to_renew: float = 0.62  # wish to renew and not enough balance
     early_renewal: float = 0.30  # on the last day of validity, relative to `renewal`
     exact_topup_share: float = 0.6  # of top-ups for a purchase that cover just what is missing
-    topup_low_balance: float = (
-        0.13  # pay-as-you-go customers whose balance is below a third of their usual top-up
-    )
+    topup_low_balance: float = 0.13  # pay-as-you-go, balance below a third of the usual top-up
     topup_spontaneous: float = 0.008
     booster_when_exhausted: float = 0.16
-    booster_usd_cents_elasticity: float = 0.9
     price_elasticity: float = 1.6  # of renewals, before personal price sensitivity
     price_sensitivity_slope: float = 0.35  # change of log elasticity per z of price sensitivity
     reverts_to_base_days: int = 20  # expired days after which the line counts as prepaid_base

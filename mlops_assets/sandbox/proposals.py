@@ -3,7 +3,7 @@
 Belongs here: finding the files and turning them into table `proposals`. Does not belong here: what the campaign makes
 of them (campaign).
 
-A line whose plan is not sold today, or NONE, keeps its person from the campaign's own rules and sends nothing.
+A line whose plan is not sold today, or NONE, sends nothing, and nearly keeps its person from the campaign's own rules.
 """
 
 from __future__ import annotations

@@ -40,7 +40,10 @@ class GeographyState(Record):
 
 
 class SandboxState(Record):
-    """The whole sandbox. `subscribers` and `devices` are per geography; `next_day` is the earliest of all."""
+    """The whole sandbox. `subscribers` and `devices` are per geography.
+
+    `next_day` is that of the geographies of the last command; one that it left out has an earlier one of its own.
+    """
 
     seed: int
     subscribers: int
