@@ -1,7 +1,19 @@
-"""The rows of a day's proposals, and their documentation: one row per person of the population.
+"""The rows of a day's proposals: one row per person of the population.
 
-`propensities` holds the chance of every choice of the catalogue, in the order that the manifest's fact `choices`
-names; `propensity` is that of the choice proposed, `no_offer_propensity` that of leaving the person alone.
+| column | content |
+|---|---|
+| `subscriber_id` | subscriber number |
+| `plan_code` | plan or booster proposed, or `no_offer` |
+| `discount_share`, `discount_usd_cents` | discount of the list price, and the same at the day's price |
+| `model_version` | version of the policy |
+| `expected_acceptance` | chance of a sale; null without an offer |
+| `expected_margin_usd_cents` | margin less discount times that chance |
+| `advantage_usd` | worth over no offer by the policy; null if it does not know the offer |
+| `stratum` | control, random or policy |
+| `propensity`, `no_offer_propensity` | chance that this choice had, and that of leaving the person alone |
+| `propensities` | chance of every choice of the catalogue, in the order of the manifest's fact `choices` |
+| `eligible` | whether each of these choices was allowed, the contact policy included |
+| `reasons` | reason codes, strongest first, as one text with blanks |
 
 Belongs here: columns and their values. Does not belong here: decisions (daily_decisions.py).
 """
@@ -14,7 +26,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlops_assets.domain.features.table import ColumnDoc
 from mlops_assets.domain.offers.decision_data import NO_ACTION, OfferAction
 from mlops_assets.domain.offers.exploration import STRATA
 
@@ -23,25 +34,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
-
-PROPOSAL_DOCS = {
-    "subscriber_id": ColumnDoc("integer", "subscriber number", role="key"),
-    "plan_code": ColumnDoc("text", "plan or booster proposed, or `no_offer`", role="info"),
-    "discount_share": ColumnDoc("decimal", "discount of the list price", "share", "info"),
-    "discount_usd_cents": ColumnDoc("integer", "the same at the day's price", "usd_cent", "info"),
-    "model_version": ColumnDoc("text", "version of the policy", role="info"),
-    "expected_acceptance": ColumnDoc("decimal", "chance of a sale; null without an offer", "share", "info"),
-    "expected_margin_usd_cents": ColumnDoc(
-        "decimal", "margin less discount times that chance", "usd_cent", "info"
-    ),
-    "advantage_usd": ColumnDoc(
-        "decimal", "worth over no offer by the policy; null if it does not know the offer", "usd", "info"
-    ),
-    "stratum": ColumnDoc("text", "control, random or policy", role="info"),
-    "propensity": ColumnDoc("decimal", "chance that this choice had", "share", "info"),
-    "no_offer_propensity": ColumnDoc("decimal", "chance of being left alone", "share", "info"),
-    "reasons": ColumnDoc("text", "reason codes, strongest first, as one text with blanks", role="info"),
-}
 
 
 @dataclass(frozen=True, eq=False)
