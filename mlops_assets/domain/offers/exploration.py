@@ -118,7 +118,8 @@ def decision_chances(
     rows = np.flatnonzero(has_target)
     chances[rows, targets[rows]] += 1 - spec.epsilon
     chances[:, NO_ACTION] = 0.0
-    chances[:, NO_ACTION] = 1.0 - chances.sum(axis=1)
+    # Rounded, twenty times a twentieth is more than 1.
+    chances[:, NO_ACTION] = np.maximum(1.0 - chances.sum(axis=1), 0.0)
     return chances
 
 

@@ -66,6 +66,14 @@ def test_chances(stratum: int, target: int, allowed: list[bool], expected: list[
     np.testing.assert_allclose(found[0], expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("offers", [1, 20, 43, 500])
+def test_a_random_contact_that_is_certain_leaves_no_negative_chance(offers: int) -> None:
+    allowed = np.ones((1, offers + 1), dtype=bool)
+    found = decision_chances(SPEC, np.array([0]), allowed, np.array([RANDOM], dtype=np.int8), 1.0)
+    assert found.min() >= 0, "its logarithm is asked for later"
+    assert found.sum() == pytest.approx(1)
+
+
 def test_draws_have_these_chances_and_repeat() -> None:
     chances = np.tile([0.5, 0.0, 0.3, 0.2], (len(PEOPLE), 1))
     drawn = draw_decisions(chances, PEOPLE, KEY)
