@@ -165,7 +165,7 @@ def read_week(plan: WeekPlan, people: NDArray[np.int64], *, lake: Lake, engine: 
     contacted = engine.fetch(_first_contacts_sql(engine.dialect), _only(views, names["contacts"]))
     bought = engine.fetch(_purchases_sql(engine.dialect), _only(views, names["purchases"]))
     left = engine.fetch(_churned_sql(engine.dialect), _only(views, ("churned",)))
-    return _assemble(len(people), contacted, bought, left)
+    return _assemble(plan.as_of_day, len(people), contacted, bought, left)
 
 
 def _only(views: Mapping[str, ViewSource], names: tuple[str, ...]) -> dict[str, ViewSource]:
@@ -241,13 +241,26 @@ def _proposed(sent: ir.Table) -> ir.Table:
     is_offer = rows.plan_code != NO_OFFER
     # A proposal that the campaign dropped, or another plan in its place.
     is_dropped = (is_before & is_offer) | (is_on_day & (rows.plan_code != rows.plan_of_contact))
+    chance = rows.no_offer_propensity
+    # A column a day: in which order an engine adds is its own affair, and changes the last digits of a sum.
+    logs = {
+        _log_column(weekday): (is_before & (rows.file_day.day_of_week.index() == weekday))
+        .ifelse(chance.nullif(0.0).log(), 0.0)
+        .sum()
+        .fill_null(0.0)
+        for weekday in range(STEP_DAYS)
+    }
     return rows.group_by(sent_place=rows.place).aggregate(
         own_days=rows.count().cast("int64"),
-        log_no_contact=is_before.ifelse(rows.no_offer_propensity.nullif(0.0).log(), 0.0).sum(),
-        has_certain=(is_before & (rows.no_offer_propensity == 0.0)).fill_null(False).any(),
-        own_on_day=is_on_day.ifelse(1.0 - rows.no_offer_propensity, None).max(),
+        lacks_chance=(is_before & (chance.fill_null(0.0) == 0.0)).any(),
+        own_on_day=is_on_day.ifelse(1.0 - chance, None).max(),
         is_overridden=is_dropped.fill_null(True).any(),
+        **logs,
     )
+
+
+def _log_column(weekday: int) -> str:
+    return f"log_no_contact_{weekday}"
 
 
 @lru_cache(maxsize=4)
@@ -296,7 +309,9 @@ def _churned_sql(dialect: str) -> str:
     return compile_sql(_of_people("churned").select("place").distinct(), dialect)
 
 
-def _assemble(people: int, contacted: pa.Table, bought: pa.Table, left: pa.Table) -> WeekOutcomes:
+def _assemble(
+    as_of_day: dt.date, people: int, contacted: pa.Table, bought: pa.Table, left: pa.Table
+) -> WeekOutcomes:
     at, buyers = contacted["place"].to_numpy(), bought["place"].to_numpy()
 
     def spread(column: Any, fill: Any, dtype: Any) -> NDArray[Any]:
@@ -314,8 +329,12 @@ def _assemble(people: int, contacted: pa.Table, bought: pa.Table, left: pa.Table
     is_churned = np.zeros(people, dtype=np.bool_)
     is_churned[left["place"].to_numpy()] = True
     own_days = spread("own_days", 0, np.int64)
-    own_no_contact = np.exp(spread("log_no_contact", np.nan, np.float64))
-    own_no_contact[spread("has_certain", False, np.bool_)] = np.nan
+    log_no_contact = np.zeros(people)
+    for ahead in range(1, STEP_DAYS + 1):
+        weekday = (as_of_day + dt.timedelta(days=ahead)).weekday()
+        log_no_contact += spread(_log_column(weekday), np.nan, np.float64)
+    own_no_contact = np.exp(log_no_contact)
+    own_no_contact[spread("lacks_chance", False, np.bool_)] = np.nan
     return WeekOutcomes(
         offered_plan=spread("sent_plan", None, object),
         discount_share=spread("discount_share", np.nan, np.float64),
