@@ -49,5 +49,6 @@ def _weeks_before(days: int) -> int:
             "the contact policy looks back further than a state remembers",
             where=f"{days} days",
             expected=f"at most {(HISTORY_WEEKS + 1) * STEP_DAYS} days",
+            remedy="shorten `window_days` or `cool_down_days` of the contact policy",
         )
     return weeks

@@ -116,9 +116,9 @@ def _count_all(proposals: ir.Table, contacts: ir.Table, plans: ir.Table) -> ir.T
 
     numbered = _number_proposals(_in_catalogue(proposals, plans))
     proposed = numbered.filter(numbered.place == 0)
-    matched = _match(_in_catalogue(contacts, plans), proposed)
-    unmet = proposed.anti_join(contacts, proposed.subscriber_id == contacts.subscriber_id)
     known = _in_catalogue(contacts, plans)
+    matched = _match(known, proposed)
+    unmet = proposed.anti_join(contacts, proposed.subscriber_id == contacts.subscriber_id)
     return ibis.union(
         _count(numbered.mutate(kind=_kind_of_proposal(numbered))),
         _count(known.mutate(kind=ibis.literal(CONTACT), proposed_plan=_text(NOTHING))),

@@ -5,8 +5,7 @@ rows come about (transitions.py).
 
 What contacts do is estimated by itself (contact_effect.py) and given to the trees as known; they read the state without
 its contacts. Discounts can only raise acceptance: the sign is imposed. That a contact by itself makes nobody buy
-something else is assumed: purchases without an offer
-depend on a contact only where it was accepted.
+something else is assumed: purchases without an offer depend on a contact only where it was accepted.
 """
 
 from __future__ import annotations

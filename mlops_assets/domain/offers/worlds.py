@@ -160,10 +160,9 @@ def read_worlds(slot: ModelSlot, lake: Lake) -> WorldsOutcome:
 
 def find_refused_day(slot: ModelSlot, lake: Lake) -> dt.date | None:
     """Return the last day of the log whose worlds are kept if they do not hold; None if they do, or are none."""
-    if lake.manifest(worlds_partition(slot)) is None:
-        return None
-    worlds = read_worlds(slot, lake)
-    return None if worlds.holds else dt.date.fromisoformat(worlds.holdout_last_day)
+    manifest = lake.manifest(worlds_partition(slot))
+    worlds = None if manifest is None else _outcome(manifest)
+    return None if worlds is None or worlds.holds else dt.date.fromisoformat(worlds.holdout_last_day)
 
 
 def load_world(slot: ModelSlot, name: str, lake: Lake) -> Simulator:
