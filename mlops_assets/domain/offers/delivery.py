@@ -18,7 +18,8 @@ One CSV per use case, segment and day, one line per person of the population:
 | the campaign has reported on the day | `kept`: file and proposals are history |
 | rollback of the policy | the day's run is due again; if the day is not over, the champion before proposes anew |
 
-A plan that the operator has no code for cannot be delivered: DeliveryError, and the old file stays.
+A plan that the operator has no code for, or one that a line cannot hold, cannot be delivered: DeliveryError, and the
+old file stays.
 
 Belongs here: the file and when it is written. Does not belong here: where it lies (delivery_ports.py).
 """
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 DELIVERY_VERSION = "1"
 NONE_CODE = "NONE"
 COLUMNS = ("SUBSCRIBER", "PLAN_ID", "DISCOUNT", "PROPENSITY", "MODEL")
+_NOT_IN_A_CODE = frozenset(',"\r\n')
 _MONEY_DIGITS = 4  # of a unit of local currency: far below what anybody pays, enough to come back to the cent
 
 
@@ -84,7 +86,7 @@ def deliver_day(
         is_used: the campaign system has reported on the day.
 
     Raises:
-        DeliveryError: a plan has no local code.
+        DeliveryError: a plan has no local code, or a local code is none that a line can hold.
         StorageError: the store or the lake cannot be written.
     """
     note = PartitionId(delivery_table(delivery.use_case), delivery.segment, delivery.day)
@@ -152,6 +154,13 @@ def _write_csv(
 def _codes(geography: Geography) -> pa.Table:
     import pyarrow as pa
 
+    if unfit := [code for code in geography.plan_codes if code == NONE_CODE or set(code) & _NOT_IN_A_CODE]:
+        raise DeliveryError(
+            f"{', '.join(map(repr, unfit))} cannot stand in a line of a delivery",
+            where=f"{geography.code}, plan_codes",
+            expected=f"codes without comma, quotation mark or line break, and other than {NONE_CODE}",
+            remedy="correct the local code in configs/geographies.yaml",
+        )
     ours: Mapping[str, str] = {ours: local for local, ours in geography.plan_codes.items()}
     return pa.table(
         {

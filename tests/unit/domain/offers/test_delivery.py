@@ -134,6 +134,17 @@ def test_a_plan_without_local_code_is_refused_and_the_old_file_stays(
     assert len(lines_of(store)) == 2
 
 
+@pytest.mark.parametrize("code", ["CL,DAT", 'CL"DAT', "CL\nDAT", "NONE"])
+def test_a_local_code_that_a_line_cannot_hold_is_refused(
+    loop: LoopWorld, store: LocalAgentsStore, code: str
+) -> None:
+    propose(loop)
+    odd = CHILE.model_copy(update={"plan_codes": {**CHILE.plan_codes, code: "data_m"}})
+    with pytest.raises(DeliveryError, match="cannot stand in a line"):
+        deliver(loop, store, geography=odd)
+    assert store.find(DELIVERY) is None
+
+
 def test_names_cannot_leave_the_folder(store: LocalAgentsStore, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="name"):
         store.deliver(DeliveryId("offers", "..", OFFER_DAY), tmp_path)
