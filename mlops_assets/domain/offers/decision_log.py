@@ -64,7 +64,7 @@ class FrozenLog:
 
     @property
     def holdout_first_day(self) -> dt.date:
-        """First day of the weeks that are held out."""
+        """As-of day of the first week that is held out; the week begins at its end."""
         return self.as_of_days[-self.holdout_weeks]
 
     @property

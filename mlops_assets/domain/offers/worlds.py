@@ -43,7 +43,7 @@ class WorldsOutcome:
         figures: rows of the checks, JSON values: simulator, name, predicted, observed, allowed_error, holds.
         failures: in words; empty if both hold.
         log_sha256: content of the log that they were learned from.
-        holdout_first_day, holdout_last_day: weeks of the checks, ISO days.
+        holdout_first_day, holdout_last_day: as-of day of the first week of the checks, last day of them, ISO days.
     """
 
     sha256: Mapping[str, str]
