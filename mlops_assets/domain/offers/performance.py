@@ -60,6 +60,7 @@ class WeekFigures:
         acceptances: count.
         margin_usd: less discounts.
         plans: by plan proposed, all offers.
+        model_versions: of the policies that proposed on these days.
     """
 
     first_day: dt.date
@@ -70,6 +71,7 @@ class WeekFigures:
     acceptances: Comparison
     margin_usd: Comparison
     plans: tuple[PlanFigures, ...] = ()
+    model_versions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ def summarise_week(last_day: dt.date, found: Iterable[ReconciledDay]) -> WeekFig
             sum(plan.margin_usd_cents for plan in counted) / _CENTS_PER_USD,
         ),
         plans=merge_plans(plan for day in days for plan in day.plans),
+        model_versions=tuple(sorted({version for day in days for version in day.model_versions})),
     )
 
 
@@ -147,24 +150,35 @@ def merge_plans(found: Iterable[PlanFigures]) -> tuple[PlanFigures, ...]:
 
 
 def judge_performance(
-    weeks: Sequence[WeekFigures], spec: PerformanceSpec, since_day: dt.date | None
+    weeks: Sequence[WeekFigures], spec: PerformanceSpec, since_day: dt.date | None, version: str
 ) -> PerformanceVerdict:
     """Judge the newest of some weeks, in view of those before it.
 
     Args:
         weeks: oldest first, the newest is judged; at least one.
         spec: when a fall counts.
-        since_day: first day on which the present policy decided; None if there is none.
+        since_day: first day on which the present policy may have decided; None if there is none.
+        version: of the present policy. Weeks in which another one proposed do not count: after a late approval or a
+            rollback it was not the present one that decided, whatever the ledger says of these days by now.
     """
     newest = weeks[-1]
     if since_day is None or newest.first_day < since_day:
         policy = f"the present policy decides since {since_day}" if since_day else "no policy is champion"
         return PerformanceVerdict(newest.last_day, "no_evidence", (policy,), None, since_day, newest)
+    if others := _other_versions(newest, version):
+        words = (
+            f"{newest.first_day} to {newest.last_day}: not only version {version} proposed, but {others}, too"
+        )
+        return PerformanceVerdict(newest.last_day, "no_evidence", (words,), None, since_day, newest)
     if not _is_evidence(newest, spec):
         return PerformanceVerdict(
             newest.last_day, "no_evidence", (_too_few(newest),), None, since_day, newest
         )
-    own = [one for one in weeks if one.first_day >= since_day and _is_evidence(one, spec)][-spec.weeks :]
+    own = [
+        one
+        for one in weeks
+        if one.first_day >= since_day and not _other_versions(one, version) and _is_evidence(one, spec)
+    ][-spec.weeks :]
     fallen = [one for one in own if _falls(one, spec)]
     reasons = tuple(sentence for one in fallen for sentence in _falls(one, spec))
     if newest not in fallen:
@@ -173,6 +187,10 @@ def judge_performance(
         )
     kind: VerdictKind = "performance_fall" if len(fallen) >= spec.fallen_weeks else "fall"
     return PerformanceVerdict(newest.last_day, kind, reasons, fallen[0].first_day, since_day, newest)
+
+
+def _other_versions(week: WeekFigures, version: str) -> str:
+    return ", ".join(one for one in week.model_versions if one != version)
 
 
 def _is_evidence(week: WeekFigures, spec: PerformanceSpec) -> bool:

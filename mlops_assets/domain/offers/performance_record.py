@@ -27,7 +27,7 @@ from mlops_assets.domain.offers.reconciliation import reconciliation_table
 from mlops_assets.domain.offers.reconciliation_day import read_day
 from mlops_assets.domain.ports import Lake, LedgerEntry, Manifest, ModelSlot, PartitionId, TableEngine
 
-PERFORMANCE_VERSION = "1"
+PERFORMANCE_VERSION = "2"
 _SUNDAY = 6
 
 
@@ -55,10 +55,10 @@ def read_week(
     return summarise_week(last_day, [one for one in found if one is not None])
 
 
-def find_policy_since(decisions: Sequence[LedgerEntry], day: dt.date) -> dt.date | None:
-    """Return the first day on which the policy that is champion on `day` decided; None if none was."""
+def find_policy_since(decisions: Sequence[LedgerEntry], day: dt.date) -> tuple[dt.date | None, str]:
+    """Return since when the policy that is champion on `day` may have decided, and its version; None if none was."""
     serving = [one for one in decisions if one.makes_champion and one.as_of_day and one.as_of_day < day]
-    return _first_sent_day(serving[-1]) if serving else None
+    return (_first_sent_day(serving[-1]), serving[-1].version) if serving else (None, "")
 
 
 def find_first_policy_day(decisions: Sequence[LedgerEntry]) -> dt.date | None:
@@ -93,7 +93,7 @@ def judge_week(
     """
     ends = [last_day - dt.timedelta(days=STEP_DAYS * back) for back in range(spec.weeks - 1, -1, -1)]
     weeks = [read_week(slot.use_case, slot.segment, end, lake=lake, engine=engine) for end in ends]
-    verdict = judge_performance(weeks, spec, find_policy_since(decisions, last_day))
+    verdict = judge_performance(weeks, spec, *find_policy_since(decisions, last_day))
     _note(slot, verdict, lake)
     return verdict
 

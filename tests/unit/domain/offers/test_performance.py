@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ from resources.lake import LocalLake
 
 SUNDAY = dt.date(2026, 10, 4)
 SINCE = SUNDAY - dt.timedelta(days=60)
-SPEC = PerformanceSpec()
+SPEC, VERSION = PerformanceSpec(), "1"
 
 
 def plan_figures(
@@ -68,7 +69,7 @@ def week(accepted: int, *, back: int = 0, sent: int = 1_000, expected: float = 1
 
 def judge(*accepted: int, since: dt.date | None = SINCE, spec: PerformanceSpec = SPEC) -> PerformanceVerdict:
     weeks = [week(count, back=len(accepted) - 1 - number) for number, count in enumerate(accepted)]
-    return judge_performance(weeks, spec, since)
+    return judge_performance(weeks, spec, since, VERSION)
 
 
 def test_week_sums_its_days_and_no_others() -> None:
@@ -129,14 +130,19 @@ def test_what_chance_or_tolerance_explains_is_no_fall() -> None:
     assert judge(80, 80, 80).kind == "as_expected", "100 with a sigma of 9.5: 80 is within 2.33 sigma"
     assert judge(76, 76, 76).kind == "performance_fall"
     sure = [week(9_300, back=back, sent=100_000, expected=10_000.0) for back in (2, 1, 0)]
-    assert judge_performance(sure, SPEC, SINCE).kind == "as_expected", "certain, and too little to act on"
-    assert judge_performance(sure, PerformanceSpec(min_fall_share=0.05), SINCE).kind == "performance_fall"
+    assert judge_performance(sure, SPEC, SINCE, VERSION).kind == "as_expected", (
+        "certain, and too little to act on"
+    )
+    assert (
+        judge_performance(sure, PerformanceSpec(min_fall_share=0.05), SINCE, VERSION).kind
+        == "performance_fall"
+    )
 
 
 def test_margin_may_fall_though_acceptances_do_not() -> None:
     cheap = plan_figures(1_000, 130, 100.0, usd=1.0).model_copy(update={"margin_usd_cents": 5_000})
     weeks = [summarise_week(day, [reconciled(day, cheap)]) for day in (SUNDAY - dt.timedelta(days=7), SUNDAY)]
-    verdict = judge_performance(weeks, SPEC, SINCE)
+    verdict = judge_performance(weeks, SPEC, SINCE, VERSION)
     assert verdict.kind == "performance_fall"
     assert all("USD margin" in reason for reason in verdict.reasons)
 
@@ -152,14 +158,29 @@ def test_weeks_of_an_earlier_policy_do_not_count() -> None:
     assert judge(60, 60, since=None).reasons == ("no policy is champion",)
 
 
+def test_weeks_in_which_another_policy_proposed_do_not_count() -> None:
+    """A policy that was approved late, or to which somebody went back, is not judged by the offers of another."""
+    other = replace(week(60, back=1), model_versions=("2",))
+    both = replace(week(60), model_versions=(VERSION, "2"))
+    own = replace(week(60), model_versions=(VERSION,))
+    assert judge_performance([other, own], SPEC, SINCE, VERSION).kind == "fall"
+    assert (
+        judge_performance([replace(other, model_versions=()), own], SPEC, SINCE, VERSION).kind
+        == "performance_fall"
+    )
+    verdict = judge_performance([own, both], SPEC, SINCE, VERSION)
+    assert (verdict.kind, verdict.week) == ("no_evidence", both)
+    assert "not only version 1 proposed, but 2, too" in verdict.reasons[0]
+
+
 def test_few_offers_are_no_evidence() -> None:
     thin = [week(0, back=back, sent=200, expected=20.0) for back in (1, 0)]
-    verdict = judge_performance(thin, SPEC, SINCE)
+    verdict = judge_performance(thin, SPEC, SINCE, VERSION)
     assert verdict.kind == "no_evidence"
     assert "200 offers sent with 20 acceptances expected on 1 reconciled days" in verdict.reasons[0]
-    assert judge_performance([week(60, back=1), thin[1]], SPEC, SINCE).kind == "no_evidence"
+    assert judge_performance([week(60, back=1), thin[1]], SPEC, SINCE, VERSION).kind == "no_evidence"
     empty = summarise_week(SUNDAY, [])
-    assert judge_performance([empty], SPEC, SINCE).kind == "no_evidence"
+    assert judge_performance([empty], SPEC, SINCE, VERSION).kind == "no_evidence"
 
 
 def test_settings_that_can_never_hold_are_refused() -> None:
@@ -185,9 +206,9 @@ def test_a_policy_decides_from_the_second_day_after_its_data() -> None:
 
     early, late = SUNDAY - dt.timedelta(days=30), SUNDAY - dt.timedelta(days=9)
     history = [entry("promoted", early), entry("rejected", late), entry("promoted", SUNDAY)]
-    assert find_policy_since(history, SUNDAY) == early + dt.timedelta(days=2)
-    assert find_policy_since(history, SUNDAY + dt.timedelta(days=7)) == SUNDAY + dt.timedelta(days=2)
-    assert find_policy_since([], SUNDAY) is None
+    assert find_policy_since(history, SUNDAY) == (early + dt.timedelta(days=2), "1")
+    assert find_policy_since(history, SUNDAY + dt.timedelta(days=7)) == (SUNDAY + dt.timedelta(days=2), "1")
+    assert find_policy_since([], SUNDAY) == (None, "")
 
 
 def test_verdicts_reach_the_retraining_plan(tmp_path: Path) -> None:
