@@ -11,7 +11,7 @@ import datetime as dt
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from mlops_assets.domain.feeds.time_format import parse_time_format
 from mlops_assets.domain.feeds.units import UNITS
@@ -34,10 +34,17 @@ def _require_zone(zone: str) -> str:
     return zone
 
 
+def _require_day_only(pattern: str) -> str:
+    rest = pattern.replace("{day}", "", 1)
+    if "{" in rest or "}" in rest or ".." in pattern:
+        raise ValueError("the only placeholder is {day}, once; `..` is refused")
+    return pattern
+
+
 TimeZone = Annotated[str, AfterValidator(_require_zone)]
 CountryCode = Annotated[str, Field(pattern=r"^([A-Z]{2})?$")]
 CurrencyCode = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
-FilePattern = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.{}-]{1,120}$")]
+FilePattern = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.{}-]{1,120}$"), AfterValidator(_require_day_only)]
 
 
 class ColumnContract(Record):
@@ -83,8 +90,17 @@ class ColumnContract(Record):
                 raise ValueError(f"unknown unit {unit!r}; known: {', '.join(sorted(UNITS))}")
         if (self.source_unit or self.source_unit_column) and self.unit is None:
             raise ValueError("a source unit needs `unit`, the one we keep")
-        if self.type not in ("integer", "decimal") and (self.unit or self.minimum is not None):
+        limits = (self.minimum, self.maximum)
+        if self.type not in ("integer", "decimal") and (self.unit or limits != (None, None)):
             raise ValueError("units and ranges are for integer and decimal columns")
+        return self
+
+    @model_validator(mode="after")
+    def _codes_fit_type(self) -> ColumnContract:
+        if self.type != "text" and (self.allowed or self.code_map):
+            raise ValueError("`allowed` and `code_map` are for text columns")
+        if self.type not in ("text", "boolean") and self.values:
+            raise ValueError("`values` are for text and boolean columns")
         return self
 
     @model_validator(mode="after")
@@ -187,13 +203,6 @@ class FeedContract(Record):
     columns: list[ColumnContract] = Field(min_length=1)
     geographies: dict[GeographyCode, FeedOverride] = {}
 
-    @field_validator("file_pattern")
-    @classmethod
-    def _only_day(cls, pattern: str) -> str:
-        if pattern.replace("{day}", "").count("{") or ".." in pattern:
-            raise ValueError("the only placeholder is {day}; `..` is refused")
-        return pattern
-
     @model_validator(mode="after")
     def _consistent(self) -> FeedContract:
         names = [column.name for column in self.columns]
@@ -205,16 +214,27 @@ class FeedContract(Record):
         for field, column in (("latest_by", self.latest_by), ("day_column", self.day_column)):
             if column is not None and column not in names:
                 raise ValueError(f"`{field}` names the unknown column {column!r}")
-        if (self.cadence == "daily") != ("{day}" in self.file_pattern):
+        overridden = [one.file_pattern for one in self.geographies.values() if one.file_pattern]
+        if any((self.cadence == "daily") != ("{day}" in one) for one in (self.file_pattern, *overridden)):
             raise ValueError("daily feeds, and only they, have {day} in `file_pattern`")
         for option in ("ignored_columns", "emptiable_columns"):
             if missing := sorted(set(getattr(self.gate, option)) - set(names)):
                 raise ValueError(f"`gate.{option}` names unknown columns {missing}")
         if self.record_id is not None and (self.record_id in names or self.grain):
             raise ValueError("`record_id` names a new column, and goes without `grain`")
+        self._check_days()
         self._check_merges()
         self._check_formats()
         return self
+
+    def _check_days(self) -> None:
+        """A snapshot lies in no geography and has no day in its name: nothing says what is local or late."""
+        if self.cadence != "snapshot":
+            return
+        if self.day_column is not None:
+            raise ValueError("a snapshot has no day: leave out `day_column`")
+        if any(column.timezone == "local" for column in self.columns):
+            raise ValueError("a snapshot has no day: leave out `timezone: local`, its timestamps are in UTC")
 
     def _check_merges(self) -> None:
         wanted = set() if not self.grain else {c.name for c in self.columns} - set(self.grain)
@@ -235,7 +255,7 @@ class FeedContract(Record):
 
     def column(self, name: str) -> ColumnContract:
         """Return the column of this name; KeyError if there is none."""
-        return next(c for c in self.columns if c.name == name)
+        return {column.name: column for column in self.columns}[name]
 
     def for_geography(self, chain: list[str]) -> FeedContract:
         """Apply the first override found along `chain` (a geography and those it is `like`)."""

@@ -338,7 +338,7 @@ def test_platform_fault_is_raised(world: World, monkeypatch: pytest.MonkeyPatch)
 
 def test_snapshot_feed_has_one_partition_without_day(world: World) -> None:
     fields = TOPUPS.model_dump() | {"name": "shops", "cadence": "snapshot", "file_pattern": "shops.csv"}
-    feed = type(TOPUPS).model_validate(fields | {"day_column": None, "late_days_max": 0})
+    feed = type(TOPUPS).model_validate(fields | {"day_column": None, "late_days_max": 0, "geographies": {}})
     world.deliver(feed, topups_csv(), day=None)
     outcome = world.land(feed, day=None)
     assert outcome.status == "landed"
