@@ -208,7 +208,7 @@ class CompiledFeed:
         """All checks of a row, each once (a unit column serves several columns), in order of the columns."""
         columns = self._columns(table)
         checks = {check.reason: check for column in columns.values() for check in column.checks}
-        if self.contract.day_column and self.contract.cadence == "daily":
+        if self.contract.day_column:
             checks[OTHER_DAY] = self._day_check(table, columns[self.contract.day_column])
         return list(checks.values())
 
@@ -274,7 +274,8 @@ class CompiledFeed:
 
         dated = partial.cross_join(_context())
         if day is None:
-            return dated.mutate(business_day_max=dated.file_day, late_rows=ibis.literal(0, "int64"))
+            none = ibis.literal(0, "int64").cast("!int64")  # a plain 0 would have a smaller type
+            return dated.mutate(business_day_max=dated.file_day, late_rows=none)
         return dated.mutate(business_day_max=_business_day(dated, dated.latest_event, day.contract))
 
 

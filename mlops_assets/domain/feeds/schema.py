@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # All failing rows of a big table take half a minute to report; these take milliseconds.
 SAMPLED_ROWS = 1000
+_TOLERANCE = 1e-9  # relative; a unit's conversion may add so much to a value at its limit
 _PANDAS_TYPES = {
     "int64": "Int64",
     "float64": "float64",
@@ -44,7 +45,7 @@ def pandera_schema(contract: FeedContract) -> pdr.DataFrameSchema:
 
     by_name = {column.name: column for column in contract.columns}
     columns = {
-        name: _pandera_column(by_name.get(name), _PANDAS_TYPES[kind], is_merged=_is_merged(contract, name))
+        name: _pandera_column(by_name.get(name), _PANDAS_TYPES[kind])
         for name, kind in output_types(contract).items()
     }
     unique = contract.grain or contract.key
@@ -92,23 +93,28 @@ def _typed_frame(table: pa.Table) -> pd.DataFrame:
     return frame
 
 
-def _is_merged(contract: FeedContract, name: str) -> bool:
-    return bool(contract.grain) and name not in contract.grain
-
-
-def _pandera_column(column: ColumnContract | None, kind: str, *, is_merged: bool) -> pdr.Column:
+def _pandera_column(column: ColumnContract | None, kind: str) -> pdr.Column:
     import pandera.engines.pandas_engine as engine
     import pandera.pandas as pdr
 
     dtype = engine.Date() if kind == "date" else kind
     if column is None:
         return pdr.Column(dtype, nullable=False)
+    described = f"{column.description} [{column.unit}]" if column.unit else column.description
+    return pdr.Column(dtype, _checks(column), nullable=column.nullable, description=described)
+
+
+def _checks(column: ColumnContract) -> list[pdr.Check]:
+    """Return the limits of single values; of what they add up to only that it is not negative, if they are not."""
+    import pandera.pandas as pdr
+
+    if column.merge in {"sum", "count", "increase"}:
+        return [pdr.Check.ge(0)] if column.minimum is not None and column.minimum >= 0 else []
     checks = []
     if column.minimum is not None:
-        checks.append(pdr.Check.ge(column.minimum))
-    if column.maximum is not None and not (is_merged and column.merge in {"sum", "count"}):
-        checks.append(pdr.Check.le(column.maximum * (1 + 1e-9)))
+        checks.append(pdr.Check.ge(column.minimum - _TOLERANCE * abs(column.minimum)))
+    if column.maximum is not None:
+        checks.append(pdr.Check.le(column.maximum + _TOLERANCE * abs(column.maximum)))
     if column.allowed:
         checks.append(pdr.Check.isin(column.allowed))
-    described = f"{column.description} [{column.unit}]" if column.unit else column.description
-    return pdr.Column(dtype, checks, nullable=column.nullable, description=described)
+    return checks

@@ -131,7 +131,8 @@ def number_columns(contract: FeedContract) -> list[ColumnContract]:
 
 def segment_columns(contract: FeedContract) -> list[ColumnContract]:
     """Return the text columns that may have few values: those with declared codes, and others but keys."""
-    texts = [c for c in _kept(contract) if c.type == "text"]
+    types = output_types(contract)
+    texts = [c for c in _kept(contract) if types[c.name] == "string"]
     return [c for c in texts if is_declared(c) or not _is_identifier(contract, c)]
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mlops_assets.domain.feeds.contract import FeedContract
 from mlops_assets.domain.feeds.homologation import output_types
 from mlops_assets.domain.feeds.preview import MASK, identifying_columns, preview_rows
 from mlops_assets.domain.feeds.schema import find_violations, pandera_schema
@@ -66,6 +69,38 @@ def test_violations_name_column_and_rule_but_no_value(world: World) -> None:
         "topups: column_in_schema",
     ]
     assert not any(value in " ".join(found) for value in ("-42", "pigeon", "same", "569000"))
+
+
+def merged_feed(**changes: Any) -> FeedContract:
+    """Return a feed whose rows are merged by `id`, with a column `a` beside it."""
+    column = {"name": "a", "source": "A", "type": "decimal", **changes}
+    fields = {
+        "name": "one", "description": "d", "owner": "team:x", "file_pattern": "one_{day}.parquet", "key": ["id"],
+        "grain": ["id"], "columns": [{"name": "id", "source": "ID", "type": "integer"}, column],
+    }  # fmt: skip
+    return FeedContract.model_validate(fields)
+
+
+@pytest.mark.parametrize(
+    ("changes", "values"),
+    [
+        ({"merge": "count", "minimum": 100}, [150.0]),
+        ({"merge": "sum", "minimum": -10}, [-10.0]),
+        ({"merge": "max", "maximum": -5}, [-5.0]),
+        ({"merge": "max", "unit": "share", "source_unit": "percent", "minimum": 0.57}, [56.99999999999]),
+        ({"merge": "count", "type": "text", "allowed": ["x"]}, ["x"]),
+    ],
+)
+def test_limits_hold_for_delivered_values_and_not_for_what_they_add_up_to(
+    world: World, changes: dict[str, Any], values: list[Any]
+) -> None:
+    feed = merged_feed(**changes)
+    rows = [{"ID": number // 2, "A": values[0]} for number in range(20)]
+    world.deliver(feed, pa.Table.from_pylist(rows))
+    outcome = world.land(feed)
+    assert outcome.status == "landed", outcome.findings
+    assert outcome.counts.quarantined_total == 0
+    assert find_violations(feed, world.engine, world.lake.path(outcome.partition)) == []
 
 
 def test_schema_names_every_column_of_every_feed() -> None:
