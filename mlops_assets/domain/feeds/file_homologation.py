@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _REASONS_SQL = """
-SELECT reason, CAST(COUNT(*) AS BIGINT) AS bad_rows, MIN(source_row) AS first_row FROM bad GROUP BY reason
+SELECT reason, CAST(COUNT(*) AS BIGINT) AS bad_rows, MIN(source_row) AS first_row FROM bad
+GROUP BY reason ORDER BY reason
 """
 _BAD_ROWS_SQL = f"SELECT source_row AS {ROW} FROM bad"  # noqa: S608 - a constant
 

@@ -278,6 +278,9 @@ def test_a_few_bad_rows_are_quarantined_with_reason(world: World) -> None:
         "calls_onnet: below minimum": 1,
         "app_facebook_kb: missing": 1,
     }
+    assert list(outcome.counts.quarantined) == sorted(
+        outcome.counts.quarantined
+    )  # as the manifest keeps them
     assert (outcome.counts.good, len(world.rows(outcome))) == (25, 25)
     quarantine = {row["source_row"]: row for row in world.rows(outcome, "quarantine")}
     assert quarantine[5]["reason"] == "subscriber_id: not a number"
