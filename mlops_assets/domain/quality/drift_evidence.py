@@ -150,7 +150,7 @@ def measure_deviation(value_mb: float, low_mb: float, high_mb: float) -> SeriesD
             "a value cannot be compared with its range",
             where=f"{value_mb} MB, range {low_mb} to {high_mb} MB",
             expected="finite numbers, none negative, the low end below the high end",
-            remedy="leave out series without a range; negative values are refused by the feed's contract",
+            remedy="leave out series without a range and negative values, as measure_deviations does",
         )
     offset = _OFFSET_SHARE * (low_mb + high_mb) / 2
     low, high, value = (math.log(figure + offset) for figure in (low_mb, high_mb, value_mb))
@@ -162,8 +162,8 @@ def measure_deviations(rows: Iterable[Mapping[str, Any]]) -> dict[str, SeriesDev
     """Return the deviations of a day's rows of `quality/<monitor>/anomalies`.
 
     Args:
-        rows: with series, value_mb, low_mb and high_mb; rows where one of them is absent or not a number, and
-            ranges without width (a constant series), are left out: they say nothing about drift.
+        rows: with series, value_mb, low_mb and high_mb; rows where one of them is absent or not a number,
+            negative values, and ranges without width (a constant series), are left out: they say nothing about drift.
     """
     return {
         str(row["series"]): measure_deviation(
@@ -178,7 +178,7 @@ def _is_comparable(row: Mapping[str, Any]) -> bool:
     figures = [row.get(name) for name in ("value_mb", "low_mb", "high_mb")]
     if any(figure is None or not math.isfinite(figure) for figure in figures):
         return False
-    return float(row["low_mb"]) < float(row["high_mb"])
+    return bool(row["value_mb"] >= 0 and row["low_mb"] < row["high_mb"])
 
 
 def common_log_move(evidence: DayEvidence) -> float:

@@ -392,6 +392,7 @@ def test_rows_without_range_or_value_are_left_out() -> None:
         {**good, "series": "no_value", "value_mb": None},
         {**good, "series": "no_range", "low_mb": float("nan")},
         {**good, "series": "constant", "low_mb": 10.0},
+        {**good, "series": "negative", "value_mb": -1.0},
     ]
     assert list(measure_deviations(rows)) == ["data_s"]
     assert measure_deviations(rows)["data_s"].is_outside
