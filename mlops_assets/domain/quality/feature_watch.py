@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets.domain.errors import LearningError
 from mlops_assets.domain.features.catalogue import FEATURE_TABLES
 from mlops_assets.domain.ports import Manifest, PartitionId
 from mlops_assets.domain.published import find_current
@@ -118,7 +119,7 @@ def _moved(table: str, one: FeatureDrift) -> dict[str, Any]:
 def _ask_classifier(monitored: MonitorDay, name: str) -> dict[str, float] | None:
     """Return how well the day can be told from a week before, and that week from the one before it.
 
-    None if the table has no documented features or an earlier day is not published.
+    None if the table has no documented features, an earlier day is not published, or a day has too few rows.
     """
     table = FEATURE_TABLES.get(name)
     days = [monitored.day - dt.timedelta(days=_WEEK_DAYS * back) for back in range(3)]
@@ -130,10 +131,13 @@ def _ask_classifier(monitored: MonitorDay, name: str) -> dict[str, float] | None
         sample_features(table, one, lake=monitored.lake, engine=monitored.engine, features=features)
         for one in partitions
     ]
-    aucs = [
-        domain_classifier_auc(before.values, after.values, (before.key_hashes, after.key_hashes))
-        for after, before in pairwise(samples)
-    ]
+    try:
+        aucs = [
+            domain_classifier_auc(before.values, after.values, (before.key_hashes, after.key_hashes))
+            for after, before in pairwise(samples)
+        ]
+    except LearningError:
+        return None
     return {"roc_auc": aucs[0], "ordinary_roc_auc": aucs[1]}
 
 

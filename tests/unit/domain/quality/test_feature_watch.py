@@ -127,14 +127,14 @@ def test_the_same_day_again_is_reused_and_another_count_is_not(watch: Watch) -> 
     assert watch.compare(49).status == "built"
 
 
-def publish_people(watch: Watch, number: int, shift: float) -> None:
+def publish_people(watch: Watch, number: int, shift: float, count: int = 600) -> None:
     """Publish the watched table itself: the same people every day, one feature moved by `shift`."""
     table, day = FEATURE_TABLES[WATCHED], watch.monitored(number).day
-    people = np.random.default_rng(3).normal(size=(600, len(numeric_features(table))))
+    people = np.random.default_rng(3).normal(size=(count, len(numeric_features(table))))
     values = people + np.random.default_rng(number).normal(0.0, 0.3, people.shape)
     values[:, 0] += shift
     columns = dict(zip(numeric_features(table), values.T, strict=True))
-    watch.publish(PartitionId(WATCHED, "cl", day), pa.table({"subscriber_id": np.arange(600), **columns}))
+    watch.publish(PartitionId(WATCHED, "cl", day), pa.table({"subscriber_id": np.arange(count), **columns}))
 
 
 @pytest.mark.parametrize(("shift", "is_witness"), [(0.0, False), (2.0, True)])
@@ -147,6 +147,15 @@ def test_a_classifier_confirms_or_doubts(watch: Watch, shift: float, is_witness:
     outcome = watch.compare(number)
     assert f"moved: {NAMES[0]} of {WATCHED}" in outcome.detail
     assert bool(watch.moved(number)) == is_witness
+
+
+def test_a_classifier_that_has_too_few_rows_says_nothing(watch: Watch) -> None:
+    for back in (0, 7, 14):
+        publish_people(watch, ORDINARY_DAYS - back, 0.0, count=1)
+    watch.count(ORDINARY_DAYS, factor=1.5)
+    outcome = watch.compare(ORDINARY_DAYS)
+    assert facts(outcome)["classifier"] == {}
+    assert NAMES[0] in watch.moved(ORDINARY_DAYS)
 
 
 def test_features_reach_the_evidence_of_the_day(watch: Watch) -> None:
