@@ -41,13 +41,12 @@ def add_use_case(text: str, path: Path, code: str, name: str) -> str:
             expected=f"`use_cases: [...]` under `{code}:`",
             remedy=f"write it there, with {name}; or name another geography (--geography)",
         )
-    if node.flow_style:
-        end = node.end_mark.index - 1  # before the bracket
-        return f"{text[:end].rstrip()}{', ' if node.value else ''}{name}{text[end:]}"
-    last = node.value[-1]
-    return (
-        f"{text[: last.end_mark.index]}\n{' ' * node.start_mark.column}- {name}{text[last.end_mark.index :]}"
-    )
+    if not node.value:  # only [] is an empty list
+        end = node.end_mark.index - 1
+        return f"{text[:end].rstrip()}{name}{text[end:]}"
+    end = node.value[-1].end_mark.index
+    between = ", " if node.flow_style else f"\n{' ' * node.start_mark.column}- "
+    return f"{text[:end]}{between}{name}{text[end:]}"
 
 
 def _value(node: yaml.Node | None, key: str) -> yaml.Node | None:

@@ -33,8 +33,10 @@ def lists(text: str) -> dict[str, list[str]]:
         BLOCK,
         "geographies:\n  cl: {use_cases: [ ], name: x}\n",
         render_use_case_lists({"cl": ["churn"]}),
+        "geographies:\n  cl: {use_cases: [churn, ], name: x}\n",
+        "geographies:\n  cl:\n    use_cases: [\n      churn, # the first\n      network_event # the last\n    ]\n",
     ],
-    ids=["the project's", "block", "empty", "rendered"],
+    ids=["the project's", "block", "empty", "rendered", "comma at the end", "comments"],
 )
 def test_name_is_added_and_the_rest_stays(text: str) -> None:
     changed = add_use_case(text, PATH, "cl", "win_back")
