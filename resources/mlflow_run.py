@@ -1,6 +1,6 @@
 """One tracked MLflow run that writes what was recorded in a single transaction.
 
-Belongs here: buffering and writing parameters, metrics, tags and files of one run. Does not belong here:
+Belongs here: buffering and writing parameters, metrics and files of one run. Does not belong here:
 opening runs or registering versions (resources.mlflow_registry).
 """
 
@@ -31,7 +31,6 @@ class BufferedRun:
         self._client = client
         self._params: dict[str, str] = {}
         self._metrics: dict[str, float] = {}
-        self._tags: dict[str, str] = {}
 
     def params(self, values: Mapping[str, Any]) -> None:
         """Record hyperparameters; anything but text is written as JSON."""
@@ -40,10 +39,6 @@ class BufferedRun:
     def metrics(self, values: Mapping[str, float]) -> None:
         """Record finite metric values. Raises LearningError for NaN and infinities."""
         self._metrics.update(require_finite(values, self.run_id))
-
-    def tags(self, values: Mapping[str, str]) -> None:
-        """Record tags."""
-        self._tags.update(values)
 
     def folder(self, local: Path, artifact_path: str) -> None:
         """Upload a folder of files now.
@@ -67,7 +62,7 @@ class BufferedRun:
         Raises:
             RegistryError: MLflow refuses or cannot be reached.
         """
-        from mlflow.entities import Metric, Param, RunTag
+        from mlflow.entities import Metric, Param
         from mlflow.exceptions import MlflowException
 
         now_ms = int(time.time() * 1000)
@@ -77,7 +72,6 @@ class BufferedRun:
                     self.run_id,
                     metrics=[Metric(key, value, now_ms, 0) for key, value in self._metrics.items()],
                     params=[Param(key, value) for key, value in self._params.items()],
-                    tags=[RunTag(key, value) for key, value in self._tags.items()],
                 )
             except MlflowException:
                 self._client.set_terminated(self.run_id, "FAILED")

@@ -133,7 +133,7 @@ class TableEngine(Protocol):
 class ViewSource:
     """Where a named view takes its rows from: files of one format, or one small in-memory table.
 
-    `text_columns` are the columns of a CSV, all read as text. `select` optionally is an SQL select list.
+    `text_columns` are the columns of a CSV, all read as text.
     `file_days` (same length as `files`) adds a DATE column `file_day` per file. `row_number_column`, if
     named, holds the number of each row in its file, from 1.
     """
@@ -190,10 +190,6 @@ class RunLogger(Protocol):
 
     def metrics(self, values: Mapping[str, float]) -> None:
         """Record finite metric values; non-finite ones are refused with LearningError."""
-        ...
-
-    def tags(self, values: Mapping[str, str]) -> None:
-        """Record tags."""
         ...
 
     def folder(self, local: Path, artifact_path: str) -> None:

@@ -48,10 +48,6 @@ class FakeRun:
                 raise LearningError(f"metric {key} is {value}", where=self.run_id, expected="a finite number")
         self.logged_metrics.update(values)
 
-    def tags(self, values: Mapping[str, str]) -> None:
-        """Record tags."""
-        self.logged_tags.update(values)
-
     def folder(self, local: Path, artifact_path: str) -> None:
         """Keep a copy of every file of a folder."""
         if not local.is_dir():

@@ -69,10 +69,9 @@ def test_importing_the_resource_does_not_import_mlflow() -> None:
 def test_a_run_is_written_completely(registry: MlflowRegistry) -> None:
     with registry.run("churn", "parent", {"dagster.run_id": "r1"}) as parent:
         pass
-    with registry.run("churn", "catboost", {}, parent_run_id=parent.run_id) as child:
+    with registry.run("churn", "catboost", {"split": "holdout"}, parent_run_id=parent.run_id) as child:
         child.params({"depth": 6, "weights": {"b": 1, "a": [2]}, "loss": "Logloss"})
         child.metrics({"roc_auc": 0.75})
-        child.tags({"split": "holdout"})
     params = dict(read_rows(registry, "SELECT key, value FROM params WHERE run_uuid = ?", child.run_id))
     assert params == {"depth": "6", "weights": '{"a": [2], "b": 1}', "loss": "Logloss"}
     tags = dict(read_rows(registry, "SELECT key, value FROM tags WHERE run_uuid = ?", child.run_id))

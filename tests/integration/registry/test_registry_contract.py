@@ -40,7 +40,6 @@ def log_bundle(registry: ModelRegistry, bundle: Path) -> str:
     with registry.run("churn", "catboost", {"segment": "cl"}) as run:
         run.params({"depth": 6, "loss": "Logloss", "weights": [1, 2]})
         run.metrics({"roc_auc": 0.81})
-        run.tags({"split": "holdout"})
         run.folder(bundle, "bundle")
     return run.run_id
 
