@@ -42,7 +42,7 @@ class Findings:
 
     lines: list[str] = field(default_factory=list)
 
-    def add(self, error: ConfigError | str) -> None:
+    def add(self, error: ConfigError) -> None:
         """Note one finding; what several segments have in common is noted once."""
         if (line := str(error)) not in self.lines:
             self.lines.append(line)

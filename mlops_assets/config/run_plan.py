@@ -164,18 +164,14 @@ def all_slots(config: ProjectConfig) -> Iterator[ModelSlot]:
 
 
 def plan_training(
-    config: ProjectConfig,
-    landing: LandingZone,
-    lake: Lake,
-    ledger: PromotionLedger,
-    until: dt.date | None = None,
+    config: ProjectConfig, landing: LandingZone, lake: Lake, ledger: PromotionLedger
 ) -> list[TrainingPlan]:
-    """Return for every slot whether its first model is due now (or was on day `until`), and why or why not."""
+    """Return for every slot whether its first model is due now, and why or why not."""
     plans = []
     for slot in slots(config):
         settings = config.use_cases[slot.use_case][slot.segment]
         table = settings.corpus.table
-        days = [day for day in lake.days(table, slot.segment) if until is None or day <= until]
+        days = lake.days(table, slot.segment)
         if settings.segment_by == "none" and not _is_snapshot_there(config, landing, lake, table):
             plans.append(TrainingPlan(slot, False, f"{table} has not been delivered"))
             continue

@@ -27,9 +27,9 @@ from mlops_assets.domain.feeds.file_context import FileContext, file_context
 from mlops_assets.domain.feeds.time_format import parse_time_format
 from mlops_assets.domain.ports import LandedFile
 
-# Which delivered types a contract's type can be made of.
 _MOST_UNKNOWN = 20  # columns that are named one by one
 _NUMBERS = ("int", "uint", "float", "decimal", "string")
+# Which delivered types a contract's type can be made of.
 _ACCEPTED_TYPES: dict[str, tuple[str, ...]] = {
     "integer": _NUMBERS,
     "decimal": _NUMBERS,
@@ -61,11 +61,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class MetadataReport:
-    """An accepted file: its facts, and the (empty) list of findings."""
+    """An accepted file and its facts."""
 
     file: LandedFile
     delivered: DeliveredFile
-    findings: tuple[Finding, ...] = ()
 
 
 class FeedFindingsError(FeedRefusedError):

@@ -9,7 +9,6 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from mlops_assets.domain.feeds.contract import FeedContract
 from mlops_assets.domain.ports import TableEngine, ViewSource
 
 MASK = "***"
@@ -39,9 +38,3 @@ def preview_rows(
         {name: MASK if name.lower() in masked and value is not None else value for name, value in row.items()}
         for row in rows
     ]
-
-
-def identifying_columns(contract: FeedContract) -> frozenset[str]:
-    """Return the source and our names of a feed's key columns, for previews of data and quarantine."""
-    keys = [column for column in contract.columns if column.name in {*contract.key, *IDENTIFYING}]
-    return frozenset({column.name for column in keys} | {column.source for column in keys})

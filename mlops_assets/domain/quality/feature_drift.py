@@ -106,11 +106,6 @@ def measure_drift(
     return sorted(drifts, key=lambda d: (-(d.distance / (d.threshold or math.inf)), -d.distance, d.feature))
 
 
-def find_moved(drifts: Sequence[FeatureDrift]) -> list[str]:
-    """Return the names of the features that have drifted, the most moved first."""
-    return [drift.feature for drift in drifts if drift.is_drifted]
-
-
 def measure_distance(current: FeatureHistogram, reference: FeatureHistogram) -> float:
     """Return the Wasserstein distance of log values, or the stability index if the feature is no number."""
     if current.categories or reference.categories:
@@ -163,7 +158,6 @@ def domain_classifier_auc(
     reference: NDArray[np.float64],
     current: NDArray[np.float64],
     key_hashes: tuple[NDArray[np.uint64], NDArray[np.uint64]],
-    seed: int = 0,
 ) -> float:
     """Return how well a small classifier tells the day's rows from the reference's: 0.5 not at all, 1 always.
 
@@ -174,7 +168,6 @@ def domain_classifier_auc(
         reference: features [rows x features], NaN where missing; a few thousand rows will do.
         current: the same columns of the day.
         key_hashes: uint64 hash of each row's entity, of both sides.
-        seed: of the classifier.
 
     Raises:
         LearningError: the sides have different columns, or one has no rows to fit or test on.
@@ -199,7 +192,7 @@ def domain_classifier_auc(
                 remedy="sample more rows",
             )
     classifier = HistGradientBoostingClassifier(
-        max_iter=40, max_leaf_nodes=15, early_stopping=False, random_state=seed
+        max_iter=40, max_leaf_nodes=15, early_stopping=False, random_state=0
     )
     classifier.fit(rows[is_fitted], is_current[is_fitted])
     scores = classifier.predict_proba(rows[~is_fitted])[:, 1]

@@ -7,7 +7,7 @@ forecasting method.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -36,19 +36,6 @@ class ForecastCalendar:
     history_days: int
     horizon_days: int
     holidays: frozenset[dt.date] = frozenset()
-
-    @classmethod
-    def ending(
-        cls,
-        last_day: dt.date,
-        *,
-        history_days: int,
-        horizon_days: int,
-        holidays: Collection[dt.date] = (),
-    ) -> ForecastCalendar:
-        """Return the calendar of a history that ends on a day."""
-        first = last_day - dt.timedelta(days=history_days - 1)
-        return cls(first, history_days, horizon_days, frozenset(holidays))
 
     @property
     def days(self) -> list[dt.date]:

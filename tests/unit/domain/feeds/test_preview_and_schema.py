@@ -10,9 +10,9 @@ import pytest
 
 from mlops_assets.domain.feeds.contract import FeedContract
 from mlops_assets.domain.feeds.homologation import output_types
-from mlops_assets.domain.feeds.preview import MASK, identifying_columns, preview_rows
+from mlops_assets.domain.feeds.preview import MASK, preview_rows
 from mlops_assets.domain.feeds.schema import find_violations, pandera_schema
-from tests.unit.domain.feeds.conftest import World, contract, topup_line, topups_csv, usage_row, usage_table
+from tests.unit.domain.feeds.conftest import World, contract, topup_line, topups_csv, usage_table
 
 USAGE, TOPUPS = contract("usage"), contract("topups")
 
@@ -25,12 +25,11 @@ def test_preview_masks_identifiers(world: World) -> None:
     assert {row["calls_onnet"] for row in rows} == {2}
 
 
-def test_preview_of_quarantine_masks_the_operators_names(world: World) -> None:
-    rows = [usage_row(56900000001 + i, DATA_UNIT="TB" if i == 1 else "MB") for i in range(20)]
-    world.deliver(USAGE, usage_table(rows))
-    path = world.lake.path(world.land(USAGE).partition, "quarantine")
-    shown = preview_rows(world.engine, path, 3, identifying_columns(USAGE))
-    assert [(row["MSISDN"], row["DATA_UNIT"]) for row in shown] == [(MASK, "TB")]
+def test_preview_masks_what_it_is_told_in_upper_and_lower_case(world: World) -> None:
+    world.deliver(USAGE, usage_table())
+    path = world.lake.path(world.land(USAGE).partition)
+    shown = preview_rows(world.engine, path, 3, ["CALLS_onnet"])
+    assert [(row["calls_onnet"], row["sms_onnet"]) for row in shown] == [(MASK, 1)] * 3
 
 
 @pytest.mark.parametrize("name", ["usage", "topups"])

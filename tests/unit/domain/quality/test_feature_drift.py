@@ -22,8 +22,8 @@ from mlops_assets.domain.features.daily import DailyRecipe
 from mlops_assets.domain.features.table import ColumnDoc, FeatureTable, TableInput, empty_arrow
 from mlops_assets.domain.ports import PartitionId
 from mlops_assets.domain.quality.feature_drift import (
+    FeatureDrift,
     domain_classifier_auc,
-    find_moved,
     log_wasserstein,
     measure_distance,
     measure_drift,
@@ -223,6 +223,11 @@ def test_what_has_no_numbers_has_no_distance() -> None:
 # ---------------------------------------------------------------- verdicts
 
 
+def moved_in(drifts: Sequence[FeatureDrift]) -> list[str]:
+    """Return the features that are called drifted, the most moved first."""
+    return [one.feature for one in drifts if one.is_drifted]
+
+
 def day_of(seed: int, factor: float = 1.0) -> dict[str, FeatureHistogram]:
     """Return a day with eight ordinary numeric features and one text; `usage_0` is moved by `factor`."""
     chance = np.random.default_rng(seed)
@@ -250,10 +255,10 @@ def distances_of(days: Sequence[Mapping[str, FeatureHistogram]]) -> dict[str, li
 def test_ordinary_days_move_nothing_and_a_shift_is_found(weekdays: list[dict[str, FeatureHistogram]]) -> None:
     history, reference = distances_of(weekdays), merge_histograms(weekdays[-4:])
     assert {len(distances) for distances in history.values()} == {14}
-    moved = [find_moved(measure_drift(day_of(100 + seed), reference, history)) for seed in range(20)]
+    moved = [moved_in(measure_drift(day_of(100 + seed), reference, history)) for seed in range(20)]
     assert sum(map(bool, moved)) <= 1
     drifts = measure_drift(day_of(500, factor=1.6), reference, history)
-    assert find_moved(drifts) == ["usage_0"]
+    assert moved_in(drifts) == ["usage_0"]
     first = drifts[0]
     assert first.feature == "usage_0"
     assert first.threshold is not None
@@ -266,13 +271,13 @@ def test_ordinary_days_move_nothing_and_a_shift_is_found(weekdays: list[dict[str
 def test_a_text_that_moves_is_found(weekdays: list[dict[str, FeatureHistogram]]) -> None:
     day = day_of(600) | {"plan": categories({"a": 500, "b": 3000, "d": 500})}
     drifts = measure_drift(day, merge_histograms(weekdays[-4:]), distances_of(weekdays))
-    assert find_moved(drifts) == ["plan"]
+    assert moved_in(drifts) == ["plan"]
 
 
 def test_too_little_history_is_no_evidence(weekdays: list[dict[str, FeatureHistogram]]) -> None:
     reference = merge_histograms(weekdays[-4:])
     drifts = measure_drift(day_of(700, factor=50.0), reference, distances_of(weekdays[:9]))
-    assert find_moved(drifts) == []
+    assert moved_in(drifts) == []
     assert {(drift.threshold, drift.p_value, drift.history_days) for drift in drifts} == {(None, None, 5)}
     assert max(drift.distance for drift in drifts) > 1.0
 
