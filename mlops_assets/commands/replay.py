@@ -24,6 +24,7 @@ from mlops_assets.config.policy_slots import follow_up_keys
 from mlops_assets.config.run_plan import day_log_partition, plan_days
 from mlops_assets.domain.errors import StorageError
 from mlops_assets.domain.feeds.arrival import DueDay
+from mlops_assets.domain.learning.lake_tables import scores_table
 from mlops_assets.domain.ports import LedgerEntry, PartitionId
 from resources.own_runs import fail_deserted_runs
 
@@ -289,7 +290,7 @@ class Replay:
             for g in config.geographies
         ]
         scores = [
-            lake.manifest(PartitionId(names.scores_table(use_case, model), segment, day))
+            lake.manifest(PartitionId(scores_table(use_case, model), segment, day))
             for use_case, segments in config.use_cases.items()
             for segment, settings in segments.items()
             for model in settings.models

@@ -145,7 +145,7 @@ def fleet_training_report_key(use_case: str, model: str) -> list[str]:
 
 def scores_key(use_case: str, model: str) -> list[str]:
     """Asset key of a champion's daily scores."""
-    return table_key(scores_table(use_case, model))
+    return table_key(lake_tables.scores_table(use_case, model))
 
 
 def model_card_key(use_case: str, model: str) -> list[str]:
@@ -220,11 +220,6 @@ def delivery_key(use_case: str) -> list[str]:
 def reconciliation_key(use_case: str) -> list[str]:
     """Asset key of what was proposed beside what was sent."""
     return table_key(offer_tables.reconciliation_table_name(use_case))
-
-
-def scores_table(use_case: str, model: str) -> str:
-    """Lake table of a champion's daily scores."""
-    return lake_tables.scores_table(use_case, model)
 
 
 def training_job(use_case: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from mlops_assets.config.loader import EVERYWHERE
 from mlops_assets.config.models import ProjectConfig
+from mlops_assets.config.names import DAY_LOG_KEY
 from mlops_assets.config.policy_slots import policy_slots
 from mlops_assets.domain.feeds.arrival import (
     DayDelivery,
@@ -34,14 +35,12 @@ from mlops_assets.domain.ports import Lake, LandingZone, LedgerEntry, ModelSlot,
 from mlops_assets.domain.quality.drift_record import read_verdicts
 from mlops_assets.domain.quality.release_ports import FeedReleases
 
-DAY_LOG_TABLE = "reports/day_log"
-DAY_LOG_SEGMENT = "all"
 VERDICT_DAYS = 90  # a shift further back has become the ranges' own past
 
 
 def day_log_partition(day: dt.date) -> PartitionId:
     """Return the lake partition in which a finished day is noted."""
-    return PartitionId(DAY_LOG_TABLE, DAY_LOG_SEGMENT, day)
+    return PartitionId("/".join(DAY_LOG_KEY), EVERYWHERE, day)
 
 
 def day_identities(config: ProjectConfig, ledger: PromotionLedger, days: Iterable[dt.date]) -> DayIdentities:

@@ -27,8 +27,9 @@ def _tables_of(config: ProjectConfig, use_case: str, settings: UseCase) -> set[s
 
     labels = (model.label for model in settings.models.values())
     read = {settings.corpus.table, *(label.table for label in labels if isinstance(label, EventLabel))}
-    if any(spec.is_per_subscriber for spec in config.monitors.values()):
-        read |= {ENTITY_ANOMALIES[key] for key in (settings.corpus.entity_key,) if key in ENTITY_ANOMALIES}
+    anomalies = ENTITY_ANOMALIES.get(settings.corpus.entity_key)
+    if anomalies is not None and any(spec.is_per_subscriber for spec in config.monitors.values()):
+        read.add(anomalies)
     for name in settings.retraining.monitors:
         read |= set(_monitored(config, name))
     if settings.offers is not None:

@@ -16,6 +16,7 @@ import yaml
 from mlops_assets.commands.job_runs import QUIET
 from mlops_assets.commands.replay import Replay
 from mlops_assets.config import names
+from mlops_assets.domain.learning.lake_tables import scores_table
 from mlops_assets.domain.mail_ports import MailEntry
 from mlops_assets.domain.ports import LedgerEntry, PartitionId
 from mlops_assets.sandbox.events import ScriptedEvent
@@ -234,7 +235,7 @@ def test_deployment_follows_the_promotion(replayed: Loop) -> None:
 def test_days_after_the_decision_are_scored_by_the_new_champion(replayed: Loop) -> None:
     entry = history(replayed, MOVED)[-1]
     lake = replayed.workspace.platform.lake
-    table = names.scores_table("churn", "churn_risk")
+    table = scores_table("churn", "churn_risk")
     champions = {}
     for number in range((LAST_TOLD - FIRST_TOLD).days + 1):
         day = FIRST_TOLD + dt.timedelta(days=number)
