@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from mlops_assets.config.feed_geographies import feed_geographies
 from mlops_assets.config.loader import LoadedProject
@@ -183,8 +183,8 @@ def _compare_slots(before: ProjectConfig, after: ProjectConfig) -> Iterable[Slot
             yield SlotChange(slot, action)
         elif settings := compare_settings(old[slot], new[slot]):
             found = {effect_of(change.path) for change in settings}
-            ordered = dict.fromkeys([*_EFFECT_OF_FIELD.values(), *_EFFECT_OF_MODEL_FIELD.values()])
-            yield SlotChange(slot, action, tuple(e for e in ordered if e in found), settings)
+            effects = tuple(effect for effect in get_args(Effect) if effect in found)
+            yield SlotChange(slot, action, effects, settings)
 
 
 def _slot_settings(config: ProjectConfig) -> dict[ModelSlot, dict[str, Any]]:

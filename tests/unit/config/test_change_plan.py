@@ -113,6 +113,14 @@ def test_each_setting_has_its_effect(
     assert says in consequences[0]
 
 
+def test_effects_come_in_one_order_those_that_need_training_first(compare: Compare, edit: Edit) -> None:
+    edit("use_cases/churn.yaml", "customer-value@op", "loyalty@op")
+    edit("use_cases/churn.yaml", "cooldown_days: 7", "cooldown_days: 8")
+    edit("use_cases/churn.yaml", "calibrate: true", "calibrate: false")
+    plan, _ = compare()
+    assert {change.effects for change in plan.slots} == {("model", "retraining", "people")}
+
+
 def test_scores_that_end_are_told(compare: Compare, edit: Edit) -> None:
     edit("use_cases/churn.yaml", "owner: team:cust", "score_daily: false\nowner: team:cust")
     edit("use_cases/personalized_offer.yaml", "      - churn/churn_risk\n", "")
