@@ -13,7 +13,7 @@ from mlops_assets.config.loader import Findings, segment_source_key
 from mlops_assets.config.models import GeographiesFile, ProjectConfig, UseCase
 from mlops_assets.config.monitor_checks import check_countries, check_monitors
 from mlops_assets.config.offer_checks import check_offers
-from mlops_assets.config.table_names import known_tables, table_columns, unknown
+from mlops_assets.config.table_names import is_snapshot, known_tables, table_columns, unknown
 from mlops_assets.config.yaml_source import YamlSource
 from mlops_assets.domain.errors import ConfigError, PlatformError
 from mlops_assets.domain.features.leakage import check_features
@@ -168,12 +168,9 @@ def _check_retraining(
 def _check_split_fits_table(
     config: ProjectConfig, use_case: UseCase, source: YamlSource, findings: Findings
 ) -> None:
-    feed = config.feeds.get(use_case.corpus.table.removeprefix("feeds/"))
-    is_snapshot = (
-        use_case.corpus.table.startswith("feeds/") and feed is not None and feed.cadence == "snapshot"
-    )
+    of_snapshot = is_snapshot(config, use_case.corpus.table)
     split = use_case.corpus.split
-    if is_snapshot and not isinstance(split, HashSplit):
+    if of_snapshot and not isinstance(split, HashSplit):
         findings.add(
             ConfigError(
                 "a snapshot has no days to split by",
@@ -181,7 +178,7 @@ def _check_split_fits_table(
                 remedy="use `split: {kind: hash}`",
             )
         )
-    if is_snapshot != (use_case.segment_by == "none"):
+    if of_snapshot != (use_case.segment_by == "none"):
         findings.add(
             ConfigError(
                 "segment and table do not fit",
@@ -189,7 +186,7 @@ def _check_split_fits_table(
                 expected="`segment_by: none` for a snapshot feed, `geography` for daily tables",
             )
         )
-    if not is_snapshot and not isinstance(split, TimeSplit):
+    if not of_snapshot and not isinstance(split, TimeSplit):
         findings.add(
             ConfigError(
                 "a daily table is split by time",

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mlops_assets.config.loader import Findings
 from mlops_assets.config.models import ProjectConfig
-from mlops_assets.config.table_names import known_tables, table_columns, unknown
+from mlops_assets.config.table_names import is_snapshot, known_tables, table_columns, unknown
 from mlops_assets.config.yaml_source import YamlSource
 from mlops_assets.domain.errors import ConfigError, PlatformError
 from mlops_assets.domain.features.table import ColumnDoc
@@ -80,12 +80,6 @@ def _check_days(config: ProjectConfig, spec: MonitorSpec, source: YamlSource) ->
             expected="`day_column` for snapshot feeds only",
             remedy="remove `day_column`",
         )
-
-
-def is_snapshot(config: ProjectConfig, table: str) -> bool:
-    """Whether a table is a snapshot feed."""
-    feed = config.feeds.get(table.removeprefix("feeds/")) if table.startswith("feeds/") else None
-    return feed is not None and feed.cadence == "snapshot"
 
 
 def _check_snapshot(

@@ -44,3 +44,9 @@ def known_tables(config: ProjectConfig) -> list[str]:
     from mlops_assets.domain.features.catalogue import FEATURE_TABLES
 
     return [*FEATURE_TABLES, *(f"feeds/{name}" for name in config.feeds)]
+
+
+def is_snapshot(config: ProjectConfig, table: str) -> bool:
+    """Whether a table is a snapshot feed."""
+    feed = config.feeds.get(table.removeprefix("feeds/")) if table.startswith("feeds/") else None
+    return feed is not None and feed.cadence == "snapshot"
