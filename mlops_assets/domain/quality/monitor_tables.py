@@ -117,27 +117,22 @@ def _read_values(
     spec: MonitorSpec, source: ViewSource, engine: TableEngine
 ) -> tuple[list[dt.date], list[str], list[float]]:
     """Return days, series and values in MB, by day and series."""
-    counted = spec.model_copy(update={"recipients": []}).model_dump_json()
-    rows = engine.fetch(_panel_sql(counted, engine.dialect), {_VALUES: source}).sort_by(
-        [("day", "ascending"), ("series", "ascending")]
-    )
+    sql = _panel_sql(tuple(spec.series_by), spec.value, spec.day_column or "file_day", engine.dialect)
+    rows = engine.fetch(sql, {_VALUES: source}).sort_by([("day", "ascending"), ("series", "ascending")])
     factor, offset = linear_conversion(spec.unit, "MB")
     values = [value * factor + offset for value in rows["value"].to_pylist()]
     return rows["day"].to_pylist(), rows["series"].to_pylist(), values
 
 
 @functools.cache
-def _panel_sql(spec_json: str, dialect: str) -> str:
-    """Return the SQL that sums a monitored table's values by day and series."""
+def _panel_sql(series_by: tuple[str, ...], value: str, day: str, dialect: str) -> str:
+    """Return the SQL that sums a monitored table's values by day and series; all but the dialect are columns."""
     import ibis
 
-    spec = MonitorSpec.model_validate_json(spec_json)
-    day = spec.day_column or "file_day"
-    columns = {**dict.fromkeys(spec.series_by, "string"), spec.value: "float64", day: "date"}
-    rows = ibis.table(columns, name=_VALUES)
-    named = [rows[name].cast("!string") for name in spec.series_by]
+    rows = ibis.table({**dict.fromkeys(series_by, "string"), value: "float64", day: "date"}, name=_VALUES)
+    named = [rows[name].cast("!string") for name in series_by]
     series = functools.reduce(lambda left, right: left + _SEPARATOR + right, named)
-    found = rows.select(day=rows[day], series=series, value=rows[spec.value].cast("!float64"))
+    found = rows.select(day=rows[day], series=series, value=rows[value].cast("!float64"))
     found = found.filter(found.day.notnull(), found.series.notnull(), found.value.notnull())
     return compile_sql(found.group_by("day", "series").aggregate(value=found.value.sum()), dialect)
 

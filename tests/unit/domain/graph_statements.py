@@ -74,7 +74,8 @@ def _quality(config: ProjectConfig, dialect: str) -> Iterator[tuple[str, str]]:
             if sql:
                 yield f"profile of {contract.name}", sql
     for spec in config.monitors.values():
-        yield f"panel of {spec.name}", monitor_tables._panel_sql(spec.model_dump_json(), dialect)
+        columns = (tuple(spec.series_by), spec.value, spec.day_column or "file_day")
+        yield f"panel of {spec.name}", monitor_tables._panel_sql(*columns, dialect)
     for table in (subscriber_counts.SCORES, subscriber_counts.ANOMALIES):
         yield f"counts of {table}", subscriber_counts._counts_sql(table, dialect)
     features = tuple(feature_sample.numeric_features(FEATURE_TABLES["etl/subscriber_features"]))
