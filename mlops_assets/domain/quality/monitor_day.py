@@ -113,6 +113,7 @@ class MonitorDay:
     def build_kernel(self) -> MonitorOutcome:
         """Publish the ranges of the coming days. Raises ConfigError for an unknown forecaster or parameter."""
         from mlops_assets.domain.quality.kernel import CALIBRATION_DAYS, build_kernel, history_days
+        from mlops_assets.domain.quality.series_status import CONSTANT
         from mlops_assets.domain.quality.stored_forecasts import StoredForecasts
 
         days = history_days(self.spec.forecast)
@@ -129,7 +130,7 @@ class MonitorDay:
         stored = [one for day in kernel_days for one in self._forecasts_of(day)]
         kernel = build_kernel(panel, self.spec, StoredForecasts.of(stored))
         with_range = sum(
-            bool(name) or word == "constant"
+            bool(name) or word == CONSTANT
             for name, word in zip(kernel.forecaster, kernel.status, strict=True)
         )
         facts = {"series": len(panel.series), "series_with_range": with_range}
@@ -215,13 +216,15 @@ class MonitorDay:
 
     def _verdict_before(self, manifests: Mapping[dt.date, Manifest]) -> DriftVerdict | None:
         """Return the verdict of the last day with evidence; None if evidence counted from another day then."""
+        from mlops_assets.domain.quality.drift_record import read_verdict
         from mlops_assets.domain.quality.drift_verdict import DriftVerdict
 
-        since = self.since_day.isoformat() if self.since_day else None
         for day in sorted(manifests, reverse=True):
             facts = manifests[day].facts
-            if facts["verdict"]["kind"] not in {"broken_feed", "no_evidence"}:
-                return DriftVerdict.from_facts(facts["verdict"]) if facts.get("since_day") == since else None
+            stored = read_verdict(day, facts)
+            if stored.is_evidence:
+                is_since = stored.since_day == self.since_day
+                return DriftVerdict.from_facts(facts["verdict"]) if is_since else None
         return None
 
     def gather_evidence(self) -> DayEvidence:
