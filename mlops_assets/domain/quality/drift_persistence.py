@@ -22,7 +22,7 @@ _EXPECTED_SD = 0.5
 _EXPECTED_SD_WEIGHT_DAYS = 4
 # A shift of less than this is not worth a retraining, however sure it is.
 _LEAST_COMMON = 0.75
-_MAD_TO_SD = 1.4826
+MAD_TO_SD = 1.4826  # of a normal distribution
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def common_limit(history: Scores, sds: float) -> float:
         history: [days] common scores of usable days before the judged window.
         sds: standard deviations that chance may explain.
     """
-    spread = _MAD_TO_SD * float(np.median(np.abs(history))) if history.size else _EXPECTED_SD
+    spread = MAD_TO_SD * float(np.median(np.abs(history))) if history.size else _EXPECTED_SD
     weight = _EXPECTED_SD_WEIGHT_DAYS
     variance = (history.size * spread**2 + weight * _EXPECTED_SD**2) / (history.size + weight)
     return max(_LEAST_COMMON, sds * math.sqrt(variance))

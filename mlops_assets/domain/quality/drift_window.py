@@ -19,6 +19,7 @@ from mlops_assets.domain.quality.drift_evidence import DayEvidence, common_log_m
 from mlops_assets.domain.quality.drift_persistence import (
     ALONE,
     LONG_COMMON_SDS,
+    MAD_TO_SD,
     WITH_WITNESS,
     ChanceLimits,
     Scores,
@@ -255,7 +256,7 @@ def _hear_subscribers(days: DriftDays, spec: DriftSpec) -> list[str]:
     if history.size < _WITNESS_HISTORY_DAYS:
         return []
     usual = float(np.median(history))
-    spread = 1.4826 * float(np.median(np.abs(history - usual)))
+    spread = MAD_TO_SD * float(np.median(np.abs(history - usual)))
     limit = max(usual + _WITNESS_SDS * spread, _WITNESS_FACTOR * usual)
     shares = [one.subscribers_outside_share for one in days.window]
     beyond = [share for share in shares if share is not None and share > limit]

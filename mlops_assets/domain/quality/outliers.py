@@ -10,9 +10,9 @@ import numpy as np
 
 from mlops_assets.domain.quality.calibration import FEWEST_FOR_COMMON
 from mlops_assets.domain.quality.forecasters.protocol import FloatArray, ForecastCalendar
+from mlops_assets.domain.quality.forecasters.residual_spread import MAD_TO_SD
 
 _SPREADS = 5.0  # robust standard deviations: a normal day is beyond them once in a million
-_MAD_TO_SD = 1.4826
 _LEAST_SD = 0.01
 _WEEK = 7
 
@@ -36,7 +36,7 @@ def soften_outliers(z: FloatArray, calendar: ForecastCalendar) -> FloatArray:
         residuals[weekdays == weekday] -= _median(residuals[weekdays == weekday])
     common = _median(residuals.T).T if z.shape[1] >= FEWEST_FOR_COMMON else np.zeros((len(z), 1))
     residuals -= common
-    limit = _SPREADS * np.maximum(_MAD_TO_SD * _median(np.abs(residuals)), _LEAST_SD)
+    limit = _SPREADS * np.maximum(MAD_TO_SD * _median(np.abs(residuals)), _LEAST_SD)
     clipped = np.clip(residuals, -limit, limit)
     is_holiday = calendar.holiday_flags[: len(z), None] > 0
     softened: FloatArray = np.where(is_holiday, z, z - residuals + clipped)

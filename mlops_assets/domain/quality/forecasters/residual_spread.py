@@ -11,7 +11,7 @@ import numpy as np
 from mlops_assets.domain.quality.forecasters.protocol import FloatArray
 
 NORMAL_95 = 1.959964  # standard deviations on either side that hold 95 % of a normal distribution
-_MAD_TO_SD = 1.4826  # of a normal distribution
+MAD_TO_SD = 1.4826  # of a normal distribution
 _CLIP_SDS = 2.5
 _CLIPPED_VARIANCE = 0.9563  # variance of a standard normal variable clipped at +/- _CLIP_SDS
 _LEAST_SD = 0.002  # log units: volumes are not known to better than some tenths of a percent
@@ -35,7 +35,7 @@ def measure_halfwidth(residuals: FloatArray, fitted_parameters: int) -> FloatArr
     counts = known.sum(axis=0)
     values = np.where(known, residuals, 0.0)
     plain = np.sqrt((values**2).sum(axis=0) / counts)
-    first = np.maximum(_MAD_TO_SD * _median_size(residuals, is_complete=bool(known.all())), plain / 2)
+    first = np.maximum(MAD_TO_SD * _median_size(residuals, is_complete=bool(known.all())), plain / 2)
     clipped = np.minimum(np.abs(values), _CLIP_SDS * first)
     variance = (clipped**2).sum(axis=0) / np.maximum(counts - fitted_parameters, 1) / _CLIPPED_VARIANCE
     spread: FloatArray = NORMAL_95 * np.maximum(np.sqrt(variance), _LEAST_SD)
