@@ -309,7 +309,9 @@ def _finding(
     model: type[BaseModel], source: YamlSource, at: Sequence[str | int], kind: str, message: str, given: Any
 ) -> ConfigError:
     if kind == "extra_forbidden":
-        known = _known_keys(model, at[:-1])
+        from mlops_assets.config.json_schema import schema_properties
+
+        known = schema_properties(model, at[:-1])
         close = get_close_matches(str(at[-1]), known, n=1)
         return ConfigError(
             f"unknown key {at[-1]!r}",
@@ -323,10 +325,3 @@ def _finding(
         at = (named[1],)
     shown = f", not {given!r}" if isinstance(given, str | int | float | bool) else ""
     return ConfigError(f"{message.removeprefix('Value error, ')}{shown}", where=source.where(at))
-
-
-def _known_keys(model: type[BaseModel], at: Sequence[str | int]) -> list[str]:
-    """Return the fields of the model found by walking `at` through nested models (best effort)."""
-    from mlops_assets.config.json_schema import schema_properties
-
-    return schema_properties(model, at)

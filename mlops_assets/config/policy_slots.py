@@ -66,7 +66,7 @@ def policy_slots(config: ProjectConfig) -> Iterator[ModelSlot]:
 
 def is_policy_slot(config: ProjectConfig, slot: ModelSlot) -> bool:
     """Whether policies compete for a slot, as the configuration is now."""
-    return slot in set(policy_slots(config))
+    return slot in policy_slots(config)
 
 
 def follow_up_keys(config: ProjectConfig, slot: ModelSlot) -> list[list[str]]:

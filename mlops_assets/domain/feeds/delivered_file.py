@@ -105,9 +105,7 @@ def read_parquet_facts(path: Path) -> DeliveredFile:
     try:
         with pq.ParquetFile(path) as file:
             schema, row_count = file.schema_arrow, file.metadata.num_rows
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged_footer() from error
-    except UnicodeDecodeError as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _damaged_footer() from error
     _require_names(schema.names)
     columns = {item.name: _ibis_type(item.type) for item in schema}

@@ -7,7 +7,6 @@ Belongs here: the facts that landing stores, and reading them back. Does not bel
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from typing import Any
 
 from mlops_assets.domain.ask_together import ask_together
@@ -68,12 +67,7 @@ def read_profile_of(manifest: Manifest) -> FeedProfile | None:
 
 def read_history(lake: Lake, feed: str, geography: str, day: dt.date, gate: GateSpec) -> list[PastDelivery]:
     """Return the used deliveries that one of this day is compared with; manifests are read, no data."""
-    return list(_read_history(lake, feed, geography, day, gate))
-
-
-def _read_history(
-    lake: Lake, feed: str, geography: str, day: dt.date, gate: GateSpec
-) -> Iterator[PastDelivery]:
+    history = []
     days = past_days(day, gate.history_days)
     asked = [feed_partition(feed, geography, earlier) for earlier in days]
     found = ask_together(lake, lambda one: read_manifest(lake, one), asked)
@@ -81,4 +75,5 @@ def _read_history(
         profile = read_profile_of(manifest) if manifest else None
         if manifest is not None and profile is not None:
             health = read_health(manifest)
-            yield PastDelivery(earlier, profile, bool(health and health.released_by))
+            history.append(PastDelivery(earlier, profile, bool(health and health.released_by)))
+    return history

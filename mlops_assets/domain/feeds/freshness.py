@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from mlops_assets.domain.feeds.contract import FeedContract
 
-_HOURS = 24
+_HOURS_OF_A_DAY = 24
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def judge_freshness(
         published: days that are published, in any order.
     """
     newest = max((one for one in published if one <= day), default=None)
-    return Freshness(geography, day, newest, math.ceil(contract.arrival_deadline_hours / _HOURS))
+    return Freshness(geography, day, newest, math.ceil(contract.arrival_deadline_hours / _HOURS_OF_A_DAY))
 
 
 def _days(count: int) -> str:

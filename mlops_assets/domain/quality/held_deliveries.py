@@ -7,7 +7,7 @@ belong here: the verdict (feed_gate), or recording a release (release_ports).
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -150,16 +150,12 @@ def find_escalations(
         held: as `find_held` returns them.
         contracts: feed name to contract.
     """
-    return list(_escalations(held, contracts))
-
-
-def _escalations(
-    held: Iterable[DeliveryState], contracts: Mapping[str, FeedContract]
-) -> Iterator[Escalation]:
-    for state in held:
-        allowed_days = contracts[state.feed].gate.escalate_after_days
-        if state.state == "held" and (state.age_days or 0) > allowed_days:
-            yield Escalation(state, allowed_days)
+    allowed_days = {name: contract.gate.escalate_after_days for name, contract in contracts.items()}
+    return [
+        Escalation(one, allowed_days[one.feed])
+        for one in held
+        if one.state == "held" and (one.age_days or 0) > allowed_days[one.feed]
+    ]
 
 
 def release_delivery(
