@@ -90,6 +90,8 @@ class ColumnContract(Record):
                 raise ValueError(f"unknown unit {unit!r}; known: {', '.join(sorted(UNITS))}")
         if (self.source_unit or self.source_unit_column) and self.unit is None:
             raise ValueError("a source unit needs `unit`, the one we keep")
+        if self.source_unit and self.source_unit_column:
+            raise ValueError("a unit is named by either `source_unit` or `source_unit_column`")
         limits = (self.minimum, self.maximum)
         if self.type not in ("integer", "decimal") and (self.unit or limits != (None, None)):
             raise ValueError("units and ranges are for integer and decimal columns")
@@ -268,7 +270,14 @@ class FeedContract(Record):
 
     @staticmethod
     def _overridden(column: ColumnContract, override: ColumnOverride | None) -> ColumnContract:
-        return column.model_copy(update=override.model_dump(exclude_none=True)) if override else column
+        if override is None:
+            return column
+        changes = override.model_dump(exclude_none=True)
+        if {"source_unit", "source_unit_column"} & set(
+            changes
+        ):  # one way to name the unit replaces the other
+            changes = {"source_unit": None, "source_unit_column": None, **changes}
+        return column.model_copy(update=changes)
 
     def file_name(self, day: dt.date | None) -> str:
         """Return the operator's file name for a day (None for snapshots)."""

@@ -6,6 +6,7 @@ import datetime as dt
 
 import pytest
 
+from mlops_assets.domain.features.catalogue import FEATURE_TABLES
 from mlops_assets.domain.feeds.arrival import (
     LONGEST_WINDOW_DAYS,
     MOST_ATTEMPTS,
@@ -49,6 +50,11 @@ def test_a_correction_reaches_as_far_as_its_feed_does(number: int, feed: str, *,
     before, after = deliveries(number + 1), deliveries(number + 1, **{feed: "corrected"})
     found = [window_fingerprint(files, day(number), IDENTITIES) for files in (before, after)]
     assert (found[0] != found[1]) == is_changed
+
+
+def test_no_table_looks_further_back_than_a_correction_reaches() -> None:
+    windows = {source.days for table in FEATURE_TABLES.values() for source in table.inputs}
+    assert max(windows) == LONGEST_WINDOW_DAYS
 
 
 def test_days_are_due_once_and_again_when_their_champion_changes() -> None:

@@ -65,6 +65,10 @@ def test_a_snapshot_has_no_day_that_its_rows_could_be_of(changes: dict[str, Any]
         ({"type": "integer", "allowed": ["1"]}, "`allowed` and `code_map` are for text columns"),
         ({"type": "date", "code_map": "plan"}, "`allowed` and `code_map` are for text columns"),
         ({"type": "integer", "values": {"A": "1"}}, "`values` are for text and boolean columns"),
+        (
+            {"type": "integer", "unit": "KB", "source_unit": "MB", "source_unit_column": "UNIT"},
+            "either `source_unit` or `source_unit_column`",
+        ),
     ],
 )
 def test_what_a_columns_type_would_ignore_is_refused(fields: dict[str, Any], message: str) -> None:
@@ -76,3 +80,23 @@ def test_an_unknown_column_is_a_key_error() -> None:
     assert feed().column("seen_at").source == "SEEN"
     with pytest.raises(KeyError, match="gone"):
         feed().column("gone")
+
+
+@pytest.mark.parametrize(
+    ("own", "changed"),
+    [
+        ({"source_unit_column": "UNIT"}, {"source_unit": "MB"}),
+        ({"source_unit": "MB"}, {"source_unit_column": "UNIT"}),
+    ],
+)
+def test_a_geography_may_say_in_the_other_way_which_unit_it_delivers(
+    own: dict[str, str], changed: dict[str, str]
+) -> None:
+    """A column that names units row by row must not be asked for where all rows share one."""
+    volume = {"name": "volume_kb", "source": "VOLUME", "type": "integer", "unit": "KB", **own}
+    whole = feed(columns=[KEY, TIME, volume], geographies={"pe": {"columns": {"volume_kb": changed}}})
+    found = whole.for_geography(["pe"]).column("volume_kb")
+    assert {"source_unit": found.source_unit, "source_unit_column": found.source_unit_column} == {
+        **dict.fromkeys(own),
+        **changed,
+    }
