@@ -15,7 +15,7 @@ from mlops_assets.config.yaml_source import KeyPath, YamlSource
 from mlops_assets.domain.errors import ConfigError
 from mlops_assets.domain.features.table import ColumnDoc
 from mlops_assets.domain.feeds.contract import ColumnContract
-from mlops_assets.domain.learning.spec import ColumnLabel, EventLabel, ModelSpec
+from mlops_assets.domain.learning.spec import EventLabel, ModelSpec
 
 
 def check_label(  # noqa: PLR0917 - private, one caller
@@ -40,40 +40,35 @@ def check_label(  # noqa: PLR0917 - private, one caller
     """
     label = model.label
     if isinstance(label, EventLabel):
-        known = table_columns(config, label.table)
-        if known is None:
-            findings.add(
-                unknown("table", label.table, known_tables(config), source.where((*at, "label", "table")))
-            )
-        elif use_case.corpus.entity_key not in known:
-            findings.add(
-                unknown(
-                    f"column of {label.table}",
-                    use_case.corpus.entity_key,
-                    known,
-                    source.where((*at, "label", "table")),
-                )
-            )
-        elif label.table == use_case.corpus.table:
-            findings.add(
-                ConfigError(
-                    "the label is an event of the corpus table itself",
-                    where=source.where((*at, "label", "table")),
-                    remedy="name the table that holds the events",
-                )
-            )
-        else:
-            _check_outcome(label, at, known, source, findings)
-            _check_values(config, label, at, source, findings)
-    if isinstance(label, ColumnLabel) and label.column not in columns:
-        findings.add(
-            unknown(
-                f"column of {use_case.corpus.table}",
-                label.column,
-                columns,
-                source.where((*at, "label", "column")),
-            )
+        _check_event(config, use_case, label, at, source, findings)
+    elif label.column not in columns:
+        what, where = f"column of {use_case.corpus.table}", source.where((*at, "label", "column"))
+        findings.add(unknown(what, label.column, columns, where))
+
+
+def _check_event(
+    config: ProjectConfig,
+    use_case: UseCase,
+    label: EventLabel,
+    at: Sequence[str | int],
+    source: YamlSource,
+    findings: Findings,
+) -> None:
+    known, where = table_columns(config, label.table), source.where((*at, "label", "table"))
+    entity_key = use_case.corpus.entity_key
+    if known is None:
+        findings.add(unknown("table", label.table, known_tables(config), where))
+    elif entity_key not in known:
+        findings.add(unknown(f"column of {label.table}", entity_key, known, where))
+    elif label.table == use_case.corpus.table:
+        what, remedy = (
+            "the label is an event of the corpus table itself",
+            "name the table that holds the events",
         )
+        findings.add(ConfigError(what, where=where, remedy=remedy))
+    else:
+        _check_outcome(label, at, known, source, findings)
+        _check_values(config, label, at, source, findings)
 
 
 def _check_outcome(
