@@ -252,7 +252,10 @@ class CompiledFeed:
         return self._with_business_day(partial, day).select(*output_types(self.contract))
 
     def _with_rises(self, good: Expression) -> Expression:
-        """Add each counter's rise since the reading before; the file's first reading has none to compare with."""
+        """Add each counter's rise since the reading before; the file's first reading has none to compare with.
+
+        Of readings of one moment the smaller comes first: otherwise chance would make resets of them.
+        """
         import ibis
 
         counters = [c.name for c in self.contract.columns if c.merge == "increase"]
@@ -260,11 +263,11 @@ class CompiledFeed:
             return good
         columns = self._columns(good)
         keys = [columns[name].output for name in self.contract.grain]
-        by_time = ibis.window(group_by=keys, order_by=columns[str(self.contract.day_column)].value)
+        time = columns[str(self.contract.day_column)].value
         rises = {}
         for name in counters:
             value = columns[name].value
-            before = value.lag().over(by_time)
+            before = value.lag().over(ibis.window(group_by=keys, order_by=[time, value]))
             rise = (value < before).ifelse(value, value - before)
             rises[_rise_of(name)] = before.isnull().ifelse(ibis.literal(0, value.type()), rise)
         return good.mutate(**rises)

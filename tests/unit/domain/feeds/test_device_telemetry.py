@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -116,6 +117,26 @@ def test_a_cumulative_counter_becomes_its_rise_over_resets(world: World) -> None
     without_time = fields | {"day_column": None}
     with pytest.raises(ValueError, match="`merge: increase` is for numbers"):
         FeedContract.model_validate(without_time)
+
+
+def test_readings_of_one_moment_rise_in_order_of_their_size(world: World) -> None:
+    """Whatever their order in the file: 130 before 120 is no reset of the counter."""
+    fields = TELEMETRY.model_dump(mode="json") | {"key": ["device_id", "event_time_utc", "load_share_max"]}
+    for column in fields["columns"]:
+        if column["name"] == "error_count":
+            column["merge"] = "increase"
+    readings = ((1, 100), (2, 130), (2, 120), (3, 140))
+    devices = np.random.default_rng(1).permutation(1500).tolist()
+    rows = [
+        hour(24 * device + number, ERRORS=value, LOAD=value / 2.0)
+        for number, value in readings
+        for device in devices
+    ]
+    counters = FeedContract.model_validate(fields)
+    world.deliver(counters, table(rows))
+    outcome = world.land(counters)
+    assert outcome.status == "landed", outcome.findings
+    assert {row["error_count"] for row in world.rows(outcome)} == {40}
 
 
 def test_a_record_id_is_the_hash_of_the_key(world: World) -> None:
