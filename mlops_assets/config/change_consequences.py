@@ -144,6 +144,10 @@ def _tell_offers(change: SlotChange) -> str:
         )
     if "gate" in names:
         sentences.append(f"the next decision about the policy of {_WHERE} is taken by the new gate")
+    if "performance" in names:
+        sentences.append(
+            f"what the offers of {_WHERE} bring is judged by the new rules from the next week on"
+        )
     return "; ".join(sentences)
 
 

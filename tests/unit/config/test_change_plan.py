@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.config.change_consequences import tell_consequences
-from mlops_assets.config.change_plan import ChangePlan, effect_of, plan_change
+from mlops_assets.config.change_plan import ChangePlan, SlotChange, effect_of, plan_change
 from mlops_assets.config.loader import load_project_with_sources
 from mlops_assets.config.models import UseCase
+from mlops_assets.config.setting_changes import SettingChange
 from mlops_assets.domain.learning.corpus import CorpusRequest, corpus_identity
 from mlops_assets.domain.learning.spec import ModelSpec
+from mlops_assets.domain.offers.catalogue_spec import OfferCatalogueSpec
+from mlops_assets.domain.offers.offers_spec import OffersSpec
 from mlops_assets.domain.ports import ModelSlot
 from tests.unit.config.conftest import Edit
 
@@ -269,3 +272,14 @@ def test_corpus_effect_agrees_with_the_identity_of_corpora(configs: Path) -> Non
     in_identity = {name for name in ModelSpec.model_fields if name in identity}
     assert in_identity == {n for n in ModelSpec.model_fields if effect_of(("models", "m", n)) == "corpus"}
     assert set(identity) - in_identity == {"partition", "corpus", "segment_columns"}
+
+
+def test_every_part_of_offers_has_a_consequence(configs: Path) -> None:
+    after = load_project_with_sources([configs], "local").config
+    parts = [(part, "x") for part in OffersSpec.model_fields if part != "catalogue"]
+    for part in [*parts, *(("catalogue", rule) for rule in OfferCatalogueSpec.model_fields)]:
+        settings = (SettingChange(("offers", *part), 1, 2),)
+        slot = ModelSlot("personalized_offer", "offer_agent", "cl")
+        plan = ChangePlan((), (SlotChange(slot, "changed", ("offers",), settings),), (), ())
+        (sentence,) = tell_consequences(plan, after)
+        assert "personalized_offer/offer_agent in cl" in sentence, part
