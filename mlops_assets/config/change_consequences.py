@@ -118,10 +118,14 @@ def _tell_approval(change: SlotChange) -> str:
 
 
 def _tell_scoring(change: SlotChange) -> str:
-    (one,) = (one for one in change.settings if one.path == ("score_daily",))
-    return (
+    sentences = [
         f"{_WHERE}: {'scored every day from the next one on' if one.after else 'not scored daily any more'}"
-    )
+        for one in change.settings
+        if one.path == ("score_daily",)
+    ]
+    if any(one.path[2:3] == ("alerts",) for one in change.settings):
+        sentences.append(f"{_WHERE}: alerts are chosen by the new costs and capacity from the next day on")
+    return "; ".join(sentences)
 
 
 def _tell_offers(change: SlotChange) -> str:

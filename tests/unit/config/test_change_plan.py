@@ -116,6 +116,15 @@ def test_each_setting_has_its_effect(
     assert says in consequences[0]
 
 
+def test_other_alerts_are_told(compare: Compare, edit: Edit) -> None:
+    edit("use_cases/network_event.yaml", "capacity_per_day: 20", "capacity_per_day: 25")
+    plan, consequences = compare()
+    assert {(change.effects, change.needs_training) for change in plan.slots} == {(("scoring",), False)}
+    (sentence,) = consequences
+    assert sentence.startswith("network_event/")
+    assert sentence.endswith(": alerts are chosen by the new costs and capacity from the next day on")
+
+
 def test_effects_come_in_one_order_those_that_need_training_first(compare: Compare, edit: Edit) -> None:
     edit("use_cases/churn.yaml", "customer-value@op", "loyalty@op")
     edit("use_cases/churn.yaml", "cooldown_days: 7", "cooldown_days: 8")
