@@ -25,10 +25,10 @@ from mlops_assets.commands.scaffolds import (
 )
 from mlops_assets.config import loader
 from mlops_assets.config.loader import EVERYWHERE, load_project
-from mlops_assets.config.models import Owner, ProjectConfig
+from mlops_assets.config.models import ProjectConfig
 from mlops_assets.config.use_case_lists import add_use_case, render_use_case_lists
 from mlops_assets.domain.errors import ConfigError, FeedRefusedError
-from mlops_assets.domain.feeds.contract import FeedContract
+from mlops_assets.domain.feeds.contract import FeedContract, Owner
 from mlops_assets.domain.feeds.contract_draft import DraftColumn, draft_columns, draft_key, guess_delimiter
 from mlops_assets.domain.feeds.delivered_file import UnreadableFileError, read_csv_facts
 

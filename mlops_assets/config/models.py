@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -31,6 +31,7 @@ from mlops_assets.domain.feeds.contract import (
     Geography,
     GeographyCode,
     Name,
+    Owner,
     TimeZone,
 )
 from mlops_assets.domain.learning.approval import ApprovalSpec
@@ -39,8 +40,6 @@ from mlops_assets.domain.mail_address import MailAddress
 from mlops_assets.domain.model_base import Record
 from mlops_assets.domain.offers.offers_spec import OffersSpec
 from mlops_assets.domain.quality.spec import MonitorSpec
-
-Owner = Annotated[str, Field(pattern=r"^(team:[a-z][a-z0-9-]{1,60}|[^@\s]+@[^@\s]+\.[^@\s]+)$")]
 
 
 class UseCase(Record):

@@ -23,6 +23,8 @@ Merge = Literal["sum", "max", "min", "mean", "count", "increase"]
 FileFormat = Literal["parquet", "csv"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 SourceName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_ .+-]{0,62}$")]
+# What Dagster takes as an owner of assets.
+Owner = Annotated[str, Field(pattern=r"^(team:[a-z][a-z0-9-]{0,60}|[^@\s]+@[^@\s]+\.[^@\s]+)$")]
 GeographyCode = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,15}$")]
 
 
@@ -184,7 +186,7 @@ class FeedContract(Record):
 
     name: Name
     description: str
-    owner: str
+    owner: Owner
     cadence: Literal["daily", "snapshot"] = "daily"
     format: FileFormat = "parquet"
     delimiter: Literal[",", ";", "|", "\t"] = ","

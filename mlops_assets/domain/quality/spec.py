@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from mlops_assets.domain.feeds.contract import Owner
 from mlops_assets.domain.learning.spec import ColumnName, Share, TableKey
 from mlops_assets.domain.mail_address import MailAddress
 from mlops_assets.domain.model_base import Record
@@ -138,7 +139,7 @@ class MonitorSpec(Record):
 
     name: ColumnName
     description: str
-    owner: str
+    owner: Owner
     recipients: list[MailAddress] = []
     table: TableKey
     day_column: ColumnName | Literal[""] = ""

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from mlops_assets.domain.feeds.contract import ColumnContract, FeedContract
+from mlops_assets.domain.quality.spec import MonitorSpec
 
 KEY = {"name": "id", "source": "ID", "type": "integer"}
 TIME = {"name": "seen_at", "source": "SEEN", "type": "timestamp"}
@@ -100,3 +101,15 @@ def test_a_geography_may_say_in_the_other_way_which_unit_it_delivers(
         **dict.fromkeys(own),
         **changed,
     }
+
+
+@pytest.mark.parametrize("owner", ["Data team", "team:", "team:data quality", "ana@operator"])
+def test_an_owner_is_a_team_or_a_mail_address(owner: str) -> None:
+    """The asset of a feed or monitor has the owner, and the graph takes no other."""
+    with pytest.raises(ValidationError, match="owner"):
+        feed(owner=owner)
+    with pytest.raises(ValidationError, match="owner"):
+        MonitorSpec(
+            name="one", description="d", owner=owner, table="feeds/one", series_by=["plan"], value="seconds"
+        )
+    assert feed(owner="team:x").owner == "team:x"
