@@ -114,15 +114,18 @@ def find_faulty_files(results: Sequence[DayResult]) -> list[FaultyFile]:
         results: runs of days in order; a day may be run several times.
     """
     found: dict[tuple[dt.date, str, str], FaultyFile] = {}
+    unsettled: set[tuple[dt.date, str, str]] = set()
     for result in results:
         now = {(result.day, one.feed, one.geography): one for one in reversed(result.refused)}
-        for key, before in list(found.items()):
-            if key[0] == result.day and key not in now and result.status in {"built", "incomplete"}:
-                found[key] = _resolved(before)
+        if result.status in {"built", "incomplete"}:
+            settled = {key for key in unsettled if key[0] == result.day and key not in now}
+            found |= {key: _resolved(found[key]) for key in settled}
+            unsettled -= settled
         for (day, feed, geography), one in now.items():
             found[day, feed, geography] = FaultyFile(
                 feed=feed, geography=geography, day=day, state=cast("FileState", one.state), reason=one.reason
             )
+        unsettled |= set(now)
     return sorted(found.values(), key=lambda one: (one.day, one.feed, one.geography))
 
 
@@ -131,8 +134,6 @@ def _resolved(file: FaultyFile) -> FaultyFile:
     if file.state == "missing":
         reason = "came after its day's run; a later run built the day with it"
         return file.model_copy(update={"state": "late", "reason": reason})
-    if file.state == "late":
-        return file
     return file.model_copy(update={"reason": f"{file.reason}; settled since: delivered again or released"})
 
 

@@ -43,6 +43,11 @@ def test_states_are_kept_apart_and_what_is_settled_says_so() -> None:
     assert found["usage"].reason.endswith("settled since: delivered again or released")
 
 
+def test_what_is_settled_is_said_once_however_often_its_day_is_run() -> None:
+    (one,) = find_faulty_files([run(DAY, "incomplete", HELD), *[run(DAY, "built")] * 3])
+    assert one.reason == f"{HELD.reason}; settled since: delivered again or released"
+
+
 def test_a_day_that_failed_again_settles_nothing() -> None:
     (one,) = find_faulty_files([run(DAY, "incomplete", MISSING), run(DAY, "failed")])
     assert one.state == "missing"
