@@ -20,7 +20,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mlops_assets.commands.job_runs import JobResult, execute_in_worker
-from mlops_assets.commands.replay import DayResult, Replay, daily_run
+from mlops_assets.commands.replay import DayResult, Replay, daily_run, days_between
 from mlops_assets.config import names
 
 if TYPE_CHECKING:
@@ -37,17 +37,22 @@ class HistoryImport:
     pool: ProcessPoolExecutor | None = None
 
     def run(self, first: dt.date, last: dt.date, on_day: Callable[[DayResult], None]) -> list[DayResult]:
-        """Build every due day between `first` and `last` as history.
+        """Build every due day between `first` and `last` as history; days that are built already are told as such.
 
         Feeds, feature tables, ranges, witnesses and verdicts are those of day-by-day runs; no report is rendered,
         nothing is scored or offered, and no sensor looks at these days.
         """
-        due, results = self.replay.due_days(first, last), []
-        landed = self._land(due)
-        for one in due:
-            started = time.monotonic()
-            done = self._build(one, next(landed))
-            results.append(self.replay.tell_day(one.day, done, time.monotonic() - started))
+        due, results = {one.day: one for one in self.replay.due_days(first, last)}, []
+        landed = self._land(list(due.values()))
+        for day in days_between(first, last):
+            if day in due:
+                started = time.monotonic()
+                done = self._build(due[day], next(landed))
+                results.append(self.replay.tell_day(day, done, time.monotonic() - started))
+            elif self.replay.is_built(day):
+                results.append(self.replay.run_day(day, None))
+            else:
+                continue  # nothing was delivered for it
             on_day(results[-1])
         return results
 

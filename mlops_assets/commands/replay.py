@@ -114,7 +114,7 @@ class Replay:
         files were delivered again are rebuilt. Days that are up to date are skipped.
         """
         results = []
-        for day in _days(first, last):
+        for day in days_between(first, last):
             for result in self._run_until(rebuild_from or first, day):
                 results.append(result)
                 on_day(result)
@@ -123,8 +123,8 @@ class Replay:
     def _run_until(self, first: dt.date, day: dt.date) -> Iterator[DayResult]:
         due = {one.day: one for one in self.due_days(first, day)}
         for earlier in sorted(set(due) - {day}):
-            yield self._run_day(earlier, due[earlier])
-        yield self._run_day(day, due.get(day), trains=True)
+            yield self.run_day(earlier, due[earlier])
+        yield self.run_day(day, due.get(day), trains=True)
 
     def due_days(self, first: dt.date, day: dt.date) -> list[DueDay]:
         """Return what is due from `first` to `day` as of that day, oldest first."""
@@ -143,14 +143,15 @@ class Replay:
             if d.day >= first and self._failed.get(d.day) != d.fingerprint
         ]
 
-    def _run_day(self, day: dt.date, due: DueDay | None, *, trains: bool = False) -> DayResult:
+    def run_day(self, day: dt.date, due: DueDay | None, *, trains: bool = False) -> DayResult:
+        """Run a day if it is due, with `trains` what sensors ask for on it too, and tell how it stands."""
         started = time.monotonic()
         status: str = "unchanged"
         refused: tuple[Refusal, ...] = ()
         failures: tuple[str, ...] = ()
         if due is not None:
             status, refused, failures = self._build(due)
-        elif not self._is_built(day):
+        elif not self.is_built(day):
             status, failures = "failed", (f"nothing was delivered for {day}",)
         elif refused := tuple(self._absent(day)):
             status = "incomplete"
@@ -192,7 +193,8 @@ class Replay:
         except StorageError as error:
             return (f"mails: {error}",)
 
-    def _is_built(self, day: dt.date) -> bool:
+    def is_built(self, day: dt.date) -> bool:
+        """Return whether the day has been built, now or before."""
         return self.workspace.platform.lake.manifest(day_log_partition(day)) is not None
 
     def _absent(self, day: dt.date) -> Iterator[Refusal]:
@@ -327,7 +329,8 @@ def day_status(done: JobResult) -> str:
     return ("incomplete" if done.refused else "built") if done.succeeded else "failed"
 
 
-def _days(first: dt.date, last: dt.date) -> Iterator[dt.date]:
+def days_between(first: dt.date, last: dt.date) -> Iterator[dt.date]:
+    """Yield the days from `first` to `last`, both included."""
     for offset in range((last - first).days + 1):
         yield first + dt.timedelta(days=offset)
 

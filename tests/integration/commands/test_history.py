@@ -25,5 +25,7 @@ def test_imported_days_are_those_that_were_lived(delivered: Path, tmp_path: Path
 
     assert not (homes["imported"] / "reports").exists()
     mlops.use(homes["imported"])
+    nothing = mlops("run", "--history")
+    assert (nothing.status, nothing.days) == (0, [(day, "unchanged") for day, _ in DAYS]), nothing
     again = mlops("run")
     assert (again.status, {status for _, status in again.days}) == (0, {"unchanged"}), again
