@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 
 # The first signs that make a spreadsheet compute a cell, their wide forms, and what hides such a sign.
 _FORMULA_STARTS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
@@ -18,13 +20,13 @@ _HIDING_STARTS = ("\t", "\r", "\n", "\0")
 _LATER_CELL = re.compile(r"""([;\t|\n]["'\s]*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])(?![+-][\d.])""")
 
 
-def write_csv(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def write_csv(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return CSV text with a heading line, commas, line feeds, and quotes where they are needed.
 
     Args:
         headings: column names.
-        rows: cells as text, as many as there are headings; formulas are neutralised in every cell that is
-            not a number.
+        rows: values, as many as there are headings; formulas are neutralised in every cell that is not a number, None
+            and numbers that are not finite are empty cells.
 
     Raises:
         ValueError: a row is shorter or longer than the headings.
@@ -35,8 +37,15 @@ def write_csv(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     for row in rows:
         if len(row) != len(headings):
             raise ValueError(f"a row has {len(row)} cells, the headings are {len(headings)}")
-        writer.writerow([neutralise_cell(cell) for cell in row])
+        writer.writerow([neutralise_cell(_show(value)) for value in row])
     return stream.getvalue()
+
+
+def _show(value: object) -> str:
+    """Return a value as text; numbers without exponent, so that they are told from formulas."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return ""
+    return format(Decimal(repr(float(value))), "f") if isinstance(value, float) else str(value)
 
 
 def neutralise_cell(text: str) -> str:

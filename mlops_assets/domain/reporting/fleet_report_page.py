@@ -100,11 +100,7 @@ def render_fleet_markdown(report: FleetReport) -> str:
 def render_fleet_csv(report: FleetReport) -> str:
     """Return a line for each group; empty cells where nothing is known."""
     names = list(GroupLine.model_fields)
-    rows = [
-        ["" if (value := getattr(one, name)) is None else str(value) for name in names]
-        for one in report.groups
-    ]
-    return write_csv(names, rows)
+    return write_csv(names, [[getattr(one, name) for name in names] for one in report.groups])
 
 
 def make_verdict(report: FleetReport) -> Mark:

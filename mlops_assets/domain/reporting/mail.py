@@ -12,11 +12,9 @@ attachments may not have a column that identifies a person, and no part may hold
 from __future__ import annotations
 
 import datetime as dt
-import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -191,15 +189,14 @@ def make_csv_attachment(
     Args:
         name: file name.
         columns: headings.
-        rows: one value per column; text that a spreadsheet would compute is neutralised (`csv_text`), None and
-            numbers that are not finite are empty cells.
+        rows: one value per column, written as `write_csv` does.
 
     Raises:
         MailRefusedError: a column identifies persons, or a row is longer or shorter than the headings.
     """
     _require_impersonal(columns, where=name)
     try:
-        text = write_csv(columns, [[_cell(value) for value in row] for row in rows])
+        text = write_csv(columns, rows)
     except ValueError as error:
         raise _refused(f"its table is ragged: {error}", name, "one value for each column") from error
     return MailAttachment(name, _CSV_TYPE, text.encode("utf-8-sig", errors="replace"))
@@ -213,13 +210,6 @@ def require_address(address: str, where: str) -> None:
             where,
             "name@domain in ASCII, without a name",
         )
-
-
-def _cell(value: object) -> str:
-    """Return a value as text; numbers without exponent, so that they are told from formulas."""
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return ""
-    return format(Decimal(repr(float(value))), "f") if isinstance(value, float) else str(value)
 
 
 def _fill(mail: EmailMessage, message: MailMessage) -> None:

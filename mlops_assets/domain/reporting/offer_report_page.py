@@ -77,7 +77,7 @@ def render_offer_markdown(report: OfferReport) -> str:
 
 def render_offer_csv(report: OfferReport) -> str:
     """Return the operator's form, one line a day, the total and the share sent; empty cells for unknown days."""
-    return write_csv(FORM, [[str(cell) for cell in row] for row in _csv_rows(report)])
+    return write_csv(FORM, _csv_rows(report))
 
 
 def make_offer_message(report: OfferReport, recipients: Sequence[str]) -> MailMessage:

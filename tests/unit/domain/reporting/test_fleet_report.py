@@ -146,6 +146,12 @@ def test_who_needs_somebody_comes_first() -> None:
     assert group_names(page) == ["alone", "failed", "fallen", "large"]
 
 
+def test_a_tiny_loss_is_a_number_in_the_csv() -> None:
+    """Python writes -0.00005 as -5e-05, which would pass for a formula and get an apostrophe."""
+    (row,) = csv.DictReader(io.StringIO(render_fleet_csv(report(group("a", gain=-5e-05, gain_high=2.5e-7)))))
+    assert (row["gain"], row["gain_high"]) == ("-0.00005", "0.00000025")
+
+
 def test_the_file_has_a_line_a_group_and_no_formula() -> None:
     rows = list(csv.DictReader(io.StringIO(render_fleet_csv(report(group("=1+1"), group("b", gain=None))))))
     assert [row["group"] for row in rows] == ["'=1+1", "b"]
