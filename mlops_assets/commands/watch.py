@@ -6,9 +6,8 @@ Belongs here: arguments, output and exit status. Does not belong here: the run (
 
 from __future__ import annotations
 
-import datetime as dt
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import click
@@ -43,31 +42,13 @@ def watch(*, out: Output) -> None:
         )
     with open_replay(workspace) as replay:
         outcome = replay.watch()
-    lines = (*(f"! {finding}" for finding in outcome.findings), *_results(workspace, monitors))
+    records, paths = [_record(workspace, spec) for spec in monitors], workspace.platform.reports.list()
+    lines = [f"! {finding}" for finding in outcome.findings]
+    lines += [line for record in records for line in monitor_lines(record, paths)]
     out.tell(
-        {
-            "succeeded": outcome.succeeded,
-            "findings": outcome.findings,
-            "monitors": [_record(workspace, spec) for spec in monitors],
-        },
-        "\n".join(lines),
+        {"succeeded": outcome.succeeded, "findings": outcome.findings, "monitors": records}, "\n".join(lines)
     )
     sys.exit(0 if outcome.succeeded else 1)
-
-
-def _results(workspace: Workspace, monitors: list[MonitorSpec]) -> Iterator[str]:
-    """Yield what is known of each monitor's last judged day, and where its report is."""
-    lake, platform = workspace.platform.lake, workspace.platform
-    paths = platform.reports.list()
-    for spec in monitors:
-        days = lake.days(monitor_table(spec.name, ANOMALIES), EVERYWHERE)
-        if not days:
-            yield f"{spec.name}: nothing was judged"
-            continue
-        yield f"{spec.name}: {len(days)} days, {days[0]} to {days[-1]}; {_last_day(workspace, spec, days[-1])}"
-        yield from (
-            f"  reports/{path}" for path in paths if f"{spec.name}/" in path and str(days[-1]) in path
-        )
 
 
 def _record(workspace: Workspace, spec: MonitorSpec) -> dict[str, Any]:
@@ -89,13 +70,22 @@ def _record(workspace: Workspace, spec: MonitorSpec) -> dict[str, Any]:
     }
 
 
-def _last_day(workspace: Workspace, spec: MonitorSpec, day: dt.date) -> str:
-    lake = workspace.platform.lake
-    judged, drift = (
-        lake.manifest(PartitionId(monitor_table(spec.name, result), EVERYWHERE, day))
-        for result in (ANOMALIES, DRIFT)
+def monitor_lines(record: Mapping[str, Any], paths: Iterable[str]) -> Iterator[str]:
+    """Yield what is known of a monitor's last judged day, and which reports there are of it.
+
+    Args:
+        record: of the monitor, as programs get it.
+        paths: of all reports.
+    """
+    name, last_day = record["monitor"], record["last_day"]
+    if last_day is None:
+        yield f"{name}: nothing was judged"
+        return
+    outside = f"{record['outside']} of {record['checked']} series outside"
+    told = outside if record["checked"] is not None else "not judged"
+    yield (
+        f"{name}: {record['days']} days, {record['first_day']} to {last_day}; last day: {told}, "
+        f"{record['verdict'] or 'no drift verdict'}"
     )
-    outside = (
-        f"{judged.facts['outside']} of {judged.facts['checked']} series outside" if judged else "not judged"
-    )
-    return f"last day: {outside}, {drift.facts['verdict']['kind'] if drift else 'no drift verdict'}"
+    of_monitor = (path for path in paths if path.startswith(f"{name}/"))
+    yield from (f"  reports/{path}" for path in of_monitor if str(last_day) in path)
