@@ -126,7 +126,7 @@ def new_feed(name: str, sample: Path | None, into: Path | None, owner: str, *, o
     "codes",
     multiple=True,
     shell_complete=complete_geography,
-    help="Where it runs; repeatable; default: everywhere.",
+    help="Where it runs; repeatable; default: wherever a use case runs.",
 )
 @_INTO
 @_OWNER
@@ -140,10 +140,7 @@ def new_use_case(name: str, codes: tuple[str, ...], into: Path | None, owner: st
     """
     config, folder = load_project(), _folder(into)
     require_name(name, "use case", config.use_cases)
-    wanted = list(codes) or [code for code, one in config.geographies.items() if one.use_cases]
-    if unknown := sorted(set(wanted) - set(config.geographies)):
-        known = ", ".join(sorted(config.geographies))
-        raise click.BadParameter(f"unknown: {', '.join(unknown)}; one of {known}", param_hint="--geography")
+    wanted = _choose_geographies(config, codes)
     text = render_template(
         "use_case.yaml.j2",
         name=name,
@@ -200,6 +197,17 @@ def new_algorithm(name: str, into: Path | None, *, out: Output) -> None:
     )
     scaffold.write()
     out.tell(scaffold.record(), scaffold.text())
+
+
+def _choose_geographies(config: ProjectConfig, codes: Sequence[str]) -> list[str]:
+    """Return the named geographies, each once; without any, all in which a use case runs."""
+    known = ", ".join(sorted(config.geographies))
+    if unknown := sorted(set(codes) - set(config.geographies)):
+        raise click.BadParameter(f"unknown: {', '.join(unknown)}; one of {known}", param_hint="--geography")
+    wanted = list(dict.fromkeys(codes)) or [code for code, one in config.geographies.items() if one.use_cases]
+    if not wanted:
+        raise click.UsageError(f"no geography runs a use case yet; name one with --geography: {known}")
+    return wanted
 
 
 def _folder(into: Path | None) -> Path:

@@ -14,6 +14,7 @@ from types import ModuleType
 import dagster as dg
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from mlops_assets.config.loader import load_project
 from mlops_assets.definitions import build_defs
@@ -133,6 +134,32 @@ def test_use_case_of_the_project_joins_its_geographies(
     assert list(load_project([configs]).use_cases["win_back"]) == ["cl", "pe"]
     first = (configs / "use_cases" / "win_back.yaml").read_text().splitlines()[0]
     assert first == "# yaml-language-server: $schema=../schema/use_case.json"
+
+
+def test_geography_that_is_named_twice_is_listed_once(more: Path, mlops: CommandLine) -> None:
+    for name in ("win_back", "come_back"):
+        told = mlops("new", "use-case", name, "--geography", "cl", "--geography", "cl", "--into", more)
+        assert told.status == 0, told
+        assert (more / "geographies.yaml").read_text().count(name) == 1
+
+
+def test_first_use_case_needs_a_geography(
+    tmp_path: Path, mlops: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing runs anywhere yet, nobody knows where the first one is to run."""
+    configs = copy_configs(tmp_path / "configs")
+    lists = yaml.safe_load((configs / "geographies.yaml").read_text())
+    for entry in lists["geographies"].values():
+        entry["use_cases"] = []
+    (configs / "geographies.yaml").write_text(yaml.safe_dump(lists))
+    for path in (configs / "use_cases").glob("[!_]*.yaml"):
+        path.unlink()
+    for module in ("commands.scaffolds", "config.loader"):
+        monkeypatch.setattr(f"mlops_assets.{module}.PROJECT_CONFIGS", configs)
+    mlops.use(tmp_path / "var", configs)
+    told = mlops("new", "use-case", "win_back")
+    assert (told.status, "no geography runs a use case yet" in told.err) == (2, True), told
+    assert not (configs / "use_cases" / "win_back.yaml").exists()
 
 
 @pytest.mark.parametrize(
