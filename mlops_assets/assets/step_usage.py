@@ -21,7 +21,8 @@ PARTITION_TAG = "dagster/partition"
 ROW_COUNT = "dagster/row_count"
 _STARTS = {Event.STEP_START, Event.STEP_RESTARTED}
 _FAILURES = {Event.STEP_FAILURE, Event.STEP_UP_FOR_RETRY}
-_EVENTS = {Event.ASSET_MATERIALIZATION, *_STARTS, *_FAILURES}
+_PLANS = {Event.ASSET_MATERIALIZATION_PLANNED}
+_EVENTS = {Event.ASSET_MATERIALIZATION, *_PLANS, *_STARTS, *_FAILURES}
 
 
 def read_usage(
@@ -73,23 +74,24 @@ def _is_day(text: str) -> bool:
 def _read_run(instance: dg.DagsterInstance, run_id: str, day: dt.date) -> Iterator[StepUsage]:
     """Yield what the run made, and the tries that failed, in the order in which they ended."""
     started: dict[str, float] = {}
+    planned: dict[
+        str, str
+    ] = {}  # step -> the first asset that it was to make: a step of several has a name of its own
     for entry in instance.all_logs(run_id, of_type=_EVENTS):
         event = entry.dagster_event
         if event is None:
             continue
+        step = str(event.step_key)
+        elapsed_s = max(entry.timestamp - started.get(step, entry.timestamp), 0.0)
         if event.event_type in _STARTS:
-            started[str(event.step_key)] = entry.timestamp
+            started[step] = entry.timestamp
         elif event.event_type in _FAILURES:
-            began = started.get(str(event.step_key), entry.timestamp)
-            yield StepUsage(
-                asset=str(event.step_key).replace("__", "/"),
-                day=day,
-                seconds=max(entry.timestamp - began, 0.0),
-                is_failed=True,
-            )
+            asset = planned.get(step, step)
+            yield StepUsage(asset=asset, day=day, seconds=elapsed_s, is_failed=True)
+        elif event.asset_key is not None and event.event_type in _PLANS:
+            planned.setdefault(step, event.asset_key.to_user_string())
         elif event.asset_key is not None:
-            began = started.get(str(event.step_key), entry.timestamp)
-            yield _of_materialisation(event, day, max(entry.timestamp - began, 0.0))
+            yield _of_materialisation(event, day, elapsed_s)
 
 
 def _of_materialisation(event: dg.DagsterEvent, day: dt.date, elapsed_s: float) -> StepUsage:

@@ -160,6 +160,17 @@ def trained(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # noqa:
     return dg.MaterializeResult()
 
 
+@dg.multi_asset(
+    name="several",
+    specs=[dg.AssetSpec(["quality", name], partitions_def=DAYS) for name in ("first__half", "second")],
+)
+@retry_if_worthwhile
+def failing(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:  # noqa: ARG001
+    """Two assets of one step, which never come."""
+    yield from ()
+    raise StorageError("damaged", is_retryable=False)
+
+
 @dg.asset(key=["etl", "old"], partitions_def=DAYS)
 def unmeasured() -> None:
     """A step that nothing measures."""
@@ -212,6 +223,13 @@ def test_a_failed_run_counts(instance: dg.DagsterInstance) -> None:
     (step,), runs = read_usage(instance, MONDAY, MONDAY)
     assert step.is_failed
     assert len(runs) == 1
+
+
+def test_a_failed_step_of_several_assets_counts_where_they_do(instance: dg.DagsterInstance) -> None:
+    """Its own name has no stage in it."""
+    make(instance, failing, MONDAY.isoformat())
+    (step,), _ = read_usage(instance, MONDAY, MONDAY)
+    assert (step.asset, step.stage, step.is_failed) == ("quality/first__half", "quality", True)
 
 
 def test_a_training_counts_on_its_as_of_day_else_on_the_day_it_ran(instance: dg.DagsterInstance) -> None:
