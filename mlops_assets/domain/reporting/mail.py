@@ -6,7 +6,7 @@ attachments. Does not belong here: what a report says (its own module and templa
 
 A mail leaves the house, so **it names no subscriber**: no number, no identifier of a SIM or a handset. Reports
 give counts, shares and the names of plans, devices and models. What can be checked is checked here: CSV
-attachments may not have a column that identifies a person, and no part may hold a telephone number.
+attachments may not have a column that identifies a person, and no text may hold a telephone number.
 """
 
 from __future__ import annotations
@@ -127,6 +127,9 @@ class MailMessage:
         _require_size(self, where)
         for part in (self.subject, self.html, self.text):
             _require_no_telephone(part, where)
+        for file in self.attachments:
+            if file.media_type.startswith("text/"):
+                _require_no_telephone(file.content.decode(errors="replace"), f"{where}, {file.name}")
 
     def mail_keys(self) -> tuple[MailKey, ...]:
         """Return the identity of each mail, one per recipient, in order and without repetition."""

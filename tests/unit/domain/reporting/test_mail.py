@@ -178,6 +178,20 @@ def test_a_telephone_number_is_refused(field: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "file",
+    [
+        make_csv_attachment("plans.csv", ["plan", "note"], [["HD", "+56912345678"]]),
+        MailAttachment("page.html", "text/html", b"<p>most by +56912345678</p>"),
+    ],
+)
+def test_a_telephone_number_in_a_file_is_refused(file: MailAttachment) -> None:
+    with pytest.raises(
+        MailRefusedError, match=f"{file.name}.*telephone number|telephone number.*{file.name}"
+    ):
+        make_message(attachments=(file,))
+
+
+@pytest.mark.parametrize(
     "harmless", ["gain +1,234,567,890 MB", "gain +1234567890.5", "600268 offers", "2026-09-01T00:00:00+00:00"]
 )
 def test_figures_are_no_telephone_numbers(harmless: str) -> None:
