@@ -35,7 +35,6 @@ _REPORT = re.compile(r"[a-z0-9][a-z0-9_.-]*(/[a-z0-9][a-z0-9_.-]*)*")
 _PARTITION = re.compile(r"[!-~]([ -~]*[!-~])?")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_. -]{0,99}")
 _MEDIA_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+")
-_CONTENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # The line and paragraph separators count as line ends for some readers of headers.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _TELEPHONE = re.compile(r"(?<![\w+/=])\+[1-9]\d{9,14}(?![\d.,])")
@@ -67,7 +66,6 @@ class MailAttachment:
         name: file name, such as `offers.csv`.
         media_type: such as `text/csv` or `image/png`.
         content: the bytes.
-        content_id: for a picture that the HTML shows with `<img src="cid:NAME">`; empty for other files.
 
     Raises:
         MailRefusedError: the name or type is not plain, or a CSV has a column that identifies persons.
@@ -76,14 +74,11 @@ class MailAttachment:
     name: str
     media_type: str
     content: bytes
-    content_id: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what could not be written into a header, or names persons."""
         _require_match(_FILE_NAME, self.name, "an attachment's name", "offers.csv")
         _require_match(_MEDIA_TYPE, self.media_type, "an attachment's media type", "text/csv")
-        if self.content_id:
-            _require_match(_CONTENT_ID, self.content_id, "a picture's content id", "trend")
         if self.media_type == _CSV_TYPE:
             _require_impersonal(_csv_columns(self.content), where=self.name)
 
@@ -99,7 +94,7 @@ class MailMessage:
         html: a whole page from a template that escapes all values (`pages.render_page`).
         text: the same for readers without HTML; never empty.
         recipients: addresses; upper and lower case do not matter. Without any, nothing is queued.
-        attachments: files and pictures.
+        attachments: files; the HTML shows none of them.
 
     Raises:
         MailRefusedError: a header could be broken by what is in it (line end, NUL), an address is none, the mail
@@ -139,7 +134,7 @@ class MailMessage:
 
 def hash_content(message: MailMessage) -> str:
     """Return the sha256 in hex of what is read: subject, bodies and attachments; not of time or addresses."""
-    files = [(f.name, f.media_type, f.content_id, sha256(f.content).hexdigest()) for f in message.attachments]
+    files = [(f.name, f.media_type, sha256(f.content).hexdigest()) for f in message.attachments]
     return stable_hash([message.subject, message.html, message.text, files])
 
 
@@ -216,21 +211,10 @@ def require_address(address: str, where: str) -> None:
 
 
 def _fill(mail: EmailMessage, message: MailMessage) -> None:
-    """Add text, HTML with its pictures, and files."""
+    """Add text, HTML and files."""
     mail.set_content(message.text)
     mail.add_alternative(message.html, subtype="html")
-    page = mail.get_payload()[1]  # type: ignore[index,unused-ignore]
-    for picture in (file for file in message.attachments if file.content_id):
-        main, sub = picture.media_type.split("/")
-        page.add_related(  # type: ignore[union-attr,unused-ignore]
-            picture.content,
-            main,
-            sub,
-            cid=f"<{picture.content_id}>",
-            filename=picture.name,
-            disposition="inline",
-        )
-    for file in (file for file in message.attachments if not file.content_id):
+    for file in message.attachments:
         main, sub = file.media_type.split("/")
         mail.add_attachment(file.content, main, sub, filename=file.name)
 

@@ -1,6 +1,6 @@
 """A mail as a page that a browser shows.
 
-Belongs here: the mail's own HTML with its pictures, under a line that says from whom, to whom and when. Does not
+Belongs here: the mail's own HTML under a line that says from whom, to whom and when, with its files as links. Does not
 belong here: making the mail (mail) or where the page is kept (`resources.mailbox`).
 """
 
@@ -63,16 +63,13 @@ def _parse(content: bytes) -> EmailMessage:
 
 
 def _page(mail: EmailMessage) -> str:
-    """Return the HTML body with its pictures inside, or the plain text as HTML."""
+    """Return the HTML body, or the plain text as HTML."""
     body = mail.get_body(("html", "plain"))
     if body is None:
         return ""
     text = _content(body)
     if body.get_content_type() == "text/plain":
         return f'<main><pre style="white-space:pre-wrap">{html.escape(text)}</pre></main>'
-    for part in mail.walk():
-        if name := part.get("Content-ID"):
-            text = text.replace(f"cid:{str(name).strip(' <>')}", _data_uri(part))
     return text
 
 

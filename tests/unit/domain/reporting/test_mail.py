@@ -31,7 +31,7 @@ from mlops_assets.domain.reporting.mail_preview import read_mail_text, render_ma
 from tests.unit.domain.reporting.sample_mails import KEY, NOW, PAGE, SENDER, make_message
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
-CHART = MailAttachment("trend.png", "image/png", PICTURE, content_id="trend")
+CHART = MailAttachment("trend.png", "image/png", PICTURE)
 TABLE = make_csv_attachment("plans.csv", ["plan", "low_mb"], [["HD-30", 1.5], ["=cmd|' /C calc'!A0", -2]])
 
 
@@ -61,14 +61,11 @@ def test_a_mail_says_what_it_was_given() -> None:
 
 
 def test_attachments_come_back_as_they_were() -> None:
-    page = PAGE.replace("</body>", '<img src="cid:trend" alt="trend"></body>')
-    mail = parse(render(make_message(html=page, attachments=(TABLE, CHART))))
-    (table,) = mail.iter_attachments()
+    mail = parse(render(make_message(attachments=(TABLE, CHART))))
+    table, picture = mail.iter_attachments()
     assert (table.get_filename(), table.get_content_type()) == ("plans.csv", "text/csv")
     assert table.get_payload(decode=True) == TABLE.content
-    (picture,) = [part for part in mail.walk() if part["Content-ID"]]
-    assert picture["Content-ID"] == "<trend>"
-    assert picture.get_content_disposition() == "inline"
+    assert (picture.get_filename(), picture.get_content_type()) == ("trend.png", "image/png")
     assert picture.get_payload(decode=True) == PICTURE
 
 
@@ -262,13 +259,9 @@ def test_a_recipient_gets_one_mail() -> None:
     assert [key.recipient for key in keys] == ["b@x.example", "a@x.example"]
 
 
-def test_the_preview_is_the_page_with_its_pictures_and_files() -> None:
-    page = PAGE.replace("</body>", '<img src="cid:trend" alt="trend"></body>')
-    preview = render_mail_preview(
-        render(make_message(subject="<b>5 < 6</b>", html=page, attachments=(TABLE, CHART)))
-    )
-    assert "cid:" not in preview
-    assert "data:image/png;base64," in preview
+def test_the_preview_is_the_page_with_its_files() -> None:
+    preview = render_mail_preview(render(make_message(subject="<b>5 < 6</b>", attachments=(TABLE, CHART))))
+    assert 'href="data:image/png;base64,' in preview
     assert 'download="plans.csv"' in preview
     assert "&lt;b&gt;5 &lt; 6&lt;/b&gt;" in preview
     assert "<b>5" not in preview
