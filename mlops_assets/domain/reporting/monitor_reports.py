@@ -7,7 +7,7 @@ here: the reports themselves (anomaly_report, quality_summary, kernel_file) or s
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -56,6 +56,7 @@ from mlops_assets.domain.reporting.quality_summary_page import (
     render_summary_mail,
     render_summary_markdown,
 )
+from mlops_assets.domain.reporting.report_rows import Rows
 
 if TYPE_CHECKING:
     from mlops_assets.domain.quality.drift_verdict import DriftVerdict
@@ -89,12 +90,12 @@ class RenderedReport:
 
 def render_monitor_day(monitored: MonitorDay) -> RenderedReport:
     """Return a monitor's anomaly report and kernel file of one geography and day."""
-    report = _read_report(monitored)
     name, code, day = monitored.spec.name, monitored.segment, monitored.day
+    kernel = read_rows(monitored.lake, monitor_table(name, KERNEL), code, [day])
+    report = _read_report(monitored, kernel)
     folder = f"{name}/{code}/{day:%Y-%m}"
     page = render_anomaly_html(report)
     files: dict[str, str | bytes] = {f"{folder}/anomalies-{day}.html": page}
-    kernel = read_rows(monitored.lake, monitor_table(name, KERNEL), code, [day])
     if kernel:
         horizon_days = monitored.spec.forecast.horizon_days
         ranges = build_kernel_file(kernel, day=day, horizon_days=horizon_days)
@@ -123,12 +124,11 @@ def _as_parquet(table: object) -> bytes:
     return buffer.getvalue()
 
 
-def _read_report(monitored: MonitorDay) -> AnomalyReport:
+def _read_report(monitored: MonitorDay, kernel: Rows) -> AnomalyReport:
     lake, segment, day = monitored.lake, monitored.segment, monitored.day
     table = monitor_table(monitored.spec.name, ANOMALIES)
     first = day - (CHART_DAYS - 1) * _DAY
     days = [one for one in lake.days(table, segment) if first <= one <= day]
-    kernel = read_rows(lake, monitor_table(monitored.spec.name, KERNEL), segment, [day])
     feeds = [_feed_note(state) for state in monitored.delivery_states()]
     return AnomalyReport(
         monitor=monitored.spec.name,
@@ -211,34 +211,27 @@ def render_summary_day(
         exec_date: day of the execution.
         lake: where verdicts are.
     """
-    contracts = {feed.name: feed for feed in feeds}
-    daily = _read_summary(contracts, geographies, monitors, day, exec_date, lake)
+    held = list(_list_held({feed.name: feed for feed in feeds}, geographies, day, lake))
+    daily = _read_summary(feeds, geographies, monitors, day, exec_date, lake, held=held)
     rendered = _render_summary(daily, f"quality_summary/{day:%Y-%m}/{day}")
     if day.isoweekday() != _SUNDAY:
         return rendered
     days = [day - back * _DAY for back in range(1, WEEK_DAYS)]
-    earlier = [_read_summary(contracts, geographies, monitors, one, exec_date, lake) for one in days]
-    week = build_weekly_summary(
-        [daily, *earlier],
-        exec_date=exec_date,
-        last_day=day,
-        feeds=list(contracts),
-        geographies=geographies,
-        held=daily.held,
+    earlier = [_read_summary(feeds, geographies, monitors, one, exec_date, lake) for one in days]
+    weekly = _render_summary(
+        build_weekly_summary([daily, *earlier]), f"quality_summary/{day:%Y-%m}/week-{day}"
     )
-    weekly = _render_summary(week, f"quality_summary/{day:%Y-%m}/week-{day}")
     return replace(rendered, files=rendered.files | weekly.files, weekly=weekly)
 
 
 def _render_summary(summary: QualitySummary, path: str) -> RenderedReport:
-    files = _summary_files(summary, path)
+    files: dict[str, str | bytes] = {
+        f"{path}.html": render_summary_html(summary),
+        f"{path}.csv": render_summary_csv(summary),
+    }
     return RenderedReport(
         summary.title, files, render_summary_markdown(summary), render_summary_mail(summary)
     )
-
-
-def _summary_files(summary: QualitySummary, path: str) -> dict[str, str | bytes]:
-    return {f"{path}.html": render_summary_html(summary), f"{path}.csv": render_summary_csv(summary)}
 
 
 def make_summary_messages(
@@ -266,25 +259,26 @@ def _summary_message(
 
 
 def _read_summary(
-    contracts: Mapping[str, FeedContract],
+    feeds: Sequence[FeedContract],
     geographies: Sequence[str],
     monitors: Sequence[MonitorSpec],
     day: dt.date,
     exec_date: dt.date,
     lake: Lake,
+    *,
+    held: Sequence[HeldFeed] = (),
 ) -> QualitySummary:
-    feeds = list(contracts)
-    states = {code: [read_delivery_state(lake, feed, code, day) for feed in feeds] for code in geographies}
-    outside = {code: _outside_shares(monitors, code, day, lake) for code in geographies}
-    held = [state for state in find_held(lake, feeds, geographies) if state.day <= day]
-    late = {_key_of(one.delivery) for one in find_escalations(held, contracts)}
+    cells: dict[str, list[FeedCell]] = {}
+    for code in geographies:
+        outside = _outside_shares(monitors, code, day, lake)
+        cells[code] = [_cell(read_delivery_state(lake, feed.name, code, day), outside) for feed in feeds]
     return build_daily_summary(
-        {code: [_cell(state, outside[code]) for state in found] for code, found in states.items()},
+        cells,
         exec_date=exec_date,
         file_date=day,
-        feeds=feeds,
+        feeds=[feed.name for feed in feeds],
         geographies=geographies,
-        held=[_held(state, late) for state in held],
+        held=held,
     )
 
 
@@ -312,17 +306,19 @@ def _cell(state: DeliveryState, outside: Mapping[str, str]) -> FeedCell:
     return FeedCell(feed=state.feed, is_anomaly=is_anomaly, reason=_CELL_REASON.get(state.state, ""))
 
 
-def _key_of(state: DeliveryState) -> tuple[str, str, dt.date]:
-    return state.feed, state.geography, state.day
-
-
-def _held(state: DeliveryState, late: Collection[tuple[str, str, dt.date]]) -> HeldFeed:
-    findings = "; ".join(one.text for one in state.health.findings) if state.health else ""
-    return HeldFeed(
-        feed=state.feed,
-        geography=state.geography,
-        day=state.day,
-        age_days=state.age_days or 0,
-        reason=findings or "no verdict is stored",
-        is_escalated=_key_of(state) in late,
-    )
+def _list_held(
+    contracts: Mapping[str, FeedContract], geographies: Sequence[str], day: dt.date, lake: Lake
+) -> Iterator[HeldFeed]:
+    """Yield what is held of days up to `day`."""
+    held = [state for state in find_held(lake, list(contracts), geographies) if state.day <= day]
+    late = [one.delivery for one in find_escalations(held, contracts)]
+    for state in held:
+        findings = "; ".join(one.text for one in state.health.findings) if state.health else ""
+        yield HeldFeed(
+            feed=state.feed,
+            geography=state.geography,
+            day=state.day,
+            age_days=state.age_days or 0,
+            reason=findings or "no verdict is stored",
+            is_escalated=state in late,
+        )

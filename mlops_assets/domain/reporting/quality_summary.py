@@ -1,7 +1,7 @@
 """The daily and the weekly quality summary: their typed content in the operator's form.
 
-Belongs here: the records, True / False / None for one feed, and filling a day or a week without a gap. Does
-not belong here: how they look (quality_summary_page) or judging feeds and values (mlops_assets.domain.quality).
+Belongs here: the records, filling a day without a gap, and days becoming a week. Does not belong here: how they look
+(quality_summary_page) or judging feeds and values (mlops_assets.domain.quality).
 
 True is an anomaly, False is none, None is a check that was not executed. A check without evidence is None with
 its reason: neither a false alarm nor a silent pass.
@@ -16,17 +16,10 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from mlops_assets.domain.model_base import Record
-from mlops_assets.domain.reporting.anomaly_report import FeedNote, PublicText, SeriesLine
-from mlops_assets.domain.reporting.formats import format_share
+from mlops_assets.domain.reporting.anomaly_report import PublicText
 
 WEEK_DAYS = 7
-_NOT_MADE = "the summary of this day was not made"
 _NOT_CHECKED = "this feed was not checked"
-_WITHOUT_FINDING = {
-    "broken": "the delivery looks broken",
-    "held": "the delivery is held",
-    "refused": "the delivery was refused",
-}
 
 
 class FeedCell(Record):
@@ -56,10 +49,6 @@ class SummaryRow(Record):
         if self.exec_date < self.file_date:
             raise ValueError("`exec_date` is before `file_date`")
         return self
-
-    def find_cell(self, feed: str) -> FeedCell:
-        """Return the feed's cell."""
-        return next(cell for cell in self.cells if cell.feed == feed)
 
 
 class FeedTally(Record):
@@ -151,41 +140,6 @@ class QualitySummary(Record):
         ]
 
 
-def judge_feed(
-    note: FeedNote, lines: Sequence[SeriesLine] | None = None, *, anomaly_share: float = 0.2
-) -> FeedCell:
-    """Return the cell of a feed from its health and, if a monitor watches it, from its series of the day.
-
-    A delivery at fault is an anomaly. A sound one is an anomaly if a value is so far outside that it is
-    removed, or if more than `anomaly_share` of the checked series are outside their published range: of those,
-    one in twenty is outside on an ordinary day.
-
-    Args:
-        note: the feed's health.
-        lines: series made from the feed; None if no monitor watches it, then its health decides.
-        anomaly_share: the monitor's threshold (`drift.anomaly_share`).
-    """
-    if note.status in _WITHOUT_FINDING:
-        reason = "; ".join(note.findings) or _WITHOUT_FINDING[note.status]
-        return FeedCell(feed=note.feed, is_anomaly=True, reason=reason)
-    if note.status == "missing":
-        return FeedCell(feed=note.feed, is_anomaly=None, reason="the feed was not delivered")
-    checked = [line for line in lines or () if line.is_outside is not None]
-    if not checked and (lines is not None or note.status == "unknown"):
-        return FeedCell(feed=note.feed, is_anomaly=None, reason="too little history to compare with")
-    return _judge_series(note.feed, checked, anomaly_share)
-
-
-def _judge_series(feed: str, checked: Sequence[SeriesLine], anomaly_share: float) -> FeedCell:
-    outside = [line for line in checked if line.is_outside]
-    removed = [line for line in checked if line.is_removed]
-    share = len(outside) / len(checked) if checked else 0.0
-    if removed or share > anomaly_share:
-        reason = f"{len(outside)} of {len(checked)} series outside their range ({format_share(share)})"
-        return FeedCell(feed=feed, is_anomaly=True, reason=f"{reason}, {len(removed)} removed")
-    return FeedCell(feed=feed, is_anomaly=False)
-
-
 def build_daily_summary(
     cells: Mapping[str, Iterable[FeedCell]],
     *,
@@ -225,7 +179,6 @@ def _fill_row(
     geography: str,
     cells: tuple[FeedCell, ...],
     feeds: Sequence[str],
-    why_empty: str = _NOT_CHECKED,
 ) -> SummaryRow:
     by_feed = {cell.feed: cell for cell in cells}
     if len(by_feed) != len(cells) or set(by_feed) - set(feeds):
@@ -233,46 +186,24 @@ def _fill_row(
         raise ValueError(
             f"{geography}, {file_date}: cells of {named}; each of {', '.join(feeds)} at most once"
         )
-    filled = (by_feed.get(feed, FeedCell(feed=feed, is_anomaly=None, reason=why_empty)) for feed in feeds)
+    filled = (by_feed.get(feed, FeedCell(feed=feed, is_anomaly=None, reason=_NOT_CHECKED)) for feed in feeds)
     return SummaryRow(exec_date=exec_date, file_date=file_date, geography=geography, cells=tuple(filled))
 
 
-def build_weekly_summary(
-    dailies: Iterable[QualitySummary],
-    *,
-    exec_date: dt.date,
-    last_day: dt.date,
-    feeds: Sequence[str],
-    geographies: Sequence[str],
-    held: Iterable[HeldFeed] = (),
-) -> QualitySummary:
-    """Return the summary of the seven days up to `last_day`; a day without a daily summary is None throughout.
+def build_weekly_summary(dailies: Sequence[QualitySummary]) -> QualitySummary:
+    """Return the summary of some days together, with the deliveries that are held now: those of the last day.
 
     Args:
-        dailies: daily summaries; those of other days are ignored.
-        exec_date: day of the execution, for the days that have no summary of their own.
-        last_day: last day of the week.
-        feeds: every configured feed; what a daily summary says of others is left out.
-        geographies: every configured geography; likewise.
-        held: deliveries that wait for a release now.
+        dailies: of different days and the same feeds, in any order.
+
+    Raises:
+        ValueError: a day is there twice, or days have different feeds.
     """
-    found = {(row.file_date, row.geography): row for daily in dailies for row in daily.rows}
-    days = [last_day - dt.timedelta(days=back) for back in reversed(range(WEEK_DAYS))]
-    rows = [
-        _refill_row(found.get((day, geography)), exec_date, day, geography, feeds)
-        for day in days
-        for geography in geographies
-    ]
+    ordered = sorted(dailies, key=lambda daily: daily.last_day)
     return QualitySummary(
-        first_day=days[0], last_day=last_day, feeds=tuple(feeds), rows=tuple(rows), held=tuple(held)
+        first_day=ordered[0].first_day,
+        last_day=ordered[-1].last_day,
+        feeds=ordered[-1].feeds,
+        rows=tuple(row for daily in ordered for row in daily.rows),
+        held=ordered[-1].held,
     )
-
-
-def _refill_row(
-    row: SummaryRow | None, exec_date: dt.date, day: dt.date, geography: str, feeds: Sequence[str]
-) -> SummaryRow:
-    """Return the row in the week's columns: feeds change while weeks pass."""
-    if row is None:
-        return _fill_row(exec_date, day, geography, (), feeds, _NOT_MADE)
-    kept = tuple(cell for cell in row.cells if cell.feed in feeds)
-    return _fill_row(row.exec_date, day, geography, kept, feeds)

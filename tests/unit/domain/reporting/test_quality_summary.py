@@ -11,14 +11,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from mlops_assets.domain.reporting.anomaly_report import FeedNote, SeriesLine
 from mlops_assets.domain.reporting.quality_summary import (
+    WEEK_DAYS,
     FeedCell,
     HeldFeed,
     QualitySummary,
     build_daily_summary,
     build_weekly_summary,
-    judge_feed,
 )
 from mlops_assets.domain.reporting.quality_summary_page import (
     SHOWN_REASONS,
@@ -61,17 +60,12 @@ def make_daily(
     return build_daily_summary(cells, file_date=day, **options)
 
 
-def make_weekly(dailies: list[QualitySummary], **changes: Any) -> QualitySummary:
-    options = {"exec_date": NEXT_DAY, "last_day": DAY, "feeds": FEEDS, "geographies": ("cl", "pe"), **changes}
-    return build_weekly_summary(dailies, **options)
-
-
-def make_line(*, is_outside: bool | None, is_removed: bool = False, number: int = 0) -> SeriesLine:
-    value = 600.0 if is_outside else 400.0
-    ends = {"low_mb": 380.0, "high_mb": 525.0} if is_outside is not None else {}
-    return SeriesLine(
-        series=f"P{number}", value_mb=value, is_outside=is_outside, is_removed=is_removed, **ends
-    )
+def make_weekly(**changes: Any) -> QualitySummary:
+    """Return a week in which two days were judged; `changes` are those of its last day."""
+    judged = {DAY - dt.timedelta(days=2)}
+    earlier = [DAY - dt.timedelta(days=back) for back in range(1, WEEK_DAYS)]
+    dailies = [make_daily(CELLS if one in judged else {}, day=one) for one in earlier]
+    return build_weekly_summary([make_daily(**changes), *dailies])
 
 
 def test_the_csv_has_the_operators_form() -> None:
@@ -113,49 +107,6 @@ def test_the_verdict_is_good_only_if_everything_was_checked(
 
 
 @pytest.mark.parametrize(
-    ("status", "outcome", "reason"),
-    [
-        ("healthy", False, ""),
-        ("unknown", None, "too little history to compare with"),
-        ("missing", None, "the feed was not delivered"),
-        ("refused", True, "the delivery was refused"),
-        ("held", True, "the delivery is held"),
-        ("broken", True, "the delivery looks broken"),
-    ],
-)
-def test_the_health_of_a_feed_decides_where_no_monitor_watches(
-    status: Any, outcome: bool | None, reason: str
-) -> None:
-    cell = judge_feed(FeedNote(feed="usage", status=status))
-    assert (cell.is_anomaly, cell.reason) == (outcome, reason)
-
-
-@pytest.mark.parametrize("status", ["missing", "held"])
-def test_series_of_a_feed_that_is_not_there_do_not_count(status: Any) -> None:
-    lines = [make_line(is_outside=True, is_removed=True)]
-    cell = judge_feed(FeedNote(feed="usage", status=status), lines)
-    assert cell.is_anomaly is (None if status == "missing" else True)
-    assert "series" not in cell.reason
-
-
-def test_one_series_outside_of_many_is_an_ordinary_day() -> None:
-    healthy = FeedNote(feed="usage", status="healthy")
-    ordinary = [make_line(is_outside=False, number=number) for number in range(9)]
-    assert judge_feed(healthy, [*ordinary, make_line(is_outside=True, number=9)]).is_anomaly is False
-    removed = judge_feed(healthy, [*ordinary, make_line(is_outside=True, is_removed=True, number=9)])
-    assert removed.is_anomaly is True
-    assert removed.reason == "1 of 10 series outside their range (10.00\N{NO-BREAK SPACE}%), 1 removed"
-    several = [*ordinary[:3], make_line(is_outside=True, number=9)]
-    assert judge_feed(healthy, several).is_anomaly is True
-    assert judge_feed(healthy, several, anomaly_share=0.25).is_anomaly is False
-
-
-@pytest.mark.parametrize("lines", [[], [make_line(is_outside=None)]])
-def test_a_watched_feed_without_ranges_was_not_checked(lines: list[SeriesLine]) -> None:
-    assert judge_feed(FeedNote(feed="usage", status="healthy"), lines).is_anomaly is None
-
-
-@pytest.mark.parametrize(
     "cells",
     [
         {"xx": []},
@@ -173,8 +124,8 @@ def test_the_execution_cannot_be_before_the_day() -> None:
         make_daily(exec_date=DAY - dt.timedelta(days=1))
 
 
-def test_the_week_has_seven_days_and_a_day_without_summary_is_none() -> None:
-    week = make_weekly([make_daily(), make_daily(day=DAY - dt.timedelta(days=2)), make_daily(day=NEXT_DAY)])
+def test_the_week_has_its_days_in_order_and_counts_what_was_not_checked() -> None:
+    week = make_weekly()
     assert (week.first_day, week.last_day) == (DAY - dt.timedelta(days=6), DAY)
     assert len(week.rows) == 14
     tallies = {(one.geography, one.feed): one for one in week.tallies}
@@ -182,35 +133,32 @@ def test_the_week_has_seven_days_and_a_day_without_summary_is_none() -> None:
     assert (topups.anomaly_days, topups.normal_days, topups.unexecuted_days) == (2, 0, 5)
     assert topups.anomaly_share == 1.0
     assert tallies["pe", "topups"].anomaly_share is None
-    assert week.rows[0].find_cell("usage").reason == "the summary of this day was not made"
     rows = list(csv.reader(io.StringIO(render_summary_csv(week))))
     assert [row[1] for row in rows[1::2]] == [f"2024-02-{day:02d}" for day in range(8, 15)]
 
 
 def test_the_same_reason_on_several_days_is_one_row() -> None:
-    rows = make_summary_tables(make_weekly([make_daily()]))["reasons"].rows
-    assert [str(row[2]) for row in rows] == ["✖ True", "○ None", "○ None", "○ None", "○ None", "○ None"]
+    rows = make_summary_tables(make_weekly())["reasons"].rows
+    assert [str(row[2]) for row in rows] == ["✖ True", "○ None", "○ None", "○ None", "○ None"]
     assert [str(cell) for cell in rows[1]] == [
         "usage",
         "cl",
         "○ None",
-        "6",
+        "5",
         "2024-02-08 to 2024-02-13",
-        "the summary of this day was not made",
+        "this feed was not checked",
     ]
 
 
-def test_a_week_takes_the_columns_of_today() -> None:
-    week = make_weekly([make_daily()], feeds=("usage", "devices"), geographies=("cl", "co"))
-    last = week.rows[-2:]
-    assert [cell.is_anomaly for cell in last[0].cells] == [False, None]
-    assert last[1].geography == "co"
-    assert {cell.is_anomaly for cell in last[1].cells} == {None}
+@pytest.mark.parametrize("other", [make_daily(), make_daily({}, day=NEXT_DAY, feeds=("devices",))])
+def test_days_that_do_not_go_together_are_no_week(other: QualitySummary) -> None:
+    with pytest.raises(ValidationError, match=r"a day twice|not exactly one cell"):
+        build_weekly_summary([make_daily(), other])
 
 
 def test_held_deliveries_are_listed_oldest_first_with_their_escalation() -> None:
     younger = HELD.model_copy(update={"age_days": 1, "is_escalated": False, "geography": "pe"})
-    week = make_weekly([make_daily()], held=[younger, HELD])
+    week = make_weekly(held=[younger, HELD])
     rows = make_summary_tables(week)["held"].rows
     assert [(row[1], str(row[3]), str(row[4])) for row in rows] == [
         ("cl", "4", "✖ escalated"),
@@ -222,7 +170,7 @@ def test_held_deliveries_are_listed_oldest_first_with_their_escalation() -> None
     assert len(list_commands(make_daily())) == 1
 
 
-@pytest.mark.parametrize("summary", [make_daily(held=[HELD]), make_weekly([make_daily()]), make_daily({})])
+@pytest.mark.parametrize("summary", [make_daily(held=[HELD]), make_weekly(), make_daily({})])
 def test_page_mail_and_markdown_say_the_same(summary: QualitySummary) -> None:
     page = render_summary_html(summary)
     outline = check_page(page)
