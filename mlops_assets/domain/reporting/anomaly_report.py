@@ -24,19 +24,14 @@ if TYPE_CHECKING:
     from mlops_assets.domain.quality.subscriber_counts import SubscriberCounts
 
 Count = Annotated[int, Field(ge=0)]
-FeedStatus = Literal["healthy", "broken", "held", "refused", "unknown", "missing"]
+FeedStatus = Literal["healthy", "held", "unknown", "missing"]
 VerdictKind = Literal["healthy", "broken_feed", "one_off_event", "behaviour_shift", "no_evidence"]
 PointState = Literal["inside", "outside", "removed", "unchecked"]
 
 CHART_DAYS = 60
 _SUBSCRIBER_NUMBER = re.compile(r"\d{9,}")  # telephone numbers, IMSI, IMEI: nine digits in a row or more
 _MOST_DECIMALS = 6
-_WHY_ABSENT = {
-    "missing": "missing_feed",
-    "held": "unusable_feed",
-    "refused": "unusable_feed",
-    "broken": "unusable_feed",
-}
+_WHY_ABSENT = {"missing": "missing_feed", "held": "unusable_feed"}
 _JUDGED = ("series", "target_day", "value_mb", "low_mb", "high_mb")
 _JUDGED_OPTIONAL = ("residual_z", "is_outside", "is_removed", "reason", "status")
 
@@ -146,7 +141,7 @@ class SubscriberTally(Record):
 
 
 class FeedNote(Record):
-    """The health of one feed on the day."""
+    """The health of one feed on the day; `missing` was not delivered, or was refused."""
 
     feed: str
     status: FeedStatus

@@ -16,6 +16,7 @@ from mlops_assets.domain.reporting.anomaly_report import (
     AnomalyReport,
     DriftNote,
     FeedNote,
+    FeedStatus,
     SeriesLine,
     SubscriberTally,
     rank_lines,
@@ -46,14 +47,14 @@ SHOWN_ANOMALIES = 50
 SHOWN_CHARTS = 12
 SHOWN_SPECIAL = 50
 SHOWN_REASONS = 20
-_FEED_TONES: dict[str, Tone] = {"healthy": "good", "unknown": "neutral", "missing": "neutral"}
+_FEED_TONES: dict[FeedStatus, Tone] = {
+    "healthy": "good", "unknown": "neutral", "missing": "neutral", "held": "bad",
+}  # fmt: skip
 _FEED_WORDS = {
     "healthy": "As expected.",
     "unknown": "Too little history to judge it; it was let through.",
-    "missing": "Not delivered. What depends on it was not checked.",
-    "broken": "It does not look like a right delivery.",
+    "missing": "Not delivered, or refused. What depends on it was not checked.",
     "held": "Held back; nothing was built with it. It waits for a release or a new delivery.",
-    "refused": "It does not keep its contract; nothing of it was used.",
 }
 _VERDICTS: dict[str, tuple[str, Tone, str]] = {
     "healthy": ("No drift", "good", "Behaviour is as the models learnt it."),
@@ -211,8 +212,8 @@ def list_actions(report: AnomalyReport) -> list[str]:
         )
     if removed := sum(report.subscribers.removed.values()) if report.subscribers else 0:
         actions.append(f"{_count_of(removed, 'subscriber-day is', 'subscriber-days are')} left out likewise.")
-    if unhealthy := [feed.feed for feed in report.feeds if feed.status in {"broken", "held", "refused"}]:
-        actions.append(f"{_list_names(unhealthy)} of this day: not used, and no evidence of drift.")
+    if held := [feed.feed for feed in report.feeds if feed.status == "held"]:
+        actions.append(f"{_list_names(held)} of this day: not used, and no evidence of drift.")
     if report.drift and report.drift.is_retraining_due:
         actions.append("Retraining of the models of this geography is due.")
     return actions or ["Nothing has to be done."]
@@ -280,7 +281,7 @@ def _feeds_table(feeds: Sequence[FeedNote]) -> Table:
     rows = [
         (
             feed.feed,
-            Mark(feed.status, _FEED_TONES.get(feed.status, "bad")),
+            Mark(feed.status, _FEED_TONES[feed.status]),
             "; ".join(feed.findings) or _FEED_WORDS[feed.status],
         )
         for feed in feeds

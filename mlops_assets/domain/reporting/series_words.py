@@ -19,7 +19,7 @@ class Word(NamedTuple):
 
 
 # An ordinary series needs no word.
-ORDINARY = frozenset({"", "ok", "ordinary", "inside"})
+ORDINARY = frozenset({"", "ok"})
 
 SERIES_WORDS: dict[str, Word] = {
     "short_history": Word(
@@ -62,13 +62,13 @@ SERIES_WORDS: dict[str, Word] = {
     ),
     "missing_feed": Word(
         "Feed missing",
-        "The feed of the day was not delivered, so nothing was checked: this is neither an anomaly nor an "
-        "all-clear.",
+        "The feed of the day was not delivered, or was refused, so nothing was checked: this is neither an anomaly "
+        "nor an all-clear.",
     ),
     "unusable_feed": Word(
         "Feed not used",
-        "The feed of the day is held or was refused, so nothing was checked: this is neither an anomaly of the "
-        "series nor an all-clear.",
+        "The feed of the day is held, so nothing was checked: this is neither an anomaly of the series nor an "
+        "all-clear.",
     ),
     "missing_value": Word(
         "No value",
@@ -83,36 +83,10 @@ SERIES_WORDS: dict[str, Word] = {
     "far_above": Word("far above the range", "More than the wider range allows that removes values."),
     "far_below": Word("far below the range", "Less than the wider range allows that removes values."),
 }
-_OTHER_NAMES = {
-    "too_short": "short_history",
-    "new_series": "new",
-    "new_plan": "new",
-    "first_day": "new",
-    "ended_series": "ended",
-    "stopped": "ended",
-    "all_zero": "silent",
-    "zero": "silent",
-    "negative_value": "negative",
-    "negative_values": "negative",
-    "gigantic": "gigantic_value",
-    "outlier": "gigantic_value",
-    "held_feed": "unusable_feed",
-    "broken_feed": "unusable_feed",
-    "missing": "missing_value",
-    "no_value": "missing_value",
-    "no_kernel": "no_range",
-    "above": "above_range",
-    "below": "below_range",
-}
+_OF_SUBSCRIBERS = {"above": "above_range", "below": "below_range"}
 
 
 def find_word(status: str) -> Word:
     """Return label and sentence of a status; one that nobody has described is shown as it is."""
-    name = _OTHER_NAMES.get(status, status)
     unknown = Word(format_name(status), f"The quality stage calls it `{status}`.")
-    return SERIES_WORDS.get(name, unknown)
-
-
-def has_word(status: str) -> bool:
-    """Return whether the status is ordinary or described here."""
-    return status in ORDINARY or _OTHER_NAMES.get(status, status) in SERIES_WORDS
+    return SERIES_WORDS.get(_OF_SUBSCRIBERS.get(status, status), unknown)

@@ -34,7 +34,6 @@ from mlops_assets.domain.quality.panel import Panel, assemble_panel
 from mlops_assets.domain.quality.series_status import clean_history
 from mlops_assets.domain.quality.spec import ForecasterSpec, RangeSpec
 from mlops_assets.domain.quality.stored_forecasts import DayForecast, StoredForecasts
-from mlops_assets.domain.reporting.series_words import has_word
 from tests.unit.domain.quality.kernel_samples import (
     FIRST_DAY,
     ONE_DAY,
@@ -44,6 +43,7 @@ from tests.unit.domain.quality.kernel_samples import (
     make_values,
     with_series,
 )
+from tests.unit.domain.reporting.sample_anomalies import has_word
 
 SPEC = make_spec()
 HORIZON = SPEC.forecast.horizon_days

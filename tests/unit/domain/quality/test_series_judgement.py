@@ -24,8 +24,8 @@ from mlops_assets.domain.quality.series_judgement import (
     read_day_ranges,
 )
 from mlops_assets.domain.reporting.anomaly_report import build_series_lines
-from mlops_assets.domain.reporting.series_words import has_word
 from tests.unit.domain.quality.kernel_samples import FIRST_DAY, ONE_DAY, make_panel, make_spec, with_series
+from tests.unit.domain.reporting.sample_anomalies import has_word
 
 DAY = FIRST_DAY
 MEDIAN_MB, MID_Z, HALF, REMOVAL_HALF = 450.0, math.log(1.1), 0.2, 0.5

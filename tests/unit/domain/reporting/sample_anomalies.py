@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from mlops_assets.domain.reporting.anomaly_report import AnomalyReport, build_series_lines
+from mlops_assets.domain.reporting.series_words import ORDINARY, SERIES_WORDS, find_word
 
 DAY = dt.date(2024, 2, 14)
 PLANS = ("P10", "P30", "P99_HD", "PREPAID", "WEEKEND", "FAMILY", "IOT")
@@ -93,3 +94,8 @@ def make_report(**changes: Any) -> AnomalyReport:
 
 def _no_range() -> dict[str, Any]:
     return {"low_mb": None, "high_mb": None, "is_outside": None, "residual_z": math.nan}
+
+
+def has_word(status: str) -> bool:
+    """Return whether a status needs no word, or is described."""
+    return status in ORDINARY or find_word(status) in SERIES_WORDS.values()

@@ -44,10 +44,11 @@ from mlops_assets.domain.reporting.anomaly_report_page import (
 )
 from mlops_assets.domain.reporting.formats import ABSENT
 from mlops_assets.domain.reporting.range_chart import describe_range, draw_range
-from mlops_assets.domain.reporting.series_words import SERIES_WORDS, find_word, has_word
+from mlops_assets.domain.reporting.series_words import SERIES_WORDS, find_word
 from tests.unit.domain.reporting.page_checks import check_page
 from tests.unit.domain.reporting.sample_anomalies import (
     DAY,
+    has_word,
     make_judged,
     make_judgement,
     make_kernel,
@@ -140,7 +141,6 @@ def test_a_series_without_a_row_today_was_not_checked() -> None:
     [
         ("missing", "missing_feed"),
         ("held", "unusable_feed"),
-        ("refused", "unusable_feed"),
         ("unknown", "missing_value"),
     ],
 )
