@@ -59,7 +59,7 @@ from mlops_assets.domain.reporting.retraining_report_page import (
     render_retraining_html,
     render_retraining_markdown,
 )
-from mlops_assets.domain.reporting.run_summary import render_run_summary_html, render_run_summary_markdown
+from mlops_assets.domain.reporting.run_summary import render_run_summary_html
 from mlops_assets.domain.reporting.tables import make_table, to_markdown
 from mlops_assets.domain.reporting.utilisation_page import (
     render_utilisation_csv,
@@ -89,7 +89,7 @@ _REPORTS: dict[
 ] = {
     "card": (make_card, (render_model_card_html,), (render_model_card_markdown,), ()),
     "anomalies": (make_anomalies, (render_anomaly_html, render_anomaly_mail), (render_anomaly_markdown,), ()),
-    "run": (make_summary, (render_run_summary_html,), (render_run_summary_markdown,), ()),
+    "run": (make_summary, (render_run_summary_html,), (), ()),
     "retraining": (
         test_retraining_report_page.make_report,
         (render_retraining_html, lambda report: make_retraining_message(report, _TO).html),

@@ -1,6 +1,6 @@
-"""What one `mlops run` built and where to look: the record and its pages.
+"""What a run of days built and where to look: the record and its page.
 
-Belongs here: the typed summary, its tables, HTML and Markdown. Does not belong here: collecting the
+Belongs here: the typed summary, its tables and page. Does not belong here: collecting the
 figures (the command line does) or printing to a terminal (it prints `make_summary_tables`).
 """
 
@@ -18,7 +18,6 @@ from mlops_assets.domain.reporting.formats import (
     format_count,
     format_day,
     format_days,
-    format_interval,
     format_name,
     format_number,
 )
@@ -29,9 +28,7 @@ from mlops_assets.domain.reporting.tables import (
     Mark,
     Table,
     Tone,
-    escape_markdown,
     make_table,
-    to_markdown,
 )
 
 FileState = Literal["missing", "late", "held", "refused"]
@@ -90,8 +87,6 @@ class ChampionLine(Record):
     algorithm: str = ""
     metric: str
     value: float | None = None
-    low: float | None = None
-    high: float | None = None
     note: str = ""
 
 
@@ -159,19 +154,6 @@ def render_run_summary_html(summary: RunSummary) -> str:
     )
 
 
-def render_run_summary_markdown(summary: RunSummary) -> str:
-    """Return the summary as Markdown."""
-    blocks = [f"# {escape_markdown(summary.title)}", f"**{make_verdict(summary)}**"]
-    figures = [
-        f"- {label}: **{escape_markdown(figure)}** ({escape_markdown(note)})"
-        for label, figure, note in make_key_figures(summary)
-    ]
-    blocks.append("\n".join(figures))
-    for table in make_summary_tables(summary).values():
-        blocks += [f"## {escape_markdown(table.title)}", to_markdown(table)]
-    return "\n\n".join(blocks) + "\n"
-
-
 def make_verdict(summary: RunSummary) -> Mark:
     """Return how the run went, in a few words."""
     outcomes = summary.last_outcomes
@@ -209,7 +191,7 @@ def make_key_figures(summary: RunSummary) -> list[tuple[str, str, str]]:
 
 
 def make_summary_tables(summary: RunSummary) -> dict[str, Table]:
-    """Return the tables by name, for the page, for Markdown and for the terminal; empty ones are left out."""
+    """Return the tables by name, for the page and for the terminal; empty ones are left out."""
     tables = {
         "story": _story_table(summary),
         "places": _places_table(summary),
@@ -246,7 +228,7 @@ def _places_table(summary: RunSummary) -> Table:
 def _champions_table(summary: RunSummary) -> Table:
     return make_table(
         "Champions",
-        ["Use case", "Model", "Segment", "Version", "Algorithm", "Metric", "#Holdout", "#Interval", "Note"],
+        ["Use case", "Model", "Segment", "Version", "Algorithm", "Metric", "#Holdout", "Note"],
         [
             (
                 line.use_case,
@@ -256,7 +238,6 @@ def _champions_table(summary: RunSummary) -> Table:
                 format_name(line.algorithm) or ABSENT,
                 format_name(line.metric),
                 format_number(line.value),
-                format_interval(line.low, line.high),
                 line.note or ABSENT,
             )
             for line in summary.champions

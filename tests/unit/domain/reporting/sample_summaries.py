@@ -40,8 +40,6 @@ def make_summary(**changes: Any) -> RunSummary:
                 "algorithm": "catboost",
                 "metric": "roc_auc",
                 "value": 0.8124,
-                "low": 0.7961,
-                "high": 0.8278,
             },
             {
                 "use_case": "churn",
