@@ -24,6 +24,7 @@ from mlops_assets.config.policy_slots import follow_up_keys
 from mlops_assets.config.run_plan import day_log_partition, plan_days
 from mlops_assets.domain.errors import StorageError
 from mlops_assets.domain.feeds.arrival import DueDay
+from mlops_assets.domain.feeds.delivery_record import feed_partition
 from mlops_assets.domain.learning.lake_tables import scores_table
 from mlops_assets.domain.ports import LedgerEntry, PartitionId
 from resources.own_runs import fail_deserted_runs
@@ -287,7 +288,7 @@ class Replay:
     def _counts(self, day: dt.date) -> dict[str, int]:
         config, lake = self.workspace.config, self.workspace.platform.lake
         feeds = [
-            lake.manifest(PartitionId(f"feeds/{f.name}", g, day))
+            lake.manifest(feed_partition(f.name, g, day))
             for f in config.daily_feeds()
             for g in config.geographies
         ]

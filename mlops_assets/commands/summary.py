@@ -15,8 +15,10 @@ from mlops_assets.commands.list_pages import save_list_pages
 from mlops_assets.commands.replay import DayResult
 from mlops_assets.config.models import UseCase
 from mlops_assets.config.run_plan import all_slots
+from mlops_assets.domain.feeds.delivery_record import feed_partition
+from mlops_assets.domain.learning.slot_overview import main_figure
 from mlops_assets.domain.offers.policy_gate import METRIC
-from mlops_assets.domain.ports import ModelSlot, PartitionId
+from mlops_assets.domain.ports import ModelSlot
 from mlops_assets.domain.reporting.report_index import INDEX_NAME, SUMMARIES_FOLDER, save_report_index
 from mlops_assets.domain.reporting.run_summary import (
     ChampionLine,
@@ -95,9 +97,8 @@ def _feed_lines(workspace: Workspace, days: Sequence[dt.date]) -> Iterator[FeedL
     lake = workspace.platform.lake
     for feed in workspace.config.daily_feeds():
         for geography in sorted(workspace.config.geographies):
-            found = [
-                m for day in days if (m := lake.manifest(PartitionId(f"feeds/{feed.name}", geography, day)))
-            ]
+            partitions = (feed_partition(feed.name, geography, day) for day in days)
+            found = [m for one in partitions if (m := lake.manifest(one))]
             yield FeedLine(
                 feed=feed.name,
                 geography=geography,
@@ -148,14 +149,13 @@ def _champions(workspace: Workspace) -> Iterator[ChampionLine]:
                 use_case=slot.use_case, model=slot.model, segment=slot.segment, metric=metric, note=note
             )
             continue
-        figures = champion.evidence["figures"]["challenger"]
         yield ChampionLine(
             use_case=slot.use_case,
             model=slot.model,
             segment=slot.segment,
             version=champion.version,
             metric=metric,
-            value=figures["metric"],
+            value=main_figure(champion)[1],
             algorithm=str(champion.evidence.get("algorithm", "")),
         )
 

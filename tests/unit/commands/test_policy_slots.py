@@ -70,6 +70,14 @@ def test_summary_shows_policies_beside_models(workspace: Workspace) -> None:
     assert lines["churn_risk", "cl"].metric == "roc_auc"
 
 
+def test_summary_shows_a_champion_whose_entry_has_no_figure(workspace: Workspace) -> None:
+    figures = {"metric": "value_usd", "challenger": None, "baseline": None}
+    workspace.platform.ledger.record(entry(evidence={"algorithm": "agent", "checks": [], "figures": figures}))
+    summary = collect_summary(workspace, [DayResult(dt.date(2026, 9, 13), "built")], 1.0, None)
+    (line,) = [line for line in summary.champions if (line.model, line.segment) == ("offer_agent", "cl")]
+    assert (line.version, line.value) == ("1", None)
+
+
 @dataclass
 class Desk:
     """A workspace with registry and ledger in memory."""
