@@ -99,6 +99,7 @@ class Teller:
     def __init__(self, days: int) -> None:
         self.days = days
         self._seconds = self._weight = 0.0
+        self._newest = 0
         self._told: set[str] = set()
 
     def open_day(self, number: int) -> None:
@@ -117,7 +118,8 @@ class Teller:
         number = (result.day - FIRST_DAY).days
         self._seconds += result.seconds
         self._weight += weight_of(number)
-        left = self._seconds / self._weight * sum(weight_of(n) for n in range(number + 1, self.days))
+        self._newest = max(self._newest, number)  # an earlier day may be built again
+        left = self._seconds / self._weight * sum(weight_of(n) for n in range(self._newest + 1, self.days))
         line = day_line(shorten(result), number + 1, self.days, left)
         more = len(result.decisions) - _DECISIONS_SHOWN
         click.echo(f"{line}\n    * and {more} more decisions (reports/ledger.html)" if more > 0 else line)

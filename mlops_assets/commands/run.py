@@ -112,16 +112,14 @@ class DayPrinter:
     def __init__(self, first: dt.date, last: dt.date, out: Output) -> None:
         self.first, self.last, self.out = first, last, out
         self._seconds = 0.0
-
-    def waited(self, seconds: float) -> None:
-        """Count time that was spent between days."""
-        self._seconds += seconds
+        self._days_begun = 0
 
     def __call__(self, result: DayResult) -> None:
         """Print a day."""
         self._seconds += result.seconds
         number, total = (result.day - self.first).days + 1, (self.last - self.first).days + 1
-        left_s = self._seconds / number * (total - number)
+        self._days_begun = max(self._days_begun, number)  # an earlier day may be built again
+        left_s = self._seconds / self._days_begun * (total - self._days_begun)
         self.out.tell(day_record(result), day_line(result, number, total, left_s))
 
 

@@ -106,6 +106,7 @@ def test_time_left_follows_what_the_days_weigh(capsys: pytest.CaptureFixture[str
     for number in range(STORY_DAYS):
         teller.open_day(number)
         teller.tell_day(DayResult(day_of(number), "built", seconds=2.0 * weight_of(number)))
+    teller.tell_day(DayResult(day_of(3), "built", seconds=1.0))  # an earlier day again
     told = capsys.readouterr().out
     left = [float(line.split(" s left")[0].split()[-1]) for line in told.splitlines() if " s left" in line]
     assert left[0] == pytest.approx(2.0 * (total - weight_of(0)), abs=1.0)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import TYPE_CHECKING
 
 from mlops_assets.commands.job_runs import Refusal
+from mlops_assets.commands.output import Output
 from mlops_assets.commands.replay import DayResult
-from mlops_assets.commands.run import _count_days
+from mlops_assets.commands.run import DayPrinter, _count_days
 from mlops_assets.commands.summary import find_faulty_files
+
+if TYPE_CHECKING:
+    import pytest
 
 DAY = dt.date(2026, 8, 20)
 NEXT = DAY + dt.timedelta(days=1)
@@ -56,3 +61,11 @@ def test_a_day_that_failed_again_settles_nothing() -> None:
 def test_runs_of_one_day_are_one_day() -> None:
     assert _count_days([run(DAY, "built"), run(NEXT, "built")]) == "2 days"
     assert _count_days([run(DAY, "incomplete"), run(NEXT, "built"), run(DAY, "built")]) == "2 days in 3 runs"
+
+
+def test_an_earlier_day_that_is_built_again_leaves_no_more_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    """Five of ten days took a second each; one of them again is a sixth second, and five days are left."""
+    show = DayPrinter(DAY, DAY + dt.timedelta(days=9), Output(None))
+    for number in (0, 1, 2, 3, 4, 1):
+        show(DayResult(DAY + dt.timedelta(days=number), "built", seconds=1.0))
+    assert capsys.readouterr().out.splitlines()[-1].endswith(" 6 s left")
