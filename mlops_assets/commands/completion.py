@@ -1,7 +1,7 @@
 """`mlops completion`, and which words complete an argument.
 
 Belongs here: the shell's script, names of use cases, models, segments and geographies as far as they are typed. Does
-not belong here: refusing unknown names (each command does, with what it knows).
+not belong here: refusing unknown names (known_names).
 
 Completing reads the configuration and nothing else; one that does not load completes nothing, and says nothing either,
 for the line that is being typed is no place for it.

@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from mlops_assets.commands.completion import complete_feed, complete_geography
+from mlops_assets.commands.known_names import require_known
 from mlops_assets.commands.output import Output, with_json
 from mlops_assets.commands.run import DAY
 from mlops_assets.commands.workspace import Workspace, open_workspace
@@ -59,13 +60,14 @@ def list_command(
     Example: mlops feeds list --held
     """
     workspace = open_workspace()
-    feeds, geographies = _chosen_feeds(workspace, feed), _chosen_geographies(workspace, geography)
-    lake, contracts = workspace.platform.lake, workspace.config.feeds
-    held = find_held(lake, feeds, geographies)
+    config = workspace.config
+    feeds = _chosen(feed, [contract.name for contract in config.daily_feeds()], "--feed")
+    geographies = _chosen(geography, sorted(config.geographies), "--geography")
+    held = find_held(workspace.platform.lake, feeds, geographies)
     states = held if is_held_only else _recent(workspace, feeds, geographies, days)
     nothing = "nothing is held" if is_held_only else "nothing has been delivered and run"
     out.tell([state_record(state) for state in states], "\n".join(map(state_line, states)) or nothing)
-    for escalation in find_escalations(held, contracts):
+    for escalation in find_escalations(held, config.feeds):
         click.echo(f"escalated: {escalation.text}", err=True)
     sys.exit(HELD_STATUS if held else 0)
 
@@ -185,24 +187,16 @@ def _details(state: DeliveryState) -> list[str]:
     return lines
 
 
-def _chosen_feeds(workspace: Workspace, feed: str | None) -> list[str]:
-    known = [contract.name for contract in workspace.config.daily_feeds()]
-    _require_known(feed, known, "--feed")
-    return [feed] if feed else known
-
-
-def _chosen_geographies(workspace: Workspace, geography: str | None) -> list[str]:
-    known = sorted(workspace.config.geographies)
-    _require_known(geography, known, "--geography")
-    return [geography] if geography else known
-
-
 def _contract(workspace: Workspace, feed: str, geography: str) -> FeedContract:
-    _chosen_feeds(workspace, feed)
-    _chosen_geographies(workspace, geography)
-    return workspace.config.feeds[feed].for_geography(workspace.config.geography_chain(geography))
+    config = workspace.config
+    require_known(feed, (one.name for one in config.daily_feeds()), "FEED")
+    require_known(geography, config.geographies, "GEOGRAPHY")
+    return config.feeds[feed].for_geography(config.geography_chain(geography))
 
 
-def _require_known(name: str | None, known: Sequence[str], option: str) -> None:
-    if name is not None and name not in known:
-        raise click.BadParameter(f"unknown: {name!r}; one of {', '.join(known)}", param_hint=option)
+def _chosen(name: str | None, known: Sequence[str], option: str) -> Sequence[str]:
+    """Return the one that an option names, or all."""
+    if name is None:
+        return known
+    require_known(name, known, option)
+    return [name]

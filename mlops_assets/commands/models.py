@@ -8,10 +8,10 @@ from __future__ import annotations
 import datetime as dt
 import os
 import sys
-from collections.abc import Iterable
 
 import click
 
+from mlops_assets.commands.known_names import require_known
 from mlops_assets.commands.replay import open_replay
 from mlops_assets.commands.workspace import Workspace
 from mlops_assets.config.run_plan import all_slots
@@ -45,20 +45,14 @@ def who_decides(workspace: Workspace, given: str) -> str:
 def choose_slots(workspace: Workspace, use_case: str, model: str, segment: str | None) -> list[ModelSlot]:
     """Return the slots of a model that are configured or have a history, one if a segment is given."""
     known = {*all_slots(workspace.config), *workspace.platform.ledger.slots()}
-    _require_known(use_case, {slot.use_case for slot in known}, "USE_CASE")
+    require_known(use_case, {slot.use_case for slot in known}, "USE_CASE")
     of_use_case = [slot for slot in known if slot.use_case == use_case]
-    _require_known(model, {slot.model for slot in of_use_case}, "MODEL")
+    require_known(model, {slot.model for slot in of_use_case}, "MODEL")
     found = {slot.segment: slot for slot in of_use_case if slot.model == model}
     if segment is not None:
-        _require_known(segment, found, "--segment")
+        require_known(segment, found, "--segment")
         return [found[segment]]
     return [found[name] for name in sorted(found)]
-
-
-def _require_known(name: str, known: Iterable[str], hint: str) -> None:
-    names = sorted(known)
-    if name not in names:
-        raise click.BadParameter(f"unknown: {name!r}; one of {', '.join(names)}", param_hint=hint)
 
 
 def put_models_in_order(workspace: Workspace) -> None:

@@ -15,6 +15,7 @@ import click
 import yaml
 
 from mlops_assets.commands.completion import complete_geography
+from mlops_assets.commands.known_names import require_known
 from mlops_assets.commands.output import Output, with_json
 from mlops_assets.commands.scaffolds import (
     Scaffold,
@@ -201,11 +202,11 @@ def new_algorithm(name: str, into: Path | None, *, out: Output) -> None:
 
 def _choose_geographies(config: ProjectConfig, codes: Sequence[str]) -> list[str]:
     """Return the named geographies, each once; without any, all in which a use case runs."""
-    known = ", ".join(sorted(config.geographies))
-    if unknown := sorted(set(codes) - set(config.geographies)):
-        raise click.BadParameter(f"unknown: {', '.join(unknown)}; one of {known}", param_hint="--geography")
+    for code in codes:
+        require_known(code, config.geographies, "--geography")
     wanted = list(dict.fromkeys(codes)) or [code for code, one in config.geographies.items() if one.use_cases]
     if not wanted:
+        known = ", ".join(sorted(config.geographies))
         raise click.UsageError(f"no geography runs a use case yet; name one with --geography: {known}")
     return wanted
 

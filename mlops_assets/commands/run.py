@@ -16,6 +16,7 @@ import click
 
 from mlops_assets.commands.completion import complete_segment, complete_use_case
 from mlops_assets.commands.history import open_history_import
+from mlops_assets.commands.known_names import require_known
 from mlops_assets.commands.models import put_models_in_order
 from mlops_assets.commands.output import Output, with_json
 from mlops_assets.commands.replay import DayResult, open_replay
@@ -157,16 +158,10 @@ def train(use_case: str, segment: str | None, as_of: dt.datetime | None, *, out:
     Example: mlops train churn --segment cl
     """
     workspace = open_workspace()
-    known = workspace.config.use_cases
-    if use_case not in known:
-        raise click.BadParameter(
-            f"unknown use case {use_case!r}; one of {', '.join(sorted(known))}", param_hint="USE_CASE"
-        )
+    require_known(use_case, workspace.config.use_cases, "USE_CASE")
     segments = workspace.config.segments(use_case)
-    if segment is not None and segment not in segments:
-        raise click.BadParameter(
-            f"unknown segment {segment!r}; one of {', '.join(segments)}", param_hint="--segment"
-        )
+    if segment is not None:
+        require_known(segment, segments, "--segment")
     with open_replay(workspace) as replay:
         outcomes = [
             replay.train(use_case, s, as_of.date() if as_of else None)

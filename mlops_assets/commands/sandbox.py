@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from mlops_assets.commands.completion import complete_geography
+from mlops_assets.commands.known_names import require_known
 from mlops_assets.commands.output import Output, with_json
 from mlops_assets.commands.run import DAY
 from mlops_assets.commands.workspace import Workspace, open_workspace
@@ -213,11 +214,8 @@ def add(
     Example: mlops sandbox events add festival --geography cl --from 2026-10-01 --to 2026-10-01
     """
     workspace = open_workspace()
-    if geography is not None and geography not in workspace.config.geographies:
-        raise click.BadParameter(
-            f"unknown geography {geography!r}; one of {', '.join(workspace.config.geographies)}",
-            param_hint="--geography",
-        )
+    if geography is not None:
+        require_known(geography, workspace.config.geographies, "--geography")
     event = {
         "kind": kind,
         "geography": geography,

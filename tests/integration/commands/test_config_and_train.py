@@ -66,8 +66,8 @@ def test_stale_schema_is_found_and_renewed(tmp_path: Path, configs: Path, mlops:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["chrn"], "unknown use case 'chrn'; one of churn"),
-        (["churn", "--segment", "xx"], "unknown segment 'xx'; one of cl, pe"),
+        (["chrn"], "unknown: 'chrn'; one of churn"),
+        (["churn", "--segment", "xx"], "unknown: 'xx'; one of cl, pe"),
         (["churn", "--as-of", "yesterday"], "does not match the format"),
         ([], "Missing argument 'USE_CASE'"),
     ],

@@ -168,7 +168,7 @@ def test_first_use_case_needs_a_geography(
         (("feed", "Shop-Sales"), 1, "cannot be the name of a new feed"),
         (("feed", "usage"), 1, "the feed usage is there already"),
         (("use-case", "churn"), 1, "the use case churn is there already"),
-        (("use-case", "win_back", "--geography", "xx"), 2, "unknown: xx; one of cl, pe"),
+        (("use-case", "win_back", "--geography", "xx"), 2, "unknown: 'xx'; one of cl, pe"),
         (("use-case", "win_back", "--owner", "everybody"), 2, "neither team:NAME nor a mail address"),
         (("algorithm", "linear"), 1, "the algorithm linear is there already"),
         (("algorithm", "class"), 1, "cannot be the name of a new algorithm"),

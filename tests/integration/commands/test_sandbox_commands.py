@@ -94,7 +94,7 @@ def test_scripted_accident_happens_on_its_day(tmp_path: Path, mlops: CommandLine
         (
             ["missing_file", "--geography", "xx", "--from", "2026-08-20"],
             2,
-            "unknown geography 'xx'; one of cl, pe",
+            "unknown: 'xx'; one of cl, pe",
         ),
         (["missing_file"], 2, "--from"),
         (["missing_file", "--from", "2026-08-20", "--set", "feed"], 2, "'feed' is not NAME=VALUE"),
