@@ -9,7 +9,7 @@ import click
 
 from mlops_assets.commands.completion import complete_model, complete_segment, complete_use_case
 from mlops_assets.commands.models import choose_slots, follow_up, now_utc, put_models_in_order, who_decides
-from mlops_assets.commands.output import Output, with_json
+from mlops_assets.commands.output import Output, align_rows, with_json
 from mlops_assets.commands.workspace import open_workspace
 from mlops_assets.config.run_plan import all_slots
 from mlops_assets.domain.learning.decisions import roll_back
@@ -32,7 +32,7 @@ def champions(*, out: Output) -> None:
     workspace = open_workspace()
     put_models_in_order(workspace)
     overviews = describe_slots(workspace.platform.ledger, all_slots(workspace.config), now_utc())
-    out.tell([overview.to_record() for overview in overviews], _table([_HEADINGS, *map(_row, overviews)]))
+    out.tell([overview.to_record() for overview in overviews], align_rows([_HEADINGS, *map(_row, overviews)]))
 
 
 def _row(overview: SlotOverview) -> tuple[str, ...]:
@@ -50,12 +50,6 @@ def _row(overview: SlotOverview) -> tuple[str, ...]:
         f"{metric} {value:.4f}" if value is not None else "-",
         waits,
     )
-
-
-def _table(rows: list[tuple[str, ...]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
 
 
 @click.command()

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import click
 
 from mlops_assets.commands.deploy_check import check
 from mlops_assets.commands.mailbox import deliver_due_mails
-from mlops_assets.commands.output import Output, with_json
+from mlops_assets.commands.output import Output, align_rows, with_json
 from mlops_assets.commands.workspace import Workspace, open_workspace
 from mlops_assets.domain.deployment.activation import DeploymentSite, SlotOutcome
 from mlops_assets.domain.errors import StorageError
@@ -76,7 +75,7 @@ def show(*, out: Output) -> None:
     Example: mlops deploy show
     """
     lines = describe_slots(open_workspace())
-    out.tell(lines, format_lines(lines))
+    out.tell(lines, align_rows([_COLUMNS, *(tuple(asdict(line).values()) for line in lines)]))
 
 
 def describe_slots(workspace: Workspace) -> list[SlotLine]:
@@ -106,16 +105,6 @@ def _describe(workspace: Workspace, slot: ModelSlot, *, is_configured: bool) -> 
     version = pointer.serving.version if pointer.serving else ""
     since = f"{pointer.changed_at_utc:%Y-%m-%d %H:%M} UTC"
     return SlotLine(slot.registered_name, version, pointer.state, since, promoted, "; ".join(notes))
-
-
-def format_lines(lines: Sequence[SlotLine]) -> str:
-    """Return the lines as a table; the note has no width."""
-    rows = [_COLUMNS, *(tuple(asdict(line).values()) for line in lines)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS) - 1)]
-    return "\n".join(
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
-        for row in rows
-    )
 
 
 def outcome_line(outcome: SlotOutcome) -> str:

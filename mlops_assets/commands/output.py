@@ -1,7 +1,7 @@
 """What a command answers: words for people, or one JSON document for programs.
 
-Belongs here: the `--json` of every command, JSON of our values, errors as JSON. Does not belong here: what any command
-answers.
+Belongs here: the `--json` of every command, JSON of our values, errors as JSON, rows for a terminal. Does not belong
+here: what any command answers.
 
 With `--json`, standard output holds JSON and nothing else: what libraries or progress lines print goes to standard
 error. Keys are snake_case and stay; new ones may come.
@@ -14,7 +14,7 @@ import functools
 import json
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import fields, is_dataclass
 from pathlib import PurePath
@@ -63,6 +63,13 @@ def with_json(command: Command) -> Command:
             command(*arguments, out=out, **options)
 
     return call
+
+
+def align_rows(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of equal length as lines whose columns stand below each other, two blanks apart."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def encode_json(value: Any) -> str:

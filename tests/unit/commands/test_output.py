@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from mlops_assets import cli as entry
-from mlops_assets.commands.output import Output, encode_json, error_record, with_json
+from mlops_assets.commands.output import Output, align_rows, encode_json, error_record, with_json
 from mlops_assets.domain.errors import ConfigError
 
 
@@ -46,6 +46,10 @@ def test_person_reads_words() -> None:
     told = CliRunner().invoke(chatty, [])
     assert told.stdout == "a library says hello\nprogress\none line\n"
     assert told.stderr == ""
+
+
+def test_columns_stand_below_each_other() -> None:
+    assert align_rows([("a", "bb", ""), ("ccc", "d", "e")]) == "a    bb\nccc  d   e"
 
 
 def test_value_without_a_form_is_refused() -> None:
