@@ -29,6 +29,12 @@ from mlops_assets.domain.reporting.formats import (
     format_number,
     format_share,
 )
+from mlops_assets.domain.reporting.markdown_blocks import (
+    join_blocks,
+    make_bullets,
+    make_command_bullets,
+    make_figure_bullets,
+)
 from mlops_assets.domain.reporting.pages import render_page
 from mlops_assets.domain.reporting.range_chart import draw_range
 from mlops_assets.domain.reporting.report_mail import MailBody, render_mail_body
@@ -94,7 +100,7 @@ def render_anomaly_html(report: AnomalyReport) -> str:
 
 def render_anomaly_markdown(report: AnomalyReport) -> str:
     """Return the report as Markdown, also the plain text of its mail."""
-    return "\n\n".join(block for block in _markdown_blocks(report) if block) + "\n"
+    return join_blocks(_markdown_blocks(report))
 
 
 def render_anomaly_mail(report: AnomalyReport) -> str:
@@ -353,10 +359,7 @@ def _markdown_blocks(report: AnomalyReport) -> Iterator[str]:
     text = escape_markdown
     yield f"# {text(report.title)}"
     yield f"**{text(str(make_verdict(report)))}**"
-    yield "\n".join(
-        f"- {text(label)}: **{text(figure)}** ({text(note)})"
-        for label, figure, note in make_key_figures(report)
-    )
+    yield make_figure_bullets(make_key_figures(report))
     for name, table in make_report_tables(report).items():
         if table.rows:
             yield f"## {text(table.title)}"
@@ -365,7 +368,7 @@ def _markdown_blocks(report: AnomalyReport) -> Iterator[str]:
             yield "\n".join(f"- {text(word.label)}: {text(word.sentence)}" for word in _list_words(report))
     yield "## Drift"
     yield f"**{text(str(make_drift_mark(report.drift)))}**"
-    yield "\n".join(f"- {text(reason)}" for reason in (report.drift.reasons if report.drift else ()))
+    yield make_bullets(report.drift.reasons if report.drift else ())
     yield "## What is done, and what you may do"
-    yield "\n".join(f"- {text(action)}" for action in list_actions(report))
-    yield "\n".join(f"- `{command}`: {text(what)}" for command, what in list_commands(report))
+    yield make_bullets(list_actions(report))
+    yield make_command_bullets(list_commands(report))

@@ -25,6 +25,7 @@ from mlops_assets.domain.reporting.formats import (
     format_number,
     format_share,
 )
+from mlops_assets.domain.reporting.markdown_blocks import join_blocks, make_bullets
 from mlops_assets.domain.reporting.pages import render_page
 from mlops_assets.domain.reporting.tables import (
     Cell,
@@ -94,7 +95,7 @@ def render_fleet_html(report: FleetReport) -> str:
 
 def render_fleet_markdown(report: FleetReport) -> str:
     """Return the report as Markdown; of many groups the first ones only."""
-    return "\n\n".join(block for block in _markdown_blocks(report) if block) + "\n"
+    return join_blocks(_markdown_blocks(report))
 
 
 def render_fleet_csv(report: FleetReport) -> str:
@@ -332,7 +333,7 @@ def _charted(groups: Sequence[GroupLine]) -> list[tuple[str, float, float | None
 def _markdown_blocks(report: FleetReport) -> Iterator[str]:
     yield f"# {escape_markdown(report.title)}"
     yield f"**{escape_markdown(str(make_verdict(report)))}**"
-    yield "\n".join(f"- {escape_markdown(sentence)}" for sentence in make_sentences(report))
+    yield make_bullets(make_sentences(report))
     for name, table in make_fleet_tables(report).items():
         yield f"## {escape_markdown(table.title)}"
         yield to_markdown(table)

@@ -25,6 +25,7 @@ from mlops_assets.domain.reporting.ladder_report import (
     WorldFigure,
 )
 from mlops_assets.domain.reporting.mail import MailMessage
+from mlops_assets.domain.reporting.markdown_blocks import join_blocks, make_bullets, make_figure_bullets
 from mlops_assets.domain.reporting.pages import render_page
 from mlops_assets.domain.reporting.report_mail import MailBody, render_mail_body
 from mlops_assets.domain.reporting.tables import Mark, Table, escape_markdown, make_table, to_markdown
@@ -68,7 +69,7 @@ def _draw_ladder(report: LadderReport) -> str:
 
 def render_ladder_markdown(report: LadderReport) -> str:
     """Return the report as Markdown, also the plain text of its mail."""
-    return "\n\n".join(block for block in _markdown_blocks(report) if block) + "\n"
+    return join_blocks(_markdown_blocks(report))
 
 
 def make_ladder_message(report: LadderReport, recipients: Sequence[str]) -> MailMessage:
@@ -241,13 +242,10 @@ def _markdown_blocks(report: LadderReport) -> Iterator[str]:
     yield f"# {text(report.title)}"
     yield f"**{text(str(describe_outcome(report.decision)))}**"
     yield f"Why it was trained: {text(report.reason)}"
-    yield "\n".join(f"- {text(reason)}" for reason in report.decision.reasons)
-    yield "\n".join(
-        f"- {text(label)}: **{text(figure)}** ({text(note)})"
-        for label, figure, note in make_key_figures(report)
-    )
+    yield make_bullets(report.decision.reasons)
+    yield make_figure_bullets(make_key_figures(report))
     yield f"Choice: {text(report.choice)}" if report.choice else ""
-    yield "\n".join(f"- {text(sentence)}" for sentence in [*describe_log(report), describe_week(report)])
+    yield make_bullets([*describe_log(report), describe_week(report)])
     for table in make_ladder_tables(report).values():
         if table.rows:
             yield f"## {text(table.title)}"
@@ -255,4 +253,4 @@ def _markdown_blocks(report: LadderReport) -> Iterator[str]:
     yield text(LADDER_NOTE)
     if report.shift:
         yield f"## {text(report.shift.what)}, recognised on {report.shift.detected_day} by {text(report.shift.monitor)}"
-        yield "\n".join(f"- {text(reason)}" for reason in report.shift.reasons)
+        yield make_bullets(report.shift.reasons)

@@ -19,6 +19,7 @@ from mlops_assets.domain.reporting.formats import (
     format_time,
     shorten_hash,
 )
+from mlops_assets.domain.reporting.markdown_blocks import join_blocks, make_bullets, make_figure_bullets
 from mlops_assets.domain.reporting.model_card import CandidateNote, MetricNote, ModelCard
 from mlops_assets.domain.reporting.pages import render_page
 from mlops_assets.domain.reporting.tables import Code, Mark, Table, escape_markdown, make_table, to_markdown
@@ -60,7 +61,7 @@ def render_model_card_html(card: ModelCard) -> str:
 
 def render_model_card_markdown(card: ModelCard) -> str:
     """Return the card as Markdown, for places that show no pages (Dagster's metadata, a pull request)."""
-    return "\n\n".join(block for block in _markdown_blocks(card) if block) + "\n"
+    return join_blocks(_markdown_blocks(card))
 
 
 def make_verdict(card: ModelCard) -> Mark:
@@ -252,15 +253,12 @@ def _markdown_blocks(card: ModelCard) -> Iterator[str]:
     yield f"**{make_verdict(card)}**"
     yield text(card.description)
     yield f"Owner: {text(card.owner)}. Task: {card.task}. Algorithm: {text(format_name(card.algorithm))}."
-    yield "\n".join(
-        f"- {text(label)}: **{text(figure)}** ({text(note)})"
-        for label, figure, note in make_key_figures(card)
-    )
+    yield make_figure_bullets(make_key_figures(card))
     yield "## Decision"
     decision = card.decision
     outcome = decision.outcome.replace("_", " ")
     yield f"{outcome} by {text(decision.decided_by)} at {format_time(decision.decided_at_utc)}"
-    yield "\n".join(f"- {text(reason)}" for reason in decision.reasons)
+    yield make_bullets(decision.reasons)
     yield to_markdown(tables["checks"])
     yield "## How good it is"
     yield to_markdown(tables["metrics"])
@@ -280,6 +278,6 @@ def _markdown_blocks(card: ModelCard) -> Iterator[str]:
     yield to_markdown(tables["leaderboard"])
     yield "## Use and limits"
     yield text(card.intended_use)
-    yield "\n".join(f"- {text(limit)}" for limit in card.limits)
+    yield make_bullets(card.limits)
     yield "## Stamps"
     yield to_markdown(tables["stamps"])

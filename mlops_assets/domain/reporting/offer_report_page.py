@@ -19,6 +19,7 @@ from mlops_assets.domain.reporting.formats import (
     format_share,
 )
 from mlops_assets.domain.reporting.mail import MailAttachment, MailMessage, make_csv_attachment
+from mlops_assets.domain.reporting.markdown_blocks import join_blocks, make_bullets
 from mlops_assets.domain.reporting.offer_report import OfferCounts, OfferReport, PlanResult, add_counts
 from mlops_assets.domain.reporting.pages import render_page
 from mlops_assets.domain.reporting.report_mail import MailBody, render_mail_body
@@ -72,7 +73,7 @@ def _draw_trend(report: OfferReport) -> str:
 
 def render_offer_markdown(report: OfferReport) -> str:
     """Return the report as Markdown, also the plain text of its mail."""
-    return "\n\n".join(block for block in _markdown_blocks(report) if block) + "\n"
+    return join_blocks(_markdown_blocks(report))
 
 
 def render_offer_csv(report: OfferReport) -> str:
@@ -334,7 +335,7 @@ def _markdown_blocks(report: OfferReport) -> Iterator[str]:
     """Yield the blocks in the order of the page."""
     yield f"# {escape_markdown(report.title)}"
     yield f"**{escape_markdown(str(make_verdict(report)))}**"
-    yield "\n".join(f"- {escape_markdown(sentence)}" for sentence in make_sentences(report))
+    yield make_bullets(make_sentences(report))
     for name, table in make_offer_tables(report).items():
         yield f"## {escape_markdown(table.title)}"
         yield to_markdown(table)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from mlops_assets.domain.reporting.csv_text import write_csv
 from mlops_assets.domain.reporting.formats import format_count, format_day, format_days, format_share
+from mlops_assets.domain.reporting.markdown_blocks import join_blocks, make_command_bullets
 from mlops_assets.domain.reporting.pages import render_page
 from mlops_assets.domain.reporting.quality_summary import FeedCell, FeedTally, HeldFeed, QualitySummary
 from mlops_assets.domain.reporting.report_mail import MailBody, render_mail_body
@@ -59,7 +60,7 @@ def render_summary_mail(summary: QualitySummary) -> str:
 
 def render_summary_markdown(summary: QualitySummary) -> str:
     """Return the summary as Markdown, also the plain text of its mail."""
-    return "\n\n".join(block for block in _markdown_blocks(summary) if block) + "\n"
+    return join_blocks(_markdown_blocks(summary))
 
 
 def render_summary_csv(summary: QualitySummary) -> str:
@@ -231,4 +232,4 @@ def _markdown_blocks(summary: QualitySummary) -> Iterator[str]:
         yield f"## {escape_markdown(table.title)}"
         yield to_markdown(table)
     yield LEGEND
-    yield "\n".join(f"- `{command}`: {what}" for command, what in list_commands(summary))
+    yield make_command_bullets(list_commands(summary))

@@ -19,6 +19,7 @@ from mlops_assets.domain.reporting.formats import (
     format_share,
 )
 from mlops_assets.domain.reporting.mail import MailMessage
+from mlops_assets.domain.reporting.markdown_blocks import join_blocks, make_bullets, make_figure_bullets
 from mlops_assets.domain.reporting.pages import render_page
 from mlops_assets.domain.reporting.report_mail import MailBody, render_mail_body
 from mlops_assets.domain.reporting.retraining_report import (
@@ -55,7 +56,7 @@ def render_retraining_html(report: RetrainingReport) -> str:
 
 def render_retraining_markdown(report: RetrainingReport) -> str:
     """Return the report as Markdown."""
-    return "\n\n".join(block for block in _markdown_blocks(report) if block) + "\n"
+    return join_blocks(_markdown_blocks(report))
 
 
 def make_retraining_message(report: RetrainingReport, recipients: Sequence[str]) -> MailMessage:
@@ -201,16 +202,13 @@ def _markdown_blocks(report: RetrainingReport) -> Iterator[str]:
     yield f"# {text(report.title)}"
     yield f"**{text(str(make_verdict(report)))}**"
     yield f"Why it was trained: {text(report.reason)}"
-    yield "\n".join(f"- {text(reason)}" for reason in report.decision.reasons)
-    yield "\n".join(
-        f"- {text(label)}: **{text(figure)}** ({text(note)})"
-        for label, figure, note in make_key_figures(report)
-    )
-    yield "\n".join(f"- {text(sentence)}" for sentence in describe_features(report))
+    yield make_bullets(report.decision.reasons)
+    yield make_figure_bullets(make_key_figures(report))
+    yield make_bullets(describe_features(report))
     for table in make_tables(report).values():
         if table.rows:
             yield f"## {text(table.title)}"
             yield to_markdown(table)
     if report.shift:
         yield f"## The shift, recognised on {report.shift.detected_day} by {text(report.shift.monitor)}"
-        yield "\n".join(f"- {text(reason)}" for reason in report.shift.reasons)
+        yield make_bullets(report.shift.reasons)

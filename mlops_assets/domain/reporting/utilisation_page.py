@@ -18,6 +18,7 @@ from mlops_assets.domain.reporting.formats import (
     format_number,
     format_share,
 )
+from mlops_assets.domain.reporting.markdown_blocks import join_blocks, make_bullets
 from mlops_assets.domain.reporting.pages import render_page
 from mlops_assets.domain.reporting.tables import Table, escape_markdown, make_table, to_markdown
 from mlops_assets.domain.reporting.utilisation import Price, UsageSum, UtilisationReport
@@ -70,7 +71,7 @@ def _draw(report: UtilisationReport) -> dict[str, tuple[str, str]]:
 
 def render_utilisation_markdown(report: UtilisationReport) -> str:
     """Return the report as Markdown."""
-    return "\n\n".join(block for block in _markdown_blocks(report) if block) + "\n"
+    return join_blocks(_markdown_blocks(report))
 
 
 def render_utilisation_csv(report: UtilisationReport) -> str:
@@ -255,7 +256,7 @@ def _assets_table(report: UtilisationReport) -> Table:
 def _markdown_blocks(report: UtilisationReport) -> Iterator[str]:
     """Yield the blocks in the order of the page."""
     yield f"# {escape_markdown(report.title)}"
-    yield "\n".join(f"- {escape_markdown(sentence)}" for sentence in make_sentences(report))
+    yield make_bullets(make_sentences(report))
     for name, table in make_utilisation_tables(report).items():
         yield f"## {escape_markdown(table.title)}"
         yield to_markdown(table)
