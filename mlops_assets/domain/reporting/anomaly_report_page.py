@@ -25,6 +25,7 @@ from mlops_assets.domain.reporting.formats import (
     ABSENT,
     format_change,
     format_count,
+    format_counted,
     format_interval,
     format_number,
     format_share,
@@ -123,7 +124,7 @@ def make_verdict(report: AnomalyReport) -> Mark:
         return Mark("Not executed: no series could be checked", "neutral")
     if report.outside:
         return Mark(f"{len(report.outside)} of {len(report.checked)} series outside their range", "bad")
-    return Mark(f"No anomaly in {_count_of(len(report.checked), 'series', 'series')}", "good")
+    return Mark(f"No anomaly in {format_counted(len(report.checked), 'series', 'series')}", "good")
 
 
 def make_drift_mark(drift: DriftNote | None) -> Mark:
@@ -213,11 +214,13 @@ def list_actions(report: AnomalyReport) -> list[str]:
     if len(report.outside) > len(report.removed):
         rest = len(report.outside) - len(report.removed)
         actions.append(
-            f"{_count_of(rest, 'series is', 'series are')} outside the published range but within the wider "
+            f"{format_counted(rest, 'series is', 'series are')} outside the published range but within the wider "
             "one that removes values: kept in the corpora, counted as drift evidence."
         )
     if removed := sum(report.subscribers.removed.values()) if report.subscribers else 0:
-        actions.append(f"{_count_of(removed, 'subscriber-day is', 'subscriber-days are')} left out likewise.")
+        actions.append(
+            f"{format_counted(removed, 'subscriber-day is', 'subscriber-days are')} left out likewise."
+        )
     if held := [feed.feed for feed in report.feeds if feed.status == "held"]:
         actions.append(f"{_list_names(held)} of this day: not used, and no evidence of drift.")
     if report.drift and report.drift.is_retraining_due:
@@ -348,10 +351,6 @@ def _describe_tally(tally: SubscriberTally) -> str:
 def _list_names(names: Sequence[str]) -> str:
     shown = ", ".join(names[:5])
     return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
-
-
-def _count_of(count: int, singular: str, plural: str) -> str:
-    return f"{count:,} {singular if count == 1 else plural}"
 
 
 def _markdown_blocks(report: AnomalyReport) -> Iterator[str]:

@@ -22,7 +22,7 @@ from mlops_assets.domain.published import read_manifest
 from mlops_assets.domain.quality.feed_gate import FeedHealth, Reason
 from mlops_assets.domain.quality.held_deliveries import DeliveryState, find_escalations, find_held
 from mlops_assets.domain.reporting.anomaly_report import mask_identifiers
-from mlops_assets.domain.reporting.formats import ABSENT, format_count, format_day
+from mlops_assets.domain.reporting.formats import ABSENT, format_count, format_counted, format_day
 from mlops_assets.domain.reporting.mail import MailMessage
 from mlops_assets.domain.reporting.report_mail import MailBody, render_mail_body, render_mail_text
 from mlops_assets.domain.reporting.tables import Cell, Code, Mark, Table, make_table
@@ -198,7 +198,7 @@ def _make_message(notice: DeliveryNotice, recipients: Sequence[str]) -> MailMess
 
 def _verdict(notice: DeliveryNotice) -> Mark:
     if notice.waiting_days is not None:
-        days = f"{notice.waiting_days} day{'' if notice.waiting_days == 1 else 's'}"
+        days = format_counted(notice.waiting_days, "day")
         return Mark(f"Held for more than {days}, and nobody has decided", "bad")
     if notice.is_held:
         return Mark("Held: the file looks broken and is not used", "bad")

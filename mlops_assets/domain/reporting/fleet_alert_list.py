@@ -12,7 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mlops_assets.domain.model_base import Record
-from mlops_assets.domain.reporting.formats import format_count, format_money, format_name, format_share
+from mlops_assets.domain.reporting.formats import (
+    format_count,
+    format_counted,
+    format_money,
+    format_name,
+    format_share,
+)
 from mlops_assets.domain.reporting.mail import MailMessage, make_csv_attachment
 from mlops_assets.domain.reporting.report_mail import MailBody, render_mail_body, render_mail_text
 from mlops_assets.domain.reporting.tables import Mark, Table, make_table
@@ -93,8 +99,7 @@ def make_alert_message(alerts: AlertList, recipients: Sequence[str]) -> MailMess
 def _verdict(alerts: AlertList) -> Mark:
     if not alerts.rows:
         return Mark("No device is worth an alert", "good")
-    shown = len(alerts.rows)
-    return Mark(f"{format_count(shown)} {'device' if shown == 1 else 'devices'} to look at", "neutral")
+    return Mark(f"{format_counted(len(alerts.rows), 'device')} to look at", "neutral")
 
 
 def describe_alerts(alerts: AlertList) -> list[str]:

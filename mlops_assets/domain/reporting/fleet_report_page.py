@@ -19,6 +19,7 @@ from mlops_assets.domain.reporting.fleet_report import (
 )
 from mlops_assets.domain.reporting.formats import (
     format_count,
+    format_counted,
     format_day,
     format_interval,
     format_name,
@@ -113,13 +114,9 @@ def make_verdict(report: FleetReport) -> Mark:
         (fallen, "catching fewer events than before"),
         (failed, "failed to train"),
     ]
-    if bad := [f"{_groups(count)} {what}" for count, what in found if count]:
+    if bad := [f"{format_counted(count, 'group')} {what}" for count, what in found if count]:
         return Mark("; ".join(bad), "bad")
-    return Mark(f"All {_groups(len(report.groups))} are served", "good")
-
-
-def _groups(count: int) -> str:
-    return f"{format_count(count)} {'group' if count == 1 else 'groups'}"
+    return Mark(f"All {format_counted(len(report.groups), 'group')} are served", "good")
 
 
 def make_sentences(report: FleetReport) -> list[str]:
@@ -148,7 +145,7 @@ def make_sentences(report: FleetReport) -> list[str]:
 def _describe_coverage(report: FleetReport) -> str:
     own, pooled, nobody = (report.count(one) for one in ("own", "pooled", "nobody"))
     text = (
-        f"{_groups(own)} served by a model of their own, {format_count(pooled)} by the pooled model"
+        f"{format_counted(own, 'group')} served by a model of their own, {format_count(pooled)} by the pooled model"
         f"{f' (version {report.pooled_version})' if report.pooled_version else ''}, {format_count(nobody)} by nobody"
     )
     if report.scored_day is None:

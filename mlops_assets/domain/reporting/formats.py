@@ -37,6 +37,11 @@ def format_count(value: int | None) -> str:
     return ABSENT if value is None else f"{value:,}"
 
 
+def format_counted(count: int, singular: str, plural: str = "") -> str:
+    """Return a count with what is counted: `1 day`, `1,234 days`; the plural ends in s unless it is given."""
+    return f"{count:,} {singular if count == 1 else plural or f'{singular}s'}"
+
+
 def format_number(value: float | None, *, is_signed: bool = False) -> str:
     """Return about four significant digits: 0.8123, 12.35, 214.3, 1,234; a dash for None."""
     if value is None:

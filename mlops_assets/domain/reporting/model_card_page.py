@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mlops_assets.domain.reporting.charts import draw_importances, draw_reliability
+from mlops_assets.domain.reporting.decision_words import make_check_table
 from mlops_assets.domain.reporting.formats import (
     ABSENT,
     format_count,
@@ -99,7 +100,7 @@ def make_key_figures(card: ModelCard) -> list[tuple[str, str, str]]:
 def make_card_tables(card: ModelCard) -> dict[str, Table]:
     """Return every table of the card by name."""
     return {
-        "checks": _checks_table(card),
+        "checks": make_check_table(card.decision),
         "metrics": _metrics_table(card),
         "segments": _segments_table(card),
         "features": _features_table(card),
@@ -107,22 +108,6 @@ def make_card_tables(card: ModelCard) -> dict[str, Table]:
         "leaderboard": _leaderboard_table(card),
         "stamps": _stamps_table(card),
     }
-
-
-def _checks_table(card: ModelCard) -> Table:
-    return make_table(
-        "Checks of the promotion gate",
-        ["Check", "Result", "Observed", "Required"],
-        [
-            (
-                format_name(check.name),
-                Mark("passed", "good") if check.has_passed else Mark("failed", "bad"),
-                check.observed,
-                check.required,
-            )
-            for check in card.decision.checks
-        ],
-    )
 
 
 def _metrics_table(card: ModelCard) -> Table:

@@ -12,6 +12,7 @@ from mlops_assets.domain.reporting.charts import draw_shares_by_day
 from mlops_assets.domain.reporting.csv_text import write_csv
 from mlops_assets.domain.reporting.formats import (
     format_count,
+    format_counted,
     format_day,
     format_days,
     format_name,
@@ -127,7 +128,11 @@ def make_verdict(report: OfferReport) -> Mark:
     total = report.total
     if total.mismatch is None:
         return Mark("Not reconciled: no offer could be compared", "neutral")
-    missing = f"; {_count_days(len(report.missing))} not reconciled" if report.missing else ""
+    missing = (
+        f"; {format_counted(len(report.missing), 'day')} of a geography not reconciled"
+        if report.missing
+        else ""
+    )
     is_complete = not missing and total.sent_offers == total.rl_offers
     text = f"{format_share(total.sent_share)} of the offers were sent as proposed{missing}"
     return Mark(text, "good" if is_complete else "neutral")
@@ -325,10 +330,6 @@ def _weeks_table(report: OfferReport) -> Table:
         ["Week", *(f"#{heading}" for heading in FORM[1:])],
         [_form_row(format_days(one.first_day, one.last_day), one.counts) for one in report.weeks],
     )
-
-
-def _count_days(count: int) -> str:
-    return f"{count} {'day' if count == 1 else 'days'} of a geography"
 
 
 def _markdown_blocks(report: OfferReport) -> Iterator[str]:

@@ -9,7 +9,13 @@ import datetime as dt
 from collections.abc import Iterator
 
 from mlops_assets.domain.reporting.csv_text import write_csv
-from mlops_assets.domain.reporting.formats import format_count, format_day, format_days, format_share
+from mlops_assets.domain.reporting.formats import (
+    format_count,
+    format_counted,
+    format_day,
+    format_days,
+    format_share,
+)
 from mlops_assets.domain.reporting.markdown_blocks import join_blocks, make_command_bullets
 from mlops_assets.domain.reporting.pages import render_page
 from mlops_assets.domain.reporting.quality_summary import FeedCell, FeedTally, HeldFeed, QualitySummary
@@ -85,9 +91,8 @@ def make_verdict(summary: QualitySummary) -> Mark:
     unexecuted = summary.count(is_anomaly=None)
     rest = f", {format_count(unexecuted)} not executed" if unexecuted else ""
     if anomalies:
-        return Mark(
-            f"{_count_anomalies(anomalies)} in {format_count(anomalies + passed)} checks{rest}", "bad"
-        )
+        found = format_counted(anomalies, "anomaly", "anomalies")
+        return Mark(f"{found} in {format_count(anomalies + passed)} checks{rest}", "bad")
     if not passed:
         return Mark("Not executed: no check could be made", "neutral")
     return Mark(f"No anomaly in {format_count(passed)} checks{rest}", "neutral" if unexecuted else "good")
@@ -218,10 +223,6 @@ def _show_state(cell: FeedCell) -> Mark:
 
 def _show_escalation(held: HeldFeed) -> Mark:
     return Mark("escalated", "bad") if held.is_escalated else Mark("waiting", "neutral")
-
-
-def _count_anomalies(count: int) -> str:
-    return f"{count:,} {'anomaly' if count == 1 else 'anomalies'}"
 
 
 def _markdown_blocks(summary: QualitySummary) -> Iterator[str]:

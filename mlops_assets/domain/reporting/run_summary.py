@@ -16,6 +16,7 @@ from mlops_assets.domain.model_base import Record
 from mlops_assets.domain.reporting.formats import (
     ABSENT,
     format_count,
+    format_counted,
     format_day,
     format_days,
     format_name,
@@ -159,7 +160,7 @@ def make_verdict(summary: RunSummary) -> Mark:
     outcomes = summary.last_outcomes
     failed = list(outcomes.values()).count("failed")
     if failed:
-        return Mark(f"{failed} of {_count_of(len(outcomes), 'day')} failed", "bad")
+        return Mark(f"{failed} of {format_counted(len(outcomes), 'day')} failed", "bad")
     if summary.faulty_files:
         return Mark(f"Complete; feed files: {_count_states(summary.faulty_files)}", "neutral")
     return Mark("Complete", "good")
@@ -170,7 +171,7 @@ def make_key_figures(summary: RunSummary) -> list[tuple[str, str, str]]:
     outcomes = summary.last_outcomes
     unchanged = list(outcomes.values()).count("unchanged")
     reruns = len(summary.days) - len(outcomes)
-    again = f"; {_count_of(reruns, 'run')} more for days that were built again" if reruns else ""
+    again = f"; {format_counted(reruns, 'run')} more for days that were built again" if reruns else ""
     quarantined = sum(line.quarantined_count for line in summary.feeds)
     champions = sum(line.version is not None for line in summary.champions)
     memory = (
@@ -291,7 +292,3 @@ def _days_table(summary: RunSummary) -> Table:
             for line in summary.days
         ],
     )
-
-
-def _count_of(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

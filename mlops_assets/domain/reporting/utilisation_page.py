@@ -12,6 +12,7 @@ from mlops_assets.domain.reporting.csv_text import write_csv
 from mlops_assets.domain.reporting.formats import (
     ABSENT,
     format_count,
+    format_counted,
     format_day,
     format_money,
     format_name,
@@ -95,8 +96,8 @@ def _csv_sums(report: UtilisationReport, one: UsageSum) -> tuple[str, ...]:
 def make_sentences(report: UtilisationReport) -> list[str]:
     """Return what was spent, what reuse saved, what the cost rests on, and what is not in it."""
     spent = (
-        f"{_count_steps(report.total.steps)} took {format_number(report.total.cpu_seconds)} CPU seconds, which "
-        f"cost {format_money(report.cost_usd)} USD; {_describe_runs(report)}."
+        f"{format_counted(report.total.steps, 'step')} took {format_number(report.total.cpu_seconds)} CPU seconds, "
+        f"which cost {format_money(report.cost_usd)} USD; {_describe_runs(report)}."
     )
     return [
         spent,
@@ -104,10 +105,6 @@ def make_sentences(report: UtilisationReport) -> list[str]:
         _describe_price(report.price),
         *_describe_gaps(report.total),
     ]
-
-
-def _count_steps(count: int) -> str:
-    return f"{format_count(count)} {'step' if count == 1 else 'steps'}"
 
 
 def _describe_runs(report: UtilisationReport) -> str:
@@ -159,15 +156,15 @@ def _describe_gaps(total: UsageSum) -> Iterator[str]:
             else ""
         )
         yield (
-            f"Without measured CPU: {_count_steps(total.unmeasured)}{failed}; the time is in the table, CPU and cost "
-            "are not."
+            f"Without measured CPU: {format_counted(total.unmeasured, 'step')}{failed}; the time is in the table, "
+            "CPU and cost are not."
         )
 
 
 def make_key_figures(report: UtilisationReport) -> list[tuple[str, str, str]]:
     """Return label, figure and what it is about."""
     return [
-        ("CPU", f"{format_number(report.total.cpu_seconds)} s", _count_steps(report.total.steps)),
+        ("CPU", f"{format_number(report.total.cpu_seconds)} s", format_counted(report.total.steps, "step")),
         ("Rows", format_count(report.total.row_count), "published"),
         (
             "Cost, USD",
