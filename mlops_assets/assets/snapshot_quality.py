@@ -19,7 +19,7 @@ from mlops_assets.config.models import ProjectConfig
 from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.mail_ports import Outbox
 from mlops_assets.domain.ports import Lake, TableEngine
-from mlops_assets.domain.quality.monitor_day import MONITOR_VERSION, MonitorOutcome
+from mlops_assets.domain.quality.monitor_day import MonitorOutcome, code_versions
 from mlops_assets.domain.quality.monitor_tables import ANOMALIES, DRIFT, KERNEL
 from mlops_assets.domain.quality.snapshot_replay import SnapshotMonitor
 from mlops_assets.domain.quality.spec import MonitorSpec
@@ -52,7 +52,7 @@ def _build_result(
         group_name=names.SHARED_GROUP,
         owners=[spec.owner],
         kinds={"duckdb", "parquet"},
-        code_version=stable_hash([spec, MONITOR_VERSION])[:12],
+        code_version=stable_hash([spec, code_versions(spec)])[:12],
         deps=deps,
         check_specs=[
             dg.AssetCheckSpec(

@@ -8,11 +8,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from mlops_assets.assets.snapshot_quality import build_snapshot_quality_assets
 from mlops_assets.commands.replay import Replay
 from mlops_assets.commands.workspace import Workspace
 from mlops_assets.config import names
 from mlops_assets.config.loader import PROJECT_CONFIGS, load_project
 from mlops_assets.definitions import build_defs
+from mlops_assets.domain.quality.forecasters import FORECASTERS
 
 FIRST, DAYS = dt.date(2026, 3, 1), 36
 RESULTS = [f"quality/shops/{result}" for result in ("kernel", "anomalies", "drift")]
@@ -91,6 +93,22 @@ def test_snapshot_monitors_have_no_partitions_and_are_not_of_the_day(workspace: 
     assert not {key for key in daily if "shops" in key.path}
     summary = nodes["reports/quality_summary"]
     assert dg.AssetKey(["reports", "shops", "anomaly_report"]) not in summary.parent_keys
+
+
+def test_another_version_of_the_forecaster_makes_the_results_stale(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The replay itself builds such days again; Dagster has to say so too."""
+    (spec,) = workspace.config.snapshot_monitors()
+
+    def versions() -> list[object]:
+        assets = build_snapshot_quality_assets(workspace.config)
+        return [version for one in assets for version in one.code_versions_by_key.values() if version]
+
+    before = versions()
+    monkeypatch.setattr(type(FORECASTERS[spec.forecast.largest.kind]), "version", "next")
+    assert len(before) == len(RESULTS)
+    assert not set(before) & set(versions())
 
 
 def test_a_run_judges_every_day_reports_the_last_and_warns(replay: Replay) -> None:
