@@ -12,6 +12,7 @@ import dagster as dg
 from mlops_assets.assets.execution import retry_if_worthwhile
 from mlops_assets.assets.fleet_days import LIVE_DAYS, daily_fleets, fleet_on
 from mlops_assets.assets.partitions import segment_partitions, trailing_days
+from mlops_assets.assets.presentation import report_metadata
 from mlops_assets.assets.segments import Segments, owners_of
 from mlops_assets.config import names
 from mlops_assets.config.models import ProjectConfig
@@ -149,7 +150,4 @@ def _save(report: FleetReport, name: str, reports: ReportStore) -> list[str]:
 def _metadata(made: list[FleetReport], paths: list[str]) -> dict[str, dg.MetadataValue[Any]]:
     if not made:
         return {"report": dg.MetadataValue.text("No fleet has been trained yet.")}
-    return {
-        "report": dg.MetadataValue.md("\n\n".join(map(render_fleet_markdown, made))),
-        "paths": dg.MetadataValue.md("\n".join(f"- {path}" for path in paths)),
-    }
+    return report_metadata("\n\n".join(map(render_fleet_markdown, made)), paths)

@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from mlops_assets.assets.presentation import record_table
+from mlops_assets.assets.presentation import link_run, record_table
 from mlops_assets.config import names
 from mlops_assets.domain.learning.corpus import CorpusOutcome
 from mlops_assets.domain.learning.training import Challenger
@@ -48,9 +48,7 @@ def challenger_metadata(challenger: Challenger, run_url: str) -> Metadata:
         "importances": dg.MetadataValue.md(_importance_chart(challenger)),
         "version": dg.MetadataValue.text(challenger.version),
         "bundle_sha256": dg.MetadataValue.text(challenger.bundle_sha256),
-        "mlflow_run": dg.MetadataValue.url(run_url)
-        if run_url.startswith("http")
-        else dg.MetadataValue.text(run_url),
+        "mlflow_run": link_run(run_url),
     }
 
 

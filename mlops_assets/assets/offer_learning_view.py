@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from mlops_assets.assets.presentation import record_table
+from mlops_assets.assets.presentation import link_run, record_table
 from mlops_assets.config import names
 from mlops_assets.domain.learning.training import Challenger
 from mlops_assets.domain.offers.decision_log import FrozenLog
@@ -57,12 +57,11 @@ def worlds_check(worlds: WorldsOutcome) -> dg.AssetCheckResult:
 
 def policy_metadata(challenger: Challenger, run_url: str) -> Metadata:
     """Return the ladder and where its runs are tracked."""
-    link = dg.MetadataValue.url if run_url.startswith("http") else dg.MetadataValue.text
     return {
         "ladder": record_table(challenger.leaderboard),
         "reason": dg.MetadataValue.text(challenger.reason),
         "policy": dg.MetadataValue.text(challenger.algorithm),
         "version": dg.MetadataValue.text(challenger.version),
         "bundle_sha256": dg.MetadataValue.text(challenger.bundle_sha256),
-        "mlflow_run": link(run_url),
+        "mlflow_run": link_run(run_url),
     }

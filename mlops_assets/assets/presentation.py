@@ -106,8 +106,23 @@ def record_table(records: Sequence[Mapping[str, Any]]) -> dg.MetadataValue[Any]:
     )
 
 
+def report_metadata(markdown: str, paths: Iterable[object]) -> dict[str, dg.MetadataValue[Any]]:
+    """Return a report as one reads it in Dagster, and where its files are."""
+    return {
+        "report": dg.MetadataValue.md(markdown),
+        "paths": dg.MetadataValue.md("\n".join(f"- {path}" for path in paths)),
+    }
+
+
+def link_run(run_url: str) -> dg.MetadataValue[Any]:
+    """Return where a run is tracked, as a link if a browser can follow it."""
+    link = dg.MetadataValue.url if run_url.startswith("http") else dg.MetadataValue.text
+    return link(run_url)
+
+
 def _kind(value: Any) -> str:
-    return "int" if isinstance(value, int) else "float" if isinstance(value, float) else "string"
+    kinds = {bool: "bool", int: "int", float: "float"}  # True is an int as well
+    return next((kind for of, kind in kinds.items() if isinstance(value, of)), "string")
 
 
 def _cell(value: Any) -> str | int | float | bool | None:

@@ -8,13 +8,18 @@ import datetime as dt
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import dagster as dg
 
 from mlops_assets.assets.execution import retry_if_worthwhile
 from mlops_assets.assets.partitions import day_before, trailing_days
-from mlops_assets.assets.presentation import data_version, outcome_table, row_count_metadata, select_published
+from mlops_assets.assets.presentation import (
+    data_version,
+    outcome_table,
+    report_metadata,
+    row_count_metadata,
+    select_published,
+)
 from mlops_assets.assets.witnesses import build_witness_assets, witness_keys
 from mlops_assets.config import names
 from mlops_assets.config.models import ProjectConfig
@@ -76,6 +81,7 @@ RESULTS = (
         "one verdict per geography. Freshness: with the day's run. On failure: nothing is retrained.",
     ),
 )
+OUTCOME_WORDS = {True: "fine", False: "not fine", None: "not checked"}
 
 
 def build_quality_assets(config: ProjectConfig, days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -177,16 +183,14 @@ def _after_retraining(config: ProjectConfig, ledger: PromotionLedger, monitored:
 
 
 def _check(name: str, spec: MonitorSpec, outcomes: Sequence[MonitorOutcome]) -> dg.AssetCheckResult:
-    """Evaluate a monitor's check; what could not be looked at is no pass."""
+    """Evaluate a monitor's check; what could not be looked at is no failure, but said to be so."""
     judged = {o.partition.segment: is_fine(name, spec, o) for o in outcomes}
-    wrong = [segment for segment, is_fine in judged.items() if is_fine is False]
-    words = {True: "fine", False: "not fine", None: "not checked"}
-    facts: dict[str, Any] = {segment: words[is_fine] for segment, is_fine in judged.items()}
+    told = {segment: OUTCOME_WORDS[outcome] for segment, outcome in judged.items()}
     return dg.AssetCheckResult(
         check_name=name,
-        passed=not wrong,
+        passed=False not in judged.values(),
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"geographies": dg.MetadataValue.json(facts)},
+        metadata={"geographies": dg.MetadataValue.json(told)},
     )
 
 
@@ -239,12 +243,7 @@ def _build_report(
             shown.append(rendered.markdown)
             for message in make_anomaly_messages(monitored, rendered):
                 outbox.enqueue(message, dt.datetime.now(dt.UTC))
-        return dg.MaterializeResult(
-            metadata={
-                "report": dg.MetadataValue.md("\n\n".join(shown)),
-                "paths": dg.MetadataValue.md("\n".join(f"- {path}" for path in paths)),
-            }
-        )
+        return dg.MaterializeResult(metadata=report_metadata("\n\n".join(shown), paths))
 
     return anomaly_report
 

@@ -11,8 +11,8 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.assets.execution import retry_if_worthwhile
-from mlops_assets.assets.presentation import data_version, record_table
-from mlops_assets.assets.quality import RESULTS, MonitorResult, is_fine, report_key, result_key
+from mlops_assets.assets.presentation import data_version, record_table, report_metadata
+from mlops_assets.assets.quality import OUTCOME_WORDS, RESULTS, MonitorResult, is_fine, report_key, result_key
 from mlops_assets.config import names
 from mlops_assets.config.loader import EVERYWHERE
 from mlops_assets.config.models import ProjectConfig
@@ -108,14 +108,13 @@ def _metadata(outcomes: Sequence[MonitorOutcome]) -> dict[str, Any]:
 def _check(name: str, spec: MonitorSpec, outcomes: Sequence[MonitorOutcome]) -> dg.AssetCheckResult:
     """Evaluate a check on the last day; a day that could not be looked at is no failure, but said to be so."""
     found = [is_fine(name, spec, outcome) for outcome in outcomes]
-    words = {True: "fine", False: "not fine", None: "not checked"}
     return dg.AssetCheckResult(
         check_name=name,
         passed=found[-1] is not False,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={
-            "last_day": words[found[-1]],
-            **{f"days_{word.replace(' ', '_')}": found.count(value) for value, word in words.items()},
+            "last_day": OUTCOME_WORDS[found[-1]],
+            **{f"days_{word.replace(' ', '_')}": found.count(value) for value, word in OUTCOME_WORDS.items()},
         },
     )
 
@@ -148,11 +147,6 @@ def _build_report(spec: MonitorSpec) -> dg.AssetsDefinition:
         context.log.info("report of %s on %s: %d files", spec.name, last_day.day, len(paths))
         for message in make_anomaly_messages(last_day, rendered):
             outbox.enqueue(message, dt.datetime.now(dt.UTC))
-        return dg.MaterializeResult(
-            metadata={
-                "report": dg.MetadataValue.md(rendered.markdown),
-                "paths": dg.MetadataValue.md("\n".join(f"- {path}" for path in paths)),
-            }
-        )
+        return dg.MaterializeResult(metadata=report_metadata(rendered.markdown, paths))
 
     return anomaly_report

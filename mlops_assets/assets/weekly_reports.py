@@ -12,6 +12,7 @@ import dagster as dg
 
 from mlops_assets.assets.execution import retry_if_worthwhile
 from mlops_assets.assets.partitions import trailing_days
+from mlops_assets.assets.presentation import report_metadata
 from mlops_assets.assets.segments import Segments, owners_of
 from mlops_assets.assets.step_usage import read_usage
 from mlops_assets.config import names
@@ -100,8 +101,7 @@ def _build_offer_report(
             outbox.enqueue(message, dt.datetime.now(dt.UTC))
         return dg.MaterializeResult(
             metadata={
-                "report": dg.MetadataValue.md(rendered.markdown),
-                "paths": dg.MetadataValue.md("\n".join(f"- {path}" for path in rendered.files)),
+                **report_metadata(rendered.markdown, rendered.files),
                 **_figures(rendered.report.total.sent_share, rendered.report.total.mismatch),
             }
         )
