@@ -14,6 +14,7 @@ from mlops_assets.config import names
 from mlops_assets.domain.learning.corpus import CorpusOutcome
 from mlops_assets.domain.learning.training import Challenger
 from mlops_assets.domain.ports import LedgerEntry
+from mlops_assets.domain.reporting.formats import shorten_hash
 from mlops_assets.domain.reporting.tables import escape_markdown
 
 Metadata = dict[str, dg.MetadataValue[Any]]
@@ -102,7 +103,7 @@ def report_decision(entry: LedgerEntry) -> dg.MaterializeResult:
 def _approval(entry: LedgerEntry) -> Metadata:
     if entry.outcome != "pending":
         return {}
-    decision_id, until = entry.decision_id[:12], entry.evidence["approval"]["expires_at_utc"][:16]
+    decision_id, until = shorten_hash(entry.decision_id), entry.evidence["approval"]["expires_at_utc"][:16]
     text = f"**waits for approval until {until} UTC**: `mlops approvals show {decision_id}`, then `approve` or `reject`"
     return {"approval": dg.MetadataValue.md(text)}
 

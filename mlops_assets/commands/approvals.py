@@ -16,8 +16,7 @@ from mlops_assets.config.approval_plan import approval_rules, decide, last_autho
 from mlops_assets.domain.learning.approval import PendingDecision, Verdict
 from mlops_assets.domain.learning.decisions import find_pending, list_pending
 from mlops_assets.domain.learning.slot_overview import entry_record, main_figure
-
-_ID_LENGTH = 12  # enough to tell decisions apart, and short enough to type
+from mlops_assets.domain.reporting.formats import shorten_hash
 
 
 @click.group("approvals")
@@ -140,7 +139,7 @@ def pending_line(pending: PendingDecision) -> str:
     metric, value = main_figure(entry)
     figure = f"{metric} {value:.4g}" if value is not None else ""
     name = f"{entry.slot.registered_name} version {entry.version}"
-    return f"{entry.decision_id[:_ID_LENGTH]}  {pending.state:<10} {name}  {figure}  ({pending.detail})"
+    return f"{shorten_hash(entry.decision_id)}  {pending.state:<10} {name}  {figure}  ({pending.detail})"
 
 
 def _details(pending: PendingDecision) -> list[str]:

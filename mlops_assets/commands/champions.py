@@ -15,6 +15,7 @@ from mlops_assets.config.run_plan import all_slots
 from mlops_assets.domain.learning.decisions import roll_back
 from mlops_assets.domain.learning.slot_overview import SlotOverview, describe_slots, entry_record, main_figure
 from mlops_assets.domain.ports import LedgerEntry
+from mlops_assets.domain.reporting.formats import shorten_hash
 
 _HEADINGS = ("slot", "version", "algorithm", "since (UTC)", "decided by", "metric", "pending")
 
@@ -78,7 +79,7 @@ def _entry_text(entry: LedgerEntry) -> str:
     after = f" after version {entry.previous_version}" if entry.previous_version else ""
     head = (
         f"{entry.decided_at_utc:%Y-%m-%d %H:%M} UTC  {entry.slot.registered_name} version {entry.version} "
-        f"{entry.outcome} by {entry.decided_by}{after}  ({entry.decision_id[:12]})"
+        f"{entry.outcome} by {entry.decided_by}{after}  ({shorten_hash(entry.decision_id)})"
     )
     return "\n".join([head, *(f"    {reason}" for reason in entry.reasons)])
 

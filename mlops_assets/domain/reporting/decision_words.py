@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mlops_assets.domain.reporting.formats import format_name
+from mlops_assets.domain.reporting.formats import format_name, shorten_hash
 from mlops_assets.domain.reporting.model_card import CheckResult, DecisionNote
 from mlops_assets.domain.reporting.tables import Mark, Table, make_table
 
@@ -42,7 +42,7 @@ def list_commands(
 ) -> Iterator[tuple[str, str]]:
     """Yield what a reader may do, each command as it is typed, and what it does."""
     slot = f"{use_case} {model} --segment {segment}"
-    pending = decision.decision_id[:12]
+    pending = shorten_hash(decision.decision_id)
     if decision.outcome == "pending":
         yield f'mlops approvals approve {pending} --note "why"', "makes the challenger the champion"
         yield f'mlops approvals reject {pending} --note "why"', "leaves the champion as it is"

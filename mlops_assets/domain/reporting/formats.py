@@ -110,5 +110,5 @@ def format_time(moment_utc: dt.datetime | None) -> str:
 
 
 def shorten_hash(value: str) -> str:
-    """Return the first twelve characters of a hash, enough to recognise it; a dash if it is empty."""
+    """Return the first twelve characters of a hash, enough to tell it apart and to type; a dash if it is empty."""
     return value[:_SHORT_HASH_LENGTH] or ABSENT
