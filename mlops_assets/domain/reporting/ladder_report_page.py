@@ -25,7 +25,12 @@ from mlops_assets.domain.reporting.ladder_report import (
     WorldFigure,
 )
 from mlops_assets.domain.reporting.mail import MailMessage
-from mlops_assets.domain.reporting.markdown_blocks import join_blocks, make_bullets, make_figure_bullets
+from mlops_assets.domain.reporting.markdown_blocks import (
+    join_blocks,
+    make_bullets,
+    make_command_bullets,
+    make_figure_bullets,
+)
 from mlops_assets.domain.reporting.pages import render_page
 from mlops_assets.domain.reporting.report_mail import MailBody, render_mail_body
 from mlops_assets.domain.reporting.tables import Mark, Table, escape_markdown, make_table, to_markdown
@@ -75,7 +80,6 @@ def render_ladder_markdown(report: LadderReport) -> str:
 def make_ladder_message(report: LadderReport, recipients: Sequence[str]) -> MailMessage:
     """Return the report's mail; one decision has one mail, however often its run is repeated."""
     decision = report.decision
-    slot = (report.use_case, report.agent, report.segment)
     body = MailBody(
         title=report.title,
         verdict=describe_outcome(decision),
@@ -87,7 +91,7 @@ def make_ladder_message(report: LadderReport, recipients: Sequence[str]) -> Mail
             describe_week(report),
             *(report.shift.reasons if report.shift else ()),
         ],
-        commands=list(list_commands(*slot, decision, report.champion_version)),
+        commands=list(_list_commands(report)),
     )
     return MailMessage(
         report=f"ladder/{report.use_case}/{report.agent}",
@@ -97,6 +101,11 @@ def make_ladder_message(report: LadderReport, recipients: Sequence[str]) -> Mail
         text=render_ladder_markdown(report),
         recipients=tuple(recipients),
     )
+
+
+def _list_commands(report: LadderReport) -> Iterator[tuple[str, str]]:
+    slot = (report.use_case, report.agent, report.segment)
+    return list_commands(*slot, report.decision, report.champion_version)
 
 
 def make_key_figures(report: LadderReport) -> list[tuple[str, str, str]]:
@@ -254,3 +263,5 @@ def _markdown_blocks(report: LadderReport) -> Iterator[str]:
     if report.shift:
         yield f"## {text(report.shift.what)}, recognised on {report.shift.detected_day} by {text(report.shift.monitor)}"
         yield make_bullets(report.shift.reasons)
+    yield "## What you may do"
+    yield make_command_bullets(_list_commands(report))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mlops_assets.domain.reporting.tables import escape_markdown
+from mlops_assets.domain.reporting.tables import Code, cell_to_markdown, escape_markdown
 
 
 def join_blocks(blocks: Iterable[str]) -> str:
@@ -29,4 +29,4 @@ def make_figure_bullets(figures: Iterable[tuple[str, str, str]]) -> str:
 
 def make_command_bullets(commands: Iterable[tuple[str, str]]) -> str:
     """Return a line for each command and what it does."""
-    return "\n".join(f"- `{command}`: {escape_markdown(what)}" for command, what in commands)
+    return "\n".join(f"- {cell_to_markdown(Code(one))}: {escape_markdown(what)}" for one, what in commands)

@@ -19,7 +19,12 @@ from mlops_assets.domain.reporting.formats import (
     format_share,
 )
 from mlops_assets.domain.reporting.mail import MailMessage
-from mlops_assets.domain.reporting.markdown_blocks import join_blocks, make_bullets, make_figure_bullets
+from mlops_assets.domain.reporting.markdown_blocks import (
+    join_blocks,
+    make_bullets,
+    make_command_bullets,
+    make_figure_bullets,
+)
 from mlops_assets.domain.reporting.pages import render_page
 from mlops_assets.domain.reporting.report_mail import MailBody, render_mail_body
 from mlops_assets.domain.reporting.retraining_report import (
@@ -55,7 +60,7 @@ def render_retraining_html(report: RetrainingReport) -> str:
 
 
 def render_retraining_markdown(report: RetrainingReport) -> str:
-    """Return the report as Markdown."""
+    """Return the report as Markdown, also the plain text of its mail."""
     return join_blocks(_markdown_blocks(report))
 
 
@@ -67,11 +72,7 @@ def make_retraining_message(report: RetrainingReport, recipients: Sequence[str])
         lines=[report.reason, *report.decision.reasons],
         tables=[table for name, table in make_tables(report).items() if name != "features"],
         notes=[*describe_features(report), *(report.shift.reasons if report.shift else ())],
-        commands=list(
-            list_commands(
-                report.use_case, report.model, report.segment, report.decision, report.champion_version
-            )
-        ),
+        commands=list(_list_commands(report)),
     )
     data_day = report.data_day or report.decision.decided_at_utc.date()
     return MailMessage(
@@ -82,6 +83,11 @@ def make_retraining_message(report: RetrainingReport, recipients: Sequence[str])
         text=render_retraining_markdown(report),
         recipients=tuple(recipients),
     )
+
+
+def _list_commands(report: RetrainingReport) -> Iterator[tuple[str, str]]:
+    slot = (report.use_case, report.model, report.segment)
+    return list_commands(*slot, report.decision, report.champion_version)
 
 
 def make_verdict(report: RetrainingReport) -> Mark:
@@ -212,3 +218,5 @@ def _markdown_blocks(report: RetrainingReport) -> Iterator[str]:
     if report.shift:
         yield f"## The shift, recognised on {report.shift.detected_day} by {text(report.shift.monitor)}"
         yield make_bullets(report.shift.reasons)
+    yield "## What you may do"
+    yield make_command_bullets(_list_commands(report))

@@ -109,7 +109,7 @@ def to_markdown(table: Table) -> str:
         return f"_{escape_markdown(table.title)}: nothing to show._"
     heading = "| " + " | ".join(escape_markdown(column.title) for column in table.columns) + " |"
     ruler = "|" + "|".join("---:" if column.is_numeric else "---" for column in table.columns) + "|"
-    body = ["| " + " | ".join(_cell_to_markdown(cell) for cell in row) + " |" for row in table.rows]
+    body = ["| " + " | ".join(cell_to_markdown(cell) for cell in row) + " |" for row in table.rows]
     return "\n".join([heading, ruler, *body])
 
 
@@ -118,7 +118,8 @@ def escape_markdown(text: str) -> str:
     return _MARKDOWN_SPECIAL.sub(r"\\\1", html.escape(_on_one_line(text), quote=False))
 
 
-def _cell_to_markdown(cell: Cell) -> str:
+def cell_to_markdown(cell: Cell) -> str:
+    """Return a cell in Markdown: code as code, anything else as it is read."""
     if isinstance(cell, Code) and cell.text and "`" not in cell.text:
         return "`" + _on_one_line(cell.text).replace("|", r"\|") + "`"
     return escape_markdown(str(cell))

@@ -118,6 +118,7 @@ def test_one_decision_is_one_mail_with_what_may_be_done(outcome: str, command: s
     first, again = (make_ladder_message(report, ["a@b.example"]) for _ in range(2))
     assert first == again
     assert command in first.html
+    assert command in first.text
     assert first.report == "ladder/personalized_offer/offer_agent"
     other = report.model_copy(
         update={"decision": report.decision.model_copy(update={"decision_id": "another decision"})}

@@ -77,6 +77,7 @@ def test_one_decision_is_one_mail() -> None:
     assert first == again
     assert first.subject == "Retraining of churn churn_risk, pe: version 4 promoted"
     assert "mlops rollback churn churn_risk --segment pe" in first.html
+    assert "mlops rollback churn churn_risk --segment pe" in first.text
     other = report.model_copy(
         update={"decision": report.decision.model_copy(update={"decision_id": "another decision"})}
     )
