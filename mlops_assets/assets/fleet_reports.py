@@ -30,9 +30,9 @@ from mlops_assets.domain.reporting.fleet_report_page import (
     render_fleet_html,
     render_fleet_markdown,
 )
-from mlops_assets.domain.reporting.offer_week import sunday_of
 from mlops_assets.domain.reporting.report_index import save_report_index
 from mlops_assets.domain.reporting.report_ports import ReportStore
+from mlops_assets.domain.weeks import sunday_of
 
 
 def build_fleet_training_reports(config: ProjectConfig) -> list[dg.AssetsDefinition]:

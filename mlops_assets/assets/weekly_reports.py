@@ -22,13 +22,11 @@ from mlops_assets.domain.mail_ports import Outbox
 from mlops_assets.domain.offers.offer_tables import proposals_table
 from mlops_assets.domain.offers.reconciliation import reconciliation_table
 from mlops_assets.domain.ports import Lake, TableEngine
-from mlops_assets.domain.reporting.offer_report import WEEK_DAYS
 from mlops_assets.domain.reporting.offer_week import (
     EARLIER_WEEKS,
     OfferWeekSource,
     make_week_messages,
     render_offer_week,
-    sunday_of,
 )
 from mlops_assets.domain.reporting.report_index import save_report_index
 from mlops_assets.domain.reporting.report_ports import ReportStore
@@ -38,6 +36,7 @@ from mlops_assets.domain.reporting.utilisation_page import (
     render_utilisation_html,
     render_utilisation_markdown,
 )
+from mlops_assets.domain.weeks import WEEK_DAYS, sunday_of
 
 _DAY = dt.timedelta(days=1)
 

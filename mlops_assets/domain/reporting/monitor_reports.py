@@ -43,7 +43,6 @@ from mlops_assets.domain.reporting.kernel_file import build_kernel_file, write_k
 from mlops_assets.domain.reporting.mail import MailAttachment, MailMessage
 from mlops_assets.domain.reporting.pages import remove_script
 from mlops_assets.domain.reporting.quality_summary import (
-    WEEK_DAYS,
     FeedCell,
     HeldFeed,
     QualitySummary,
@@ -57,11 +56,12 @@ from mlops_assets.domain.reporting.quality_summary_page import (
     render_summary_markdown,
 )
 from mlops_assets.domain.reporting.report_rows import Rows
+from mlops_assets.domain.weeks import WEEK_DAYS, sunday_of
 
 if TYPE_CHECKING:
     from mlops_assets.domain.quality.drift_verdict import DriftVerdict
 
-_DAY, _SUNDAY = dt.timedelta(days=1), 7
+_DAY = dt.timedelta(days=1)
 _STATUS: dict[str, FeedStatus] = {
     "healthy": "healthy", "released": "healthy", "unjudged": "unknown", "held": "held", "absent": "missing",
 }  # fmt: skip
@@ -214,7 +214,7 @@ def render_summary_day(
     held = list(_list_held({feed.name: feed for feed in feeds}, geographies, day, lake))
     daily = _read_summary(feeds, geographies, monitors, day, exec_date, lake, held=held)
     rendered = _render_summary(daily, f"quality_summary/{day:%Y-%m}/{day}")
-    if day.isoweekday() != _SUNDAY:
+    if day != sunday_of(day):
         return rendered
     days = [day - back * _DAY for back in range(1, WEEK_DAYS)]
     earlier = [_read_summary(feeds, geographies, monitors, one, exec_date, lake) for one in days]

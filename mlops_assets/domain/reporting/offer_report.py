@@ -24,8 +24,8 @@ from mlops_assets.domain.offers.reconciliation_day import (
     UnexplainedRows,
     mismatch_share,
 )
+from mlops_assets.domain.weeks import WEEK_DAYS
 
-WEEK_DAYS = 7
 UNEXPLAINED_LINES_MAX = 50
 _NOT_RECONCILED = "proposals, campaign log or catalogue of this day are missing"
 _Z95 = 1.959963984540054  # of the standard normal distribution, two-sided

@@ -15,13 +15,14 @@ from mlops_assets.domain.feeds.delivery_record import held_partition
 from mlops_assets.domain.offers.reconciliation_day import ReconciledDay, ReconciliationError, read_day
 from mlops_assets.domain.ports import Lake, PartitionId, TableEngine
 from mlops_assets.domain.reporting.mail import MailMessage
-from mlops_assets.domain.reporting.offer_report import WEEK_DAYS, OfferReport, build_offer_report
+from mlops_assets.domain.reporting.offer_report import OfferReport, build_offer_report
 from mlops_assets.domain.reporting.offer_report_page import (
     make_offer_message,
     render_offer_csv,
     render_offer_html,
     render_offer_markdown,
 )
+from mlops_assets.domain.weeks import WEEK_DAYS, sunday_of
 
 EARLIER_WEEKS = 7  # shown beside the week of the report
 _FEEDS = "feeds/"
@@ -54,11 +55,6 @@ class RenderedOfferWeek:
     files: dict[str, str | bytes]
     markdown: str
     is_complete: bool
-
-
-def sunday_of(day: dt.date) -> dt.date:
-    """Return the last day of a day's week, which begins on Monday."""
-    return day + (WEEK_DAYS - day.isoweekday()) * _DAY
 
 
 def render_offer_week(source: OfferWeekSource, day: dt.date) -> RenderedOfferWeek | None:

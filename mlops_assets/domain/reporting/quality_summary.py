@@ -18,7 +18,6 @@ from pydantic import Field, model_validator
 from mlops_assets.domain.model_base import Record
 from mlops_assets.domain.reporting.anomaly_report import PublicText
 
-WEEK_DAYS = 7
 _NOT_CHECKED = "this feed was not checked"
 
 

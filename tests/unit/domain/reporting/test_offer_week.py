@@ -23,8 +23,8 @@ from mlops_assets.domain.reporting.offer_week import (
     RenderedOfferWeek,
     make_week_messages,
     render_offer_week,
-    sunday_of,
 )
+from mlops_assets.domain.weeks import sunday_of
 from resources.duckdb_engine import DuckDbEngine
 from resources.lake import LocalLake
 from tests.unit.domain.reporting.page_checks import check_page

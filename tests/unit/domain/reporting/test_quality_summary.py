@@ -12,7 +12,6 @@ import pytest
 from pydantic import ValidationError
 
 from mlops_assets.domain.reporting.quality_summary import (
-    WEEK_DAYS,
     FeedCell,
     HeldFeed,
     QualitySummary,
@@ -30,6 +29,7 @@ from mlops_assets.domain.reporting.quality_summary_page import (
     render_summary_mail,
     render_summary_markdown,
 )
+from mlops_assets.domain.weeks import WEEK_DAYS
 from tests.unit.domain.reporting.page_checks import check_page
 from tests.unit.domain.reporting.sample_anomalies import DAY
 
