@@ -181,7 +181,7 @@ class CompiledFeed:
         if self.contract.grain:
             records, late = _whole_sum(good.record_count), _whole_sum(good.late_rows)
         else:
-            records, late = good.count(), _count_if(good.is_late)
+            records, late = good.count(), count_if(good.is_late)
         return self._compile(good.agg(records=records, late=late))
 
     @cached_property
@@ -246,7 +246,7 @@ class CompiledFeed:
         day = columns.get(self.contract.day_column or "")
         merged = [_merge(column, good) for column in columns.values() if column.contract.merge]
         if day:
-            merged += [day.value.max().name("latest_event"), _count_if(_is_late(good, day)).name("late_rows")]
+            merged += [day.value.max().name("latest_event"), count_if(_is_late(good, day)).name("late_rows")]
         keys = [columns[name].output for name in self.contract.grain]
         partial = good.group_by(keys).agg(*merged, record_count=good.count())
         return self._with_business_day(partial, day).select(*output_types(self.contract))
@@ -334,7 +334,8 @@ def _whole_sum(column: Expression) -> Expression:
     return column.cast("float64").sum().coalesce(0.0).cast("int64")
 
 
-def _count_if(condition: Expression) -> Expression:
+def count_if(condition: Expression) -> Expression:
+    """Return how many rows satisfy a condition; unlike a sum, it is int64 on every engine."""
     import ibis
 
     return condition.ifelse(1, ibis.null("int64")).count()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.domain.feeds.contract import ColumnContract, FeedContract
 from mlops_assets.domain.feeds.file_homologation import RowCounts
-from mlops_assets.domain.feeds.homologation import output_types
+from mlops_assets.domain.feeds.homologation import count_if, output_types
 from mlops_assets.domain.feeds.units import UNITS
 from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.model_base import Record
@@ -251,10 +251,10 @@ def _figures(contract: FeedContract) -> Any:
         value, name = table[column.name], column.name
         if column.nullable:
             figures[f"{name}__values"] = value.count()
-        figures[f"{name}__zeros"] = _count_if(value == 0)
+        figures[f"{name}__zeros"] = count_if(value == 0)
         figures[f"{name}__total"] = _total(value)
         if column.minimum is None or column.minimum < 0:
-            figures[f"{name}__negatives"] = _count_if(value < 0)
+            figures[f"{name}__negatives"] = count_if(value < 0)
     return table.agg(**figures)
 
 
@@ -282,12 +282,6 @@ def _rows(table: Any, **columns: Any) -> Any:
     return table.select(
         **{name: given[name].cast(kind) if name in given else ibis.null(kind) for name, kind in _ROWS.items()}
     )
-
-
-def _count_if(condition: Any) -> Any:
-    import ibis
-
-    return condition.ifelse(1, ibis.null("int64")).count()
 
 
 def _entity(contract: FeedContract) -> str:
