@@ -26,7 +26,7 @@ class GateSpec(Record):
         rows_ratio_max: most rows, likewise; null switches the rule off (feeds of rare events).
         duplicate_share_rise_max: most by which the share of duplicates may rise.
         unit_factors: factors by which volumes, durations and amounts go wrong, besides their inverses. A
-            factor below 3 is behaviour.
+            factor below 3 is behaviour; an empty list switches the rule off.
         unit_share_min: least share of rows that a wrong unit must concern to be noticed.
         level_factor_max: most by which a mean may rise or fall while sessions do not; null switches it off.
         may_repeat: two days may have the same content (a catalogue).

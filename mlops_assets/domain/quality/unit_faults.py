@@ -65,14 +65,14 @@ def find_unit_fault(
     Args:
         today: column to its counts; columns of one dimension of units.
         references: the same columns on healthy days.
-        factors: suspected factors above 1; their inverses are tried as well.
+        factors: suspected factors above 1; their inverses are tried as well. Without any, nothing is suspected.
         share_min: least share of rows that a fault must concern.
 
     Returns:
         The best explanation: of all columns together, or else of a single one most of whose rows moved.
     """
     columns = [c for c in (_column(name, today, references) for name in today) if c is not None]
-    if not columns:
+    if not columns or not factors:
         return None
     fault = _explain(columns, factors, share_min)
     if fault is not None or len(columns) == 1:

@@ -314,3 +314,12 @@ def test_unequal_moves_near_one_are_behaviour(
     factors = np.where(moved, growth * np.exp(random.normal(0, unequal, 3000)), 1.0)
     values = np.exp(random.normal(10, spread, 3000)) * factors
     assert find_unit_fault({"a": shape(values)}, usual, FACTORS, 0.1) is None
+
+
+def test_without_factors_no_unit_is_suspected() -> None:
+    """`unit_factors: []` switches the rule off, and does not fail the delivery."""
+    random = np.random.default_rng(1)
+    usual = [{"a": shape(np.exp(random.normal(10, 1, 3000)))} for _ in range(3)]
+    moved = {"a": shape(1024.0 * np.exp(random.normal(10, 1, 3000)))}
+    assert find_unit_fault(moved, usual, [1024.0], 0.1) is not None
+    assert find_unit_fault(moved, usual, [], 0.1) is None
