@@ -32,9 +32,8 @@ from mlops_assets.domain.quality.drift_persistence import (
     tail_probability,
     without_echo,
 )
-from mlops_assets.domain.quality.spec import DriftSpec
+from mlops_assets.domain.quality.spec import OLDEST_EVIDENCE_DAYS, DriftSpec
 
-_OLDEST_EVIDENCE_DAYS = 21  # a usable day further back says nothing about now
 _HISTORY_DAYS = 60
 _SETTLED_DAYS = 14
 _ACCEPTED_FOR_DAYS = 60  # by then the ranges are made of days after the shift
@@ -118,7 +117,7 @@ def select_days(
     past = [by_day[known] for known in sorted(by_day) if known <= day]
     usable = [one for one in past if one.is_usable]
     counting = [one for one in usable if one.day >= first]
-    oldest = day - dt.timedelta(days=_OLDEST_EVIDENCE_DAYS)
+    oldest = day - dt.timedelta(days=OLDEST_EVIDENCE_DAYS)
     recent = [one for one in counting if one.day > oldest]
     window, long_window = recent[-spec.of_days :], recent[-long_rule(spec)[1] :]
     # A shift that is not recognised yet must not count as history; early on there is no other.

@@ -15,6 +15,8 @@ from mlops_assets.domain.learning.spec import ColumnName, Share, TableKey
 from mlops_assets.domain.mail_address import MailAddress
 from mlops_assets.domain.model_base import Record
 
+OLDEST_EVIDENCE_DAYS = 21  # a usable day further back says nothing about drift now
+
 
 class ForecasterSpec(Record):
     """One member of the forecaster family and its parameters, as in `FORECASTERS`.
@@ -80,8 +82,8 @@ class DriftSpec(Record):
     """
 
     anomaly_share: Share = 0.2
-    days: int = Field(3, ge=1, le=30)
-    of_days: int = Field(4, ge=1, le=30)
+    days: int = Field(3, ge=1, le=OLDEST_EVIDENCE_DAYS)
+    of_days: int = Field(4, ge=1, le=OLDEST_EVIDENCE_DAYS)
 
     @model_validator(mode="after")
     def _days_within_window(self) -> DriftSpec:

@@ -98,6 +98,15 @@ def test_one_ordinary_day_between_does_not_hide_a_shift() -> None:
     assert kinds([*days, evidence(3, scores(2.6))])[-1] == "behaviour_shift"
 
 
+def test_the_longest_rule_can_be_fulfilled() -> None:
+    """Older evidence than three weeks does not count, so that no rule may ask for more days."""
+    with pytest.raises(ValidationError, match="less than or equal to 21"):
+        DriftSpec(days=22, of_days=22)
+    shifted = [evidence(number, scores(2.6)) for number in range(21)]
+    found = [judge([*past(), *shifted[:upto]], DriftSpec(days=21, of_days=21)).kind for upto in (20, 21)]
+    assert found == ["one_off_event", "behaviour_shift"]
+
+
 @pytest.mark.parametrize("length", [1, 2])
 def test_festival_and_the_days_after_never_retrain(length: int) -> None:
     """People have used up their allowances: everything is below forecast for days after a festival."""
