@@ -126,7 +126,7 @@ def choose_ranges_day(made_days: Iterable[dt.date], day: dt.date) -> dt.date | N
     are to judge. Anomalies and reports use the newest kernel instead.
 
     Args:
-        made_days: days on which kernels were made.
+        made_days: days on which kernels were made that reach the judged day.
         day: the judged day.
     """
     ages = {(day - made).days: made for made in made_days}

@@ -237,7 +237,8 @@ class MonitorDay:
         )
 
         features = self.lake.manifest(self.partition(FEATURES))
-        made_day = choose_ranges_day(self.earlier(KERNEL, EVIDENCE_DAYS), self.day)
+        reaching = self.earlier(KERNEL, self.spec.forecast.horizon_days)
+        made_day = choose_ranges_day(reaching, self.day)
         values, rows = self._values(), []
         if made_day is not None and values is not None:
             table = monitor_table(self.spec.name, KERNEL)

@@ -6,6 +6,7 @@ import datetime as dt
 import math
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +115,17 @@ def operator(seven_weeks: Path, tmp_path: Path) -> Operator:
     """An operator with seven ordinary weeks behind it."""
     shutil.copytree(seven_weeks / "lake", tmp_path / "lake")
     return Operator(tmp_path)
+
+
+def test_drift_is_judged_by_ranges_that_reach_the_day(operator: Operator) -> None:
+    """A kernel of two weeks before says nothing of a day where ranges reach ten days ahead."""
+    near = SPEC.model_copy(
+        update={"name": "near", "forecast": SPEC.forecast.model_copy(update={"horizon_days": 10})}
+    )
+    for number in range(34, 49):
+        replace(operator.monitored(number), spec=near).build_kernel()
+    evidence = replace(operator.monitored(49), spec=near).gather_evidence()
+    assert set(evidence.series) == set(PLANS)
 
 
 def test_ranges_come_with_enough_history_and_hold_ordinary_days(operator: Operator) -> None:
