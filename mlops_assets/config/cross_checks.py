@@ -21,6 +21,7 @@ from mlops_assets.domain.features.table import ColumnDoc
 from mlops_assets.domain.feeds.column_translation import require_conversions
 from mlops_assets.domain.feeds.contract import FeedContract
 from mlops_assets.domain.learning.spec import ColumnLabel, HashSplit, ModelSpec, TimeSplit
+from mlops_assets.domain.quality.drift_evidence import RANGES_AGE_MIN_DAYS
 
 
 def check_across_files(
@@ -154,13 +155,23 @@ def _check_retraining(
         daily = [spec.name for spec in config.daily_monitors()]
         if monitor not in daily:
             findings.add(unknown("monitor of a daily table", monitor, daily, where))
-        elif use_case.segment_by == "none":
+            continue
+        if use_case.segment_by == "none":
             findings.add(
                 ConfigError(
                     "a use case without geographies cannot be retrained by a monitor",
                     where=where,
                     expected="`segment_by: geography`",
                     remedy="remove `retraining`; a new snapshot trains it",
+                )
+            )
+        if (reach_days := config.monitors[monitor].forecast.horizon_days) < RANGES_AGE_MIN_DAYS:
+            findings.add(
+                ConfigError(
+                    f"ranges of {monitor} reach {reach_days} days ahead, so that it never has evidence of drift",
+                    where=where,
+                    expected=f"at least {RANGES_AGE_MIN_DAYS} days: drift is judged by ranges of so long before",
+                    remedy=f"raise `forecast.horizon_days` of {monitor}",
                 )
             )
 

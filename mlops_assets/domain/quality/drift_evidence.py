@@ -21,7 +21,7 @@ FeedStatus = Literal["healthy", "broken", "unknown", "missing"]
 # Newer ranges swallow a shift: a few days of it, all series at once, are more than the 5 % of past scores that
 # calibration leaves outside. Measured on simulated shifts of 20 to 30 % of the volume: judged by ranges of the day
 # before, the typical score falls from 1.9 to 0.7 within three days; by ranges of 14 days before it stays above 1.2.
-_RANGES_AGE_DAYS, _RANGES_AGE_MIN_DAYS, _RANGES_AGE_MAX_DAYS = 14, 7, 30
+_RANGES_AGE_DAYS, RANGES_AGE_MIN_DAYS, _RANGES_AGE_MAX_DAYS = 14, 7, 30
 _OFFSET_SHARE = 0.1  # of the centre of a range; that of the kernel's scale ln(y / m + 0.1)
 
 
@@ -130,7 +130,7 @@ def choose_ranges_day(made_days: Iterable[dt.date], day: dt.date) -> dt.date | N
         day: the judged day.
     """
     ages = {(day - made).days: made for made in made_days}
-    usable = [age for age in ages if _RANGES_AGE_MIN_DAYS <= age <= _RANGES_AGE_MAX_DAYS]
+    usable = [age for age in ages if RANGES_AGE_MIN_DAYS <= age <= _RANGES_AGE_MAX_DAYS]
     old = [age for age in usable if age >= _RANGES_AGE_DAYS]
     return ages[min(old) if old else max(usable)] if usable else None
 

@@ -74,6 +74,12 @@ def test_snapshot_monitors_are_told_from_daily_ones(with_snapshot: Path) -> None
             ["plan_usage.yaml:10", "etl/plan_usage_daily is a daily table", "remove `day_column`"],
         ),
         (
+            "quality/plan_usage.yaml",
+            "unit: KB\n",
+            "unit: KB\nforecast: {horizon_days: 6}\n",
+            ["ranges of plan_usage reach 6 days ahead", "retraining.monitors", "at least 7 days"],
+        ),
+        (
             "feeds/lte_cells_hourly.yaml",
             'type: date, format: "%d/%m/%Y"',
             'type: date, format: "%d/%m/%y"',
