@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mlops_assets.domain.model_base import Record
 
@@ -48,3 +48,12 @@ class GateSpec(Record):
     ignored_columns: list[str] = []
     emptiable_columns: list[str] = []
     escalate_after_days: int = Field(2, ge=0, le=60)
+
+    @model_validator(mode="after")
+    def _history_suffices(self) -> GateSpec:
+        most = 6 + self.history_days // 7  # the days of feed_gate.past_days
+        if self.history_deliveries_min > most:
+            raise ValueError(
+                f"`history_deliveries_min` is more than the {most} deliveries that `history_days` looks at"
+            )
+        return self

@@ -116,6 +116,12 @@ class FeatureDriftSpec(Record):
     false_discovery_rate: Share = 0.05
     min_classifier_gain: float = Field(0.02, ge=0.0, le=0.5)
 
+    @model_validator(mode="after")
+    def _history_can_suffice(self) -> FeatureDriftSpec:
+        if self.min_history_days > self.history_days:
+            raise ValueError("`min_history_days` is more than `history_days`")
+        return self
+
 
 class MonitorSpec(Record):
     """A panel of daily series whose values are checked against forecast ranges.

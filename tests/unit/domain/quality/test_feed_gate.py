@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from mlops_assets.domain.feeds.contract import FeedContract
 from mlops_assets.domain.feeds.delivery_record import read_health, read_history
@@ -17,6 +18,7 @@ from mlops_assets.domain.ports import PartitionId
 from mlops_assets.domain.quality.feed_gate import FeedHealth, PastDelivery, judge_delivery, past_days
 from mlops_assets.domain.quality.feed_profile import FeedProfile, NumberProfile
 from mlops_assets.domain.quality.gate_spec import GateSpec
+from mlops_assets.domain.quality.spec import FeatureDriftSpec
 from mlops_assets.domain.quality.unit_faults import find_unit_fault
 from mlops_assets.sandbox.events import ScriptedEvent
 from tests.unit.domain.quality.gate_world import FEEDS, FIRST_DAY, NEXT_DAY, QUIET_DAYS, GateWorld
@@ -323,3 +325,13 @@ def test_without_factors_no_unit_is_suspected() -> None:
     moved = {"a": shape(1024.0 * np.exp(random.normal(10, 1, 3000)))}
     assert find_unit_fault(moved, usual, [1024.0], 0.1) is not None
     assert find_unit_fault(moved, usual, [], 0.1) is None
+
+
+def test_no_gate_asks_for_more_history_than_it_looks_at() -> None:
+    """It would pass everything unjudged."""
+    most = GateSpec(history_days=28, history_deliveries_min=10)
+    assert len(past_days(FIRST_DAY, most.history_days)) == most.history_deliveries_min
+    with pytest.raises(ValidationError, match="`history_deliveries_min` is more than the 10 deliveries"):
+        GateSpec(history_days=28, history_deliveries_min=11)
+    with pytest.raises(ValidationError, match="`min_history_days` is more than `history_days`"):
+        FeatureDriftSpec(history_days=14, min_history_days=15)
