@@ -170,15 +170,18 @@ def usage_of(actions: NDArray[np.integer[Any]], capacities: Sequence[Capacity]) 
 
 
 def _take_back(actions: NDArray[np.int16], targets: NDArray[np.int16], capacities: Sequence[Capacity]) -> int:
-    """Take random offers back, in the order of the rows, while a limit is exceeded; return how many."""
+    """Take random offers back that use what has run out, in the order of the rows; return how many."""
     taken = 0
     used = usage_of(actions, capacities)
     limits = np.array([one.limit for one in capacities])
     at_random = np.flatnonzero((actions != targets) & (actions != NO_ACTION))
     for row in at_random.tolist():
-        if (used <= limits).all():
+        is_over = used > limits
+        if not is_over.any():
             break
-        used -= np.array([np.asarray(one.usage)[actions[row]] for one in capacities])
-        actions[row] = NO_ACTION
-        taken += 1
+        of_row = np.array([np.asarray(one.usage)[actions[row]] for one in capacities])
+        if (of_row[is_over] > 0).any():
+            used -= of_row
+            actions[row] = NO_ACTION
+            taken += 1
     return taken
