@@ -77,11 +77,10 @@ def _drop_feed(
         _write(connection, context, contract, drop.held / target.name, accidents)
         return arrivals
     if "corrected_file" in accidents:
-        whole = {kind: event for kind, event in accidents.items() if kind != "corrected_file"}
+        faults = ("corrected_file", "truncated_file")
+        whole = {kind: event for kind, event in accidents.items() if kind not in faults}
         _write(connection, context, contract, drop.held / target.name, whole)
     _write(connection, context, contract, target, accidents)
-    if "truncated_file" in accidents:
-        _cut(target, accidents["truncated_file"].number("keep_share"))
     return [*arrivals, target]
 
 
@@ -108,6 +107,8 @@ def _write(
     part = target.with_name(f"{target.name}.part")
     rows = delivered_sql(form, canonical_sql(contract.name, context))
     connection.execute(f"COPY ({rows}) TO {literal(str(part))} ({options})")
+    if "truncated_file" in accidents:  # before anybody can see the whole of it
+        os.truncate(part, int(part.stat().st_size * accidents["truncated_file"].number("keep_share")))
     part.replace(target)
 
 
@@ -140,10 +141,6 @@ def _copy_yesterday(context: DayContext, contract: FeedContract, drop: Drop) -> 
             remedy="schedule duplicated_file for a day after a delivered one",
         )
     return _copy(yesterday, drop.landing / contract.file_name(context.day))
-
-
-def _cut(path: Path, keep_share: float) -> None:
-    os.truncate(path, int(path.stat().st_size * keep_share))
 
 
 def forget_held(

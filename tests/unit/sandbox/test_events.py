@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -75,6 +77,22 @@ def test_truncated_file_cannot_be_read(build_operator: Build) -> None:
     assert changed.file("usage", 1).stat().st_size == int(0.6 * plain.file("usage", 1).stat().st_size)
     with pytest.raises(pa.ArrowInvalid, match="Parquet"):
         pq.read_metadata(changed.file("usage", 1))
+
+
+def test_a_truncated_file_never_stands_there_whole(
+    build_operator: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    def note(part: Path, target: Path) -> Path:
+        sizes.append(part.stat().st_size)
+        os.replace(part, target)  # noqa: PTH105 - the method is what is watched
+        return target
+
+    monkeypatch.setattr(Path, "replace", note)
+    operator = build_operator("usage")
+    operator.start(days=1, events=[_event("truncated_file", 0, feed="usage")])
+    assert operator.file("usage", 0).stat().st_size in sizes
 
 
 def test_late_file_arrives_with_a_later_day(build_operator: Build) -> None:
