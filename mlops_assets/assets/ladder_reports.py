@@ -22,11 +22,7 @@ from mlops_assets.domain.learning.training import read_challenger
 from mlops_assets.domain.mail_ports import Outbox
 from mlops_assets.domain.offers.decision_log import read_log
 from mlops_assets.domain.offers.ladder_review import LADDER_REVIEW_VERSION, LadderSources, review_ladder
-from mlops_assets.domain.offers.performance_record import (
-    last_week_end,
-    read_performance_verdicts,
-    read_week,
-)
+from mlops_assets.domain.offers.performance_record import read_performance_verdicts, read_week
 from mlops_assets.domain.offers.worlds import read_worlds
 from mlops_assets.domain.ports import Lake, ModelSlot, PromotionLedger, TableEngine
 from mlops_assets.domain.reporting.ladder_report_page import (
@@ -36,6 +32,7 @@ from mlops_assets.domain.reporting.ladder_report_page import (
 )
 from mlops_assets.domain.reporting.report_index import save_report_index
 from mlops_assets.domain.reporting.report_ports import ReportStore
+from mlops_assets.domain.weeks import last_week_end
 
 
 def build_ladder_reports(config: ProjectConfig) -> list[dg.AssetsDefinition]:

@@ -16,8 +16,9 @@ from mlops_assets.config.models import ProjectConfig
 from mlops_assets.config.policy_slots import has_policy, require_offers
 from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.offers.performance import PerformanceVerdict
-from mlops_assets.domain.offers.performance_record import PERFORMANCE_VERSION, ends_week, judge_week
+from mlops_assets.domain.offers.performance_record import PERFORMANCE_VERSION, judge_week
 from mlops_assets.domain.ports import Lake, ModelSlot, PromotionLedger, TableEngine
+from mlops_assets.domain.weeks import ends_week
 
 
 def build_offer_performance_assets(

@@ -28,17 +28,6 @@ from mlops_assets.domain.offers.reconciliation_day import read_day
 from mlops_assets.domain.ports import Lake, LedgerEntry, Manifest, ModelSlot, PartitionId, TableEngine
 
 PERFORMANCE_VERSION = "2"
-_SUNDAY = 6
-
-
-def ends_week(day: dt.date) -> bool:
-    """Return whether weeks, which are Monday to Sunday, end on a day."""
-    return day.weekday() == _SUNDAY
-
-
-def last_week_end(day: dt.date) -> dt.date:
-    """Return the newest Sunday up to a day."""
-    return day - dt.timedelta(days=(day.weekday() - _SUNDAY) % STEP_DAYS)
 
 
 def read_week(

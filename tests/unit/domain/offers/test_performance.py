@@ -23,15 +23,14 @@ from mlops_assets.domain.offers.performance import (
     summarise_week,
 )
 from mlops_assets.domain.offers.performance_record import (
-    ends_week,
     find_policy_since,
-    last_week_end,
     read_performance_verdicts,
     to_facts,
 )
 from mlops_assets.domain.offers.performance_spec import PerformanceSpec
 from mlops_assets.domain.offers.reconciliation_day import PlanFigures, ReconciledDay
 from mlops_assets.domain.ports import LedgerEntry, ModelSlot, PartitionId
+from mlops_assets.domain.weeks import ends_week, last_week_end
 from resources.lake import LocalLake
 
 SUNDAY = dt.date(2026, 10, 4)
