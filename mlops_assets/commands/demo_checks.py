@@ -40,7 +40,6 @@ from mlops_assets.domain.quality.drift_record import read_verdicts
 from mlops_assets.domain.quality.held_deliveries import read_delivery_state
 from mlops_assets.domain.reporting.delivery_mail import HELD_REPORT
 from mlops_assets.domain.reporting.list_pages import LEDGER_PAGE, MAILS_PAGE
-from mlops_assets.serving.updater import configured_slots
 
 MONITOR = "plan_usage"
 
@@ -200,7 +199,7 @@ def _find_approval(evidence: _Evidence) -> Found:
 
 def _find_agents(evidence: _Evidence) -> Found:
     platform = evidence.workspace.platform
-    found = [(slot, platform.ledger.champion(slot)) for slot in configured_slots(evidence.workspace.config)]
+    found = [(slot, platform.ledger.champion(slot)) for slot in slots(evidence.workspace.config)]
     champions = [(slot, champion) for slot, champion in found if champion]
     current = [
         slot

@@ -16,10 +16,11 @@ from mlops_assets.commands.deploy_check import check
 from mlops_assets.commands.mailbox import deliver_due_mails
 from mlops_assets.commands.output import Output, align_rows, with_json
 from mlops_assets.commands.workspace import Workspace, open_workspace
+from mlops_assets.config.run_plan import slots
 from mlops_assets.domain.deployment.activation import DeploymentSite, SlotOutcome
 from mlops_assets.domain.errors import StorageError
 from mlops_assets.domain.ports import ModelSlot
-from mlops_assets.serving.updater import configured_slots, update_agents
+from mlops_assets.serving.updater import update_agents
 
 _COLUMNS = ("slot", "version", "state", "since", "champion", "note")
 
@@ -80,9 +81,9 @@ def show(*, out: Output) -> None:
 
 def describe_slots(workspace: Workspace) -> list[SlotLine]:
     """Return a line for every slot that is configured or has a pointer."""
-    configured = set(configured_slots(workspace.config))
-    slots = configured | set(workspace.platform.deployments.marks())
-    ordered = sorted(slots, key=lambda slot: slot.registered_name)
+    configured = set(slots(workspace.config))
+    known = configured | set(workspace.platform.deployments.marks())
+    ordered = sorted(known, key=lambda slot: slot.registered_name)
     return [_describe(workspace, slot, is_configured=slot in configured) for slot in ordered]
 
 

@@ -14,8 +14,8 @@ import click
 
 from mlops_assets.commands.output import Output, with_json
 from mlops_assets.commands.workspace import Workspace, open_workspace
+from mlops_assets.config.run_plan import slots
 from mlops_assets.domain.errors import PlatformError
-from mlops_assets.serving.updater import configured_slots
 
 _POLL_S = 5.0
 
@@ -98,7 +98,7 @@ def _ask_reports(workspace: Workspace) -> str:
 def _ask_registry(workspace: Workspace) -> str:
     """Look every champion up."""
     platform, found = workspace.platform, 0
-    for slot in configured_slots(workspace.config):
+    for slot in slots(workspace.config):
         if champion := platform.ledger.champion(slot):
             platform.registry.version(slot.registered_name, champion.version)
             found += 1
@@ -107,7 +107,7 @@ def _ask_registry(workspace: Workspace) -> str:
 
 def _ask_deployments(workspace: Workspace) -> str:
     store = workspace.platform.deployments
-    pointers = [store.pointer(slot) for slot in configured_slots(workspace.config)]
+    pointers = [store.pointer(slot) for slot in slots(workspace.config)]
     return f"{sum(pointer is not None and pointer.serving is not None for pointer in pointers)} slots serve"
 
 

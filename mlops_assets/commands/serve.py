@@ -10,7 +10,7 @@ import gc
 import click
 
 from mlops_assets.commands.workspace import open_workspace
-from mlops_assets.serving.updater import configured_slots
+from mlops_assets.config.run_plan import slots
 
 STOP_AFTER_S = 10  # for requests that are being answered
 # Longer than the 600 s for which load balancers keep a connection: one that is closed here just as the next request
@@ -33,9 +33,7 @@ def serve(host: str, port: int) -> None:
     from mlops_assets.serving.app import build_app
 
     workspace = open_workspace()
-    app = build_app(
-        workspace.platform.deployments, workspace.platform.ledger, slots=configured_slots(workspace.config)
-    )
+    app = build_app(workspace.platform.deployments, workspace.platform.ledger, slots=slots(workspace.config))
     # What is loaded by now stays for good; full collections would only walk through it while requests wait.
     gc.collect()
     gc.freeze()

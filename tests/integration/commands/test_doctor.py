@@ -22,8 +22,8 @@ from mlops_assets.cli import cli
 from mlops_assets.commands import doctor_machine
 from mlops_assets.commands.findings import Finding
 from mlops_assets.commands.workspace import Workspace, open_workspace
+from mlops_assets.config.run_plan import slots
 from mlops_assets.domain.mail_ports import MailRejectedError
-from mlops_assets.serving.updater import configured_slots
 from resources.own_runs import TAG_PROCESS, own_process
 from tests.conventions.repository import ROOT
 from tests.fakes.mail import FakeTransport
@@ -74,7 +74,7 @@ def test_empty_home_is_fine_and_stays_empty(workspace: Workspace, mlops: Command
 
 def test_looking_changes_nothing(workspace: Workspace, mlops: CommandLine) -> None:
     platform = workspace.platform
-    platform.ledger.record(make_entry("1", None, slot=next(configured_slots(workspace.config))))
+    platform.ledger.record(make_entry("1", None, slot=next(slots(workspace.config))))
     platform.outbox.entries()
     with workspace.open_instance() as instance:
         create_run_for_test(instance, status=dg.DagsterRunStatus.STARTED)
@@ -112,7 +112,7 @@ def test_damaged_ledger_is_a_problem_and_the_rest_is_looked_at(
 
 
 def test_older_and_newer_schemas_are_told(workspace: Workspace, mlops: CommandLine) -> None:
-    workspace.platform.ledger.record(make_entry("1", None, slot=next(configured_slots(workspace.config))))
+    workspace.platform.ledger.record(make_entry("1", None, slot=next(slots(workspace.config))))
     ledger = workspace.home / workspace.config.environment.ledger.database
     for version, level in ((1, "warning"), (99, "problem")):
         with closing(sqlite3.connect(ledger)) as connection, connection:
@@ -124,7 +124,7 @@ def test_older_and_newer_schemas_are_told(workspace: Workspace, mlops: CommandLi
 
 def test_decision_of_the_future_means_a_wrong_clock(workspace: Workspace, mlops: CommandLine) -> None:
     ahead = dt.datetime.now(dt.UTC) + dt.timedelta(days=2)
-    slot = next(configured_slots(workspace.config))
+    slot = next(slots(workspace.config))
     workspace.platform.ledger.record(make_entry("1", None, slot=slot, decided_at_utc=ahead))
     assert wrong(look(mlops)[1])["clock"] == "problem"
 

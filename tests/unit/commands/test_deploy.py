@@ -10,9 +10,9 @@ from click.testing import CliRunner, Result
 
 from mlops_assets.cli import cli
 from mlops_assets.commands.workspace import Workspace, open_workspace
+from mlops_assets.config.run_plan import slots
 from mlops_assets.domain.deployment_ports import DeploymentPointer
 from mlops_assets.domain.ports import ModelSlot
-from mlops_assets.serving.updater import configured_slots
 from tests.unit.domain.deployment.deployment_world import NOW
 
 
@@ -42,14 +42,14 @@ def withdraw(workspace: Workspace, slot: ModelSlot) -> None:
 
 
 def test_before_any_promotion_nothing_serves(workspace: Workspace) -> None:
-    slots = [slot.registered_name for slot in configured_slots(workspace.config)]
+    expected = [slot.registered_name for slot in slots(workspace.config)]
     lines = json.loads(run("show", "--json").output)
     assert [(line["slot"], line["state"], line["version"]) for line in lines] == [
-        (slot, "none", "") for slot in sorted(slots)
+        (slot, "none", "") for slot in sorted(expected)
     ]
     updated = run("update")
     assert updated.exit_code == 0
-    assert updated.output.splitlines() == [f"{slot}: no_champion" for slot in slots]
+    assert updated.output.splitlines() == [f"{slot}: no_champion" for slot in expected]
     assert not (workspace.home / "deployment" / "pointers").exists()
 
 
@@ -63,7 +63,7 @@ def test_a_slot_that_is_no_longer_configured_is_shown(workspace: Workspace) -> N
 
 
 def test_a_damaged_pointer_is_shown_with_its_remedy(workspace: Workspace) -> None:
-    slot = next(configured_slots(workspace.config))
+    slot = next(slots(workspace.config))
     withdraw(workspace, slot)
     (path,) = (workspace.home / "deployment" / "pointers").rglob("*.json")
     path.write_text("{")

@@ -9,8 +9,8 @@ from click.testing import CliRunner, Result
 
 from mlops_assets.cli import cli
 from mlops_assets.commands.workspace import Workspace, open_workspace
+from mlops_assets.config.run_plan import slots
 from mlops_assets.domain.deployment_ports import DeploymentPointer
-from mlops_assets.serving.updater import configured_slots
 from tests.unit.domain.deployment.deployment_world import NOW
 from tests.unit.resources.ledger_writer import make_entry
 
@@ -36,7 +36,7 @@ def test_a_new_platform_is_fine_and_nothing_is_made(workspace: Workspace) -> Non
 
 
 def test_a_champion_that_nobody_registered_is_found(workspace: Workspace) -> None:
-    slot = next(configured_slots(workspace.config))
+    slot = next(slots(workspace.config))
     workspace.platform.ledger.record(make_entry("1", None, slot=slot))
     result = run()
     assert result.exit_code == 1
@@ -46,7 +46,7 @@ def test_a_champion_that_nobody_registered_is_found(workspace: Workspace) -> Non
 
 
 def test_a_damaged_pointer_is_found_and_the_rest_still_asked(workspace: Workspace) -> None:
-    slot = next(configured_slots(workspace.config))
+    slot = next(slots(workspace.config))
     pointer = DeploymentPointer(
         use_case=slot.use_case,
         model=slot.model,
