@@ -32,7 +32,6 @@ RECORDS_PER_TICK = 500
 FIRST_LOOK_BACK = dt.timedelta(days=1)
 # No event takes as long from its number to its commit.
 SETTLED_AFTER = dt.timedelta(minutes=1)
-_PARTITION_TAG = "dagster/partition"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,7 +144,7 @@ def _records(
 
 def _partition(instance: dg.DagsterInstance, run_id: str) -> str:
     run = instance.get_run_by_id(run_id)
-    return run.tags.get(_PARTITION_TAG, "") if run else ""
+    return run.tags.get(names.TAG_PARTITION, "") if run else ""
 
 
 def _moment(record: dg.EventLogRecord) -> dt.datetime:

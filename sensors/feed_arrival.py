@@ -17,7 +17,6 @@ from mlops_assets.domain.ports import Lake, LandingZone, PromotionLedger
 from mlops_assets.domain.quality.release_ports import FeedReleases
 
 DAYS_PER_TICK = 10
-_PARTITION_TAG = "dagster/partition"
 
 
 def build_feed_arrival_sensor(config: ProjectConfig) -> dg.SensorDefinition:
@@ -69,7 +68,7 @@ def _decisions(
 
 
 def _runs_of(instance: dg.DagsterInstance, day: dt.date) -> Iterator[DayRun]:
-    filters = dg.RunsFilter(job_name=names.DAILY_JOB, tags={_PARTITION_TAG: day.isoformat()})
+    filters = dg.RunsFilter(job_name=names.DAILY_JOB, tags={names.TAG_PARTITION: day.isoformat()})
     for record in instance.get_run_records(filters):
         run, ended = record.dagster_run, record.end_time
         yield DayRun(

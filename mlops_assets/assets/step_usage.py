@@ -17,7 +17,6 @@ from dagster import DagsterEventType as Event
 from mlops_assets.config import names
 from mlops_assets.domain.reporting.utilisation import RunUsage, StepUsage
 
-PARTITION_TAG = "dagster/partition"
 ROW_COUNT = "dagster/row_count"
 _STARTS = {Event.STEP_START, Event.STEP_RESTARTED}
 _FAILURES = {Event.STEP_FAILURE, Event.STEP_UP_FOR_RETRY}
@@ -46,7 +45,7 @@ def _find_runs(
     """Return the runs by id, each with the day on which it counts."""
     found: dict[str, tuple[dt.date, dg.RunRecord]] = {}
     for day in days:
-        for tag in (PARTITION_TAG, names.TAG_AS_OF_DAY):
+        for tag in (names.TAG_PARTITION, names.TAG_AS_OF_DAY):
             dated = instance.get_run_records(dg.RunsFilter(tags={tag: day.isoformat()}))
             found |= {record.dagster_run.run_id: (day, record) for record in dated}
         found |= {record.dagster_run.run_id: (day, record) for record in _undated(instance, day)}
@@ -59,7 +58,7 @@ def _undated(instance: dg.DagsterInstance, day: dt.date) -> Iterator[dg.RunRecor
     window = dg.RunsFilter(created_after=midnight, created_before=midnight + dt.timedelta(days=1))
     for record in instance.get_run_records(window):
         tags = record.dagster_run.tags
-        if names.TAG_AS_OF_DAY not in tags and not _is_day(tags.get(PARTITION_TAG, "")):
+        if names.TAG_AS_OF_DAY not in tags and not _is_day(tags.get(names.TAG_PARTITION, "")):
             yield record
 
 

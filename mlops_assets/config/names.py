@@ -49,6 +49,7 @@ OUTBOX_SENSOR = "outbox"
 ALERTS_SENSOR = "alerts"
 APPROVALS_SENSOR = "approvals"
 
+TAG_PARTITION = "dagster/partition"  # Dagster's own
 TAG_REASON = "mlops/reason"
 TAG_AS_OF_DAY = "mlops/as_of_day"
 TAG_DELIVERY = "mlops/delivery"
