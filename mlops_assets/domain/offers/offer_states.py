@@ -151,6 +151,19 @@ def _find(lake: Lake, table: str, segment: str, days: Sequence[dt.date]) -> dict
     return {one: manifest.build_key for one, manifest in found if manifest is not None}
 
 
+def find_lacking_history(setting: OfferSetting, plan: StatesPlan, *, lake: Lake) -> str:
+    """Say why too little is known of a day's states to learn from them; empty if enough is.
+
+    A state looks back four weeks; `corpus.min_history_days` beyond that asks for the age of the table's first day.
+    """
+    asked, needed = setting.corpus.min_history_days, setting.spec.agent.state_days_min
+    if asked <= HISTORY_DAYS:
+        needed = max(asked, needed)
+    elif (age_days := (plan.day - lake.days(setting.corpus.table, setting.segment)[0]).days) < asked:
+        return f"{age_days} of {asked} days since the first one"
+    return f"{plan.history_days} of {needed} days of history" if plan.history_days < needed else ""
+
+
 def stream_people(
     setting: OfferSetting,
     plan: StatesPlan,

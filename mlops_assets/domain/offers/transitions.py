@@ -8,6 +8,7 @@ do not depend on when this runs.
 |---|---|
 | a required partition of a week is missing | the week is left out, the partitions are named |
 | fewer days of history published before it than `corpus.min_history_days` or `agent.state_days_min` | left out, named |
+| `corpus.min_history_days` of more than four weeks: the first day of features is not so long ago | left out, named |
 | fewer than two weeks are left | NotReady, `no_history` |
 | an input model without champion | NotReady, `no_champion` |
 | a contact whose plan, or discount, is not in the catalogue | the person-week is left out and counted |
@@ -46,7 +47,12 @@ from mlops_assets.domain.offers.offer_choices import (
     plan_of_choice,
     read_plans,
 )
-from mlops_assets.domain.offers.offer_states import StatesPlan, plan_states, stream_people
+from mlops_assets.domain.offers.offer_states import (
+    StatesPlan,
+    find_lacking_history,
+    plan_states,
+    stream_people,
+)
 from mlops_assets.domain.offers.offer_tables import PLANS_TABLE, proposals_table
 from mlops_assets.domain.offers.offer_weeks import WeekOutcomes, WeekPlan, plan_week, read_week
 from mlops_assets.domain.offers.state_scores import NotReady, OfferSetting, StateScorers, find_scorers
@@ -187,10 +193,7 @@ def _why_not(
         return f"{', '.join(map(str, week.missing[:STEP_DAYS]))} not published"
     if lake.manifest(catalogue := PartitionId(PLANS_TABLE, setting.segment, day)) is None:
         return f"{catalogue} not published"
-    needed = max(setting.corpus.min_history_days, setting.spec.agent.state_days_min)
-    if isinstance(start, StatesPlan) and start.history_days < needed:
-        return f"{start.history_days} of {needed} days of history"
-    return ""
+    return find_lacking_history(setting, start, lake=lake) if isinstance(start, StatesPlan) else ""
 
 
 def build_transitions(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,15 @@ def test_too_little_history_is_no_history(weeks: LoopWorld) -> None:
     assert isinstance(found, NotReady)
     assert found.status == "no_history"
     assert "6 of 7 days of history" in found.detail
+
+
+def test_a_start_later_than_four_weeks_may_be_asked_for(weeks: LoopWorld) -> None:
+    setting = make_setting()
+    later = setting.corpus.model_copy(update={"min_history_days": 40})
+    weeks.publish("etl/subscriber_features", day(-33), [person(1)])
+    plan = plan_transitions(replace(setting, corpus=later), LAST, **weeks.ports)
+    assert isinstance(plan, TransitionsPlan), plan
+    assert plan.left_out == {START: "33 of 40 days since the first one"}
 
 
 def test_an_input_model_without_champion_is_named(loop: LoopWorld) -> None:
