@@ -22,6 +22,8 @@ OFFERED_TABLE = "etl/subscriber_features"
 # `CLOCKS` of domain/offers/decision_data.py, which would load numpy with every configuration.
 CLOCK_NAMES = frozenset({"days_to_expiry", "tenure_days", "days_since_offer"})
 _STEP_DAYS = 7
+# This week and the four before it: `HISTORY_WEEKS`, likewise.
+REMEMBERED_DAYS = 5 * _STEP_DAYS
 
 
 def check_offers(
@@ -182,6 +184,16 @@ def _check_agent(use_case: UseCase, offers: OffersSpec, source: YamlSource, find
                 remedy="rename one of them",
             )
         )
+    for name in ("window_days", "cool_down_days"):
+        if (days := getattr(policy, name)) > REMEMBERED_DAYS:
+            findings.add(
+                ConfigError(
+                    f"the contact policy looks back further than a state remembers: {days} days",
+                    where=source.where(("offers", "catalogue", "contact_policy", name)),
+                    expected=f"at most {REMEMBERED_DAYS} days",
+                    remedy=f"shorten `contact_policy.{name}`: no policy could be learned",
+                )
+            )
     if agent.history_weeks * _STEP_DAYS < policy.window_days:
         findings.add(
             ConfigError(

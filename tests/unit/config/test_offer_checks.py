@@ -8,9 +8,9 @@ import pytest
 
 from mlops_assets.config.loader import load_project
 from mlops_assets.config.models import ProjectConfig
-from mlops_assets.config.offer_checks import CLOCK_NAMES
+from mlops_assets.config.offer_checks import CLOCK_NAMES, REMEMBERED_DAYS
 from mlops_assets.domain.errors import ConfigError
-from mlops_assets.domain.offers.decision_data import CLOCKS
+from mlops_assets.domain.offers.decision_data import CLOCKS, HISTORY_WEEKS, STEP_DAYS
 from tests.unit.config.conftest import Edit
 
 FILE = "use_cases/personalized_offer.yaml"
@@ -43,6 +43,7 @@ def test_project_offers_every_plan_of_its_geographies(configs: Path) -> None:
 
 def test_clocks_are_those_of_the_states() -> None:
     assert set(CLOCKS) == CLOCK_NAMES
+    assert (HISTORY_WEEKS + 1) * STEP_DAYS == REMEMBERED_DAYS
 
 
 @pytest.mark.parametrize(
@@ -96,6 +97,11 @@ def test_clocks_are_those_of_the_states() -> None:
             "history_weeks: 8",
             "history_weeks: 3",
             ["3 weeks of history do not hold one contact window of 28 days", "expected: at least 4 weeks"],
+        ),
+        (
+            "window_days: 28",
+            "window_days: 36",
+            ["looks back further than a state remembers: 36 days", "expected: at most 35 days"],
         ),
     ],
 )
