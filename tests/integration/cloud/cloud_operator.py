@@ -195,6 +195,9 @@ def _settled(content: bytes) -> str:
     text: str = content.decode("utf-8", errors="replace")
     for pattern, word in _VOLATILE:
         text = re.sub(pattern, word, text)
+    today = dt.datetime.now(dt.UTC).date()
+    for day in (today - dt.timedelta(days=1), today):  # the summary names the day of its execution
+        text = text.replace(day.isoformat(), "EXECUTION-DAY")
     return text
 
 
