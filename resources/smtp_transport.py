@@ -117,10 +117,12 @@ class SmtpTransport:
 
     def _password(self) -> str:
         variable = self.settings.password_variable
-        if value := os.environ.get(variable, ""):
+        value = os.environ.get(variable, "")
+        if value and value.isascii():
             return value
+        fact = "has letters beyond ASCII, which a log-in cannot carry" if value else "is not set"
         raise self._deferred(
-            f"the password is not there: environment variable {variable} is not set", is_server_down=True
+            f"there is no password: environment variable {variable} {fact}", is_server_down=True
         )
 
     def _unavailable(self, error: OSError) -> MailDeferredError:
