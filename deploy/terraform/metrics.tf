@@ -43,16 +43,20 @@ resource "google_monitoring_alert_policy" "mails_dead" {
   display_name          = "Mails of the platform are given up"
   combiner              = "OR"
   notification_channels = [for channel in google_monitoring_notification_channel.mail : channel.id]
-  conditions {
-    display_name = "a mail was given up"
-    condition_threshold {
-      filter          = "metric.type=\"logging.googleapis.com/user/${google_logging_metric.platform["mlops_mails_dead"].name}\" AND resource.type=\"cloud_run_worker_pool\""
-      comparison      = "COMPARISON_GT"
-      threshold_value = 0
-      duration        = "0s"
-      aggregations {
-        alignment_period   = "300s"
-        per_series_aligner = "ALIGN_SUM"
+  # One condition each, for those who deliver mails: the daemon and the agent updater.
+  dynamic "conditions" {
+    for_each = toset(["cloud_run_worker_pool", "cloud_run_job"])
+    content {
+      display_name = "a mail was given up (${conditions.value})"
+      condition_threshold {
+        filter          = "metric.type=\"logging.googleapis.com/user/${google_logging_metric.platform["mlops_mails_dead"].name}\" AND resource.type=\"${conditions.value}\""
+        comparison      = "COMPARISON_GT"
+        threshold_value = 0
+        duration        = "0s"
+        aggregations {
+          alignment_period   = "300s"
+          per_series_aligner = "ALIGN_SUM"
+        }
       }
     }
   }

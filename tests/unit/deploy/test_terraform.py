@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from deploy.__main__ import FOLDER
-from deploy.cloud_run.roles import ROLES
+from deploy.cloud_run.roles import ROLES, JobRole, PoolRole, ServiceRole
 from deploy.cloud_run.site import Site
 from mlops_assets.config.loader import load_project
 from tests.unit.deploy.conftest import container_of, pod_spec
@@ -259,6 +259,17 @@ def test_every_metric_of_the_log_is_made() -> None:
             "name", "description", "filter", "metricDescriptor", "labelExtractors", "valueExtractor",
         }, "metrics.tf passes on no other key"  # fmt: skip
         assert set(descriptor) == {"metricKind", "valueType", "labels"}, metric["name"]
+
+
+def test_a_mail_is_missed_whoever_gave_it_up() -> None:
+    """Every kind of role that sends mails writes the line, under a resource type of its own."""
+    types = {ServiceRole: "cloud_run_revision", JobRole: "cloud_run_job", PoolRole: "cloud_run_worker_pool"}
+    ((_, _, alarm),) = _resources("google_monitoring_alert_policy")
+    ((conditions,),) = (list(one.values()) for one in alarm["dynamic"])
+    ((watched, _),) = re.findall(r"toset\(\[(.*?)\](\))", conditions["for_each"])
+    assert set(re.findall(r"\w+", watched)) == {types[type(role)] for role in ROLES if role.sends_mail}
+    ((threshold,),) = ([one["condition_threshold"][0]] for one in conditions["content"])
+    assert "${conditions.value}" in threshold["filter"]
 
 
 def test_files_say_what_they_are_for() -> None:
