@@ -172,4 +172,4 @@ def _counted(metadata: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _masked(text: str) -> str:
-    return _LONG_NUMBER.sub(MASK, text[:_MOST_CHARACTERS])
+    return _LONG_NUMBER.sub(MASK, text)[:_MOST_CHARACTERS]  # in this order: half a number would not be known

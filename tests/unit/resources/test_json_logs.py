@@ -78,6 +78,12 @@ def test_what_may_be_a_subscriber_is_masked(lines: list[dict[str, Any]], number:
     assert "ValueError" in lines[0]["exception"]
 
 
+def test_a_number_is_masked_also_where_a_line_is_cut(lines: list[dict[str, Any]]) -> None:
+    logging.getLogger(LOGGER).error("%s 56912345678 and more", "x" * 7_992)
+    assert len(lines[0]["message"]) == 8_000
+    assert "5691" not in lines[0]["message"]
+
+
 def test_metrics_are_rendered_and_count_by_fields_that_lines_have() -> None:
     assert METRICS_FILE.read_text() == render_metrics(), "run `mlops config render`"
     rendered = yaml.safe_load(render_metrics())["metrics"]
