@@ -223,7 +223,7 @@ class StoredOutbox:
             "claim": claimed.claim,
         }
         entry = self._update(rows.MARK_NOT_SENT, values)
-        if values["state"] == "dead":
+        if (is_final or is_last) and entry.state == "dead":
             _tell_dead(entry)
         return entry
 

@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.domain.errors import StorageError
-from mlops_assets.domain.mail_ports import MailDeferredError, OutgoingMail
+from mlops_assets.domain.mail_ports import MailDeferredError, MailRejectedError, OutgoingMail
 from mlops_assets.domain.reporting.mail import MailRefusedError
+from resources.json_logs import LOGGER
 from resources.mail_outbox import RetryPolicy, SqliteOutbox
 from resources.mailbox import LocalMailbox
 from tests.fakes.mail import FakeTransport
@@ -205,6 +206,23 @@ def test_times_without_zone_are_refused(outbox: SqliteOutbox) -> None:
     outbox.enqueue(make_message(), NOW)
     with pytest.raises(ValueError, match="no zone"):
         outbox.deliver_due(FakeTransport(), NOW.replace(tzinfo=None))
+
+
+def test_a_mail_that_somebody_else_sent_meanwhile_is_not_told_as_dead(
+    outbox: SqliteOutbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    class TooLate:
+        """The claim runs out while the server thinks."""
+
+        def send(self, mail: OutgoingMail) -> None:
+            assert outbox.deliver_due(FakeTransport(), AFTER_CLAIM).text() == "1 sent"
+            raise MailRejectedError(f"554 no to {mail.number}")
+
+    outbox.enqueue(make_message(), NOW)
+    with caplog.at_level("INFO", logger=LOGGER):
+        (entry,) = outbox.deliver_due(TooLate(), NOW).entries
+    assert entry.state == "sent"
+    assert "mail_dead" not in caplog.text
 
 
 def test_times_of_any_zone_are_one_time(outbox: SqliteOutbox) -> None:
