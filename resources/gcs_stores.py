@@ -92,7 +92,7 @@ class ObjectPath(PurePosixPath):
 
 
 class GcsReportStore:
-    """Implements `ports.ReportStore`.
+    """Implements `report_ports.ReportStore`.
 
     Args:
         store: the documents.

@@ -16,28 +16,23 @@ from resources.leader import Leadership
 from resources.migration import migrate_stores
 from resources.process_lock import PostgresLock, open_lock
 from tests.integration.cloud.cloud_operator import ENVIRONMENT, PASSWORD_VARIABLE, write_environment
+from tests.integration.cloud.contracts import contract_of
 from tests.integration.cloud.postgres_server import PASSWORD, PostgresServer
 from tests.integration.small_operator import copy_configs
+from tests.unit.resources import test_process_lock_contract
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
 pytestmark = pytest.mark.integration
+globals().update(contract_of(test_process_lock_contract))
+
 STORES = ["promotion ledger", "mail outbox", "feed releases", "model registry", "history of Dagster"]
 
 
-def test_one_holds_it_and_is_named(address: Callable[[], URL]) -> None:
-    first, second, other = (PostgresLock(address, name) for name in ("daemon", "daemon", "migrate"))
-    assert first.try_acquire()
-    assert not second.try_acquire()
-    assert other.try_acquire(), "names do not disturb each other"
-    assert "mlops lock daemon: process" in second.holder()
-    assert first.is_held()
-    first.release()
-    assert not first.is_held()
-    assert second.try_acquire()
-    for lock in (second, other):
-        lock.release()
+@pytest.fixture
+def make_lock(address: Callable[[], URL]) -> Callable[[str], PostgresLock]:
+    return lambda name: PostgresLock(address, name)
 
 
 def test_a_session_that_is_ended_loses_the_lock(
