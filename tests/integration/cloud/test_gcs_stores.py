@@ -10,27 +10,46 @@ import pytest
 
 from mlops_assets.domain.errors import StalePointerError, StorageError
 from mlops_assets.domain.offers.delivery_ports import DeliveryId
-from mlops_assets.domain.ports import ModelSlot
 from resources.file_cache import FileCache
 from resources.gcs_agents import GcsAgentsStore
 from resources.gcs_stores import GcsDeploymentStore, GcsLandingZone, GcsReportStore
 from resources.object_store import ObjectStore
+from tests.integration.cloud.contracts import contract_of
 from tests.integration.cloud.gcs_server import FaultyProxy
-from tests.unit.resources import test_deployment_store as deployments_contract
-from tests.unit.resources import test_report_store as reports_contract
-from tests.unit.resources.test_deployment_store import NOW, RELEASE, SHA, SLOT, make_pointer
+from tests.unit.resources import test_deployment_store_contract, test_report_store
+from tests.unit.resources.test_deployment_store_contract import (
+    NOW,
+    RELEASE,
+    SHA,
+    SLOT,
+    make_pointer,
+)
 
 pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")]
 
-# The same assertions as over local folders; `store` is another one for each contract.
-test_text_and_bytes_come_back = reports_contract.test_text_and_bytes_come_back
-test_an_absent_report_is_named = reports_contract.test_an_absent_report_is_named
-test_paths_that_leave_the_folder_are_refused = reports_contract.test_paths_that_leave_the_folder_are_refused
-test_pointers_move_one_generation_at_a_time = deployments_contract.test_pointers_move_one_generation_at_a_time
-test_of_many_who_move_a_pointer_one_wins = deployments_contract.test_of_many_who_move_a_pointer_one_wins
-test_marks_change_with_the_pointer = deployments_contract.test_marks_change_with_the_pointer
-test_names_that_leave_the_store_are_refused = deployments_contract.test_names_that_leave_the_store_are_refused
-package = deployments_contract.package
+globals().update(contract_of(test_deployment_store_contract))
+package = test_deployment_store_contract.package
+# Of the reports, what does not rest on folders.
+test_text_and_bytes_come_back = test_report_store.test_text_and_bytes_come_back
+test_an_absent_report_is_named = test_report_store.test_an_absent_report_is_named
+test_paths_that_leave_the_folder_are_refused = test_report_store.test_paths_that_leave_the_folder_are_refused
+
+
+class GcsDeployments:
+    """A deployment store in a bucket, as the contract sees it."""
+
+    def __init__(self, objects: ObjectStore, folder: Path) -> None:
+        self.store, self._objects = GcsDeploymentStore(objects, folder), objects
+
+    def read_pointer(self, segment: str) -> bytes:
+        """Return what is stored for a segment."""
+        content = self._objects.read(f"pointers/churn/churn_risk/{segment}.json")
+        assert content is not None
+        return content
+
+    def write_pointer(self, segment: str, content: bytes) -> None:
+        """Replace what is stored for a segment."""
+        self._objects.write(f"pointers/churn/churn_risk/{segment}.json", content)
 
 
 @pytest.fixture
@@ -39,21 +58,21 @@ def objects(bucket: str) -> ObjectStore:
 
 
 @pytest.fixture
-def store(
-    request: pytest.FixtureRequest, objects: ObjectStore, tmp_path: Path
-) -> GcsReportStore | GcsDeploymentStore:
-    of_reports = ("text_and_bytes", "absent_report", "leave_the_folder")
-    if any(part in request.node.name for part in of_reports):
-        return GcsReportStore(objects)
-    return GcsDeploymentStore(objects, tmp_path / "packages")
+def deployments(objects: ObjectStore, tmp_path: Path) -> GcsDeployments:
+    return GcsDeployments(objects, tmp_path / "packages")
 
 
-def test_a_saved_report_says_where_it_is(objects: ObjectStore) -> None:
-    path = GcsReportStore(objects).save("churn/cl/card.html", "x")
+@pytest.fixture
+def store(objects: ObjectStore) -> GcsReportStore:
+    return GcsReportStore(objects)
+
+
+def test_a_saved_report_says_where_it_is(store: GcsReportStore, objects: ObjectStore) -> None:
+    path = store.save("churn/cl/card.html", "x")
     assert str(path) == f"gs://{objects.bucket_name}/some/prefix/churn/cl/card.html"
     assert f"{path}".endswith("card.html")
     assert path.name == "card.html"
-    assert GcsReportStore(objects).read("churn/cl/card.html", 1) == b"x"
+    assert store.read("churn/cl/card.html", 1) == b"x"
 
 
 def test_delivered_files_are_found_listed_and_copied(objects: ObjectStore, cache: FileCache) -> None:
@@ -156,27 +175,6 @@ def test_a_damaged_package_is_kept_aside_and_made_anew(
     assert len(objects.list(f"bundles/{SHA}")) == 4, (
         "the files that were set aside stay for those who investigate"
     )
-
-
-@pytest.mark.parametrize("content", ["", "{}", "null", '{"generation": 1}', "\x00\xff"])
-def test_a_damaged_pointer_is_refused(objects: ObjectStore, tmp_path: Path, content: str) -> None:
-    store = GcsDeploymentStore(objects, tmp_path)
-    store.swap(make_pointer(1))
-    objects.write("pointers/churn/churn_risk/cl.json", content.encode("latin-1"))
-    with pytest.raises(StorageError, match="cannot be trusted"):
-        store.pointer(SLOT)
-    with pytest.raises(StorageError, match="cannot be trusted"):
-        store.swap(make_pointer(2))
-
-
-def test_the_pointer_of_another_slot_is_refused(objects: ObjectStore, tmp_path: Path) -> None:
-    store = GcsDeploymentStore(objects, tmp_path)
-    store.swap(make_pointer(1))
-    content = objects.read("pointers/churn/churn_risk/cl.json")
-    assert content is not None
-    objects.write("pointers/churn/churn_risk/pe.json", content)
-    with pytest.raises(StorageError, match=r"churn\.churn_risk\.cl"):
-        store.pointer(ModelSlot("churn", "churn_risk", "pe"))
 
 
 def test_a_swap_between_reading_and_writing_is_noticed(
