@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _TEMPORARY_NAME = re.compile(r"^\.[0-9a-f]{16}\.tmp([.-]|$)")
-_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})  # a disk, or a quota, is full
 # Some network file systems cannot fsync a folder; there the rename itself is the server's business.
 _FOLDER_SYNC_UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOTSUP})
 
@@ -53,7 +53,7 @@ def explained_write(final: Path, temporary: Path | None = None) -> Iterator[None
         if temporary is not None:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
-        full = error.errno in _NO_SPACE
+        full = error.errno in NO_SPACE
         raise StorageError(
             "the disk (or its quota) is full" if full else f"cannot write: {error.strerror or error}",
             where=str(final),

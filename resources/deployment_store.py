@@ -23,7 +23,14 @@ from mlops_assets.domain.deployment_ports import ActivationRecord, DeploymentPoi
 from mlops_assets.domain.errors import StorageError
 from mlops_assets.domain.ports import ModelSlot
 from resources import deployment_names as names
-from resources.atomic_files import fsync_dir, make_folder, sweep_leftovers, temporary_path, write_atomic
+from resources.atomic_files import (
+    explained_write,
+    fsync_dir,
+    make_folder,
+    sweep_leftovers,
+    temporary_path,
+    write_atomic,
+)
 from resources.file_lock import exclusive_lock
 
 if TYPE_CHECKING:
@@ -81,13 +88,14 @@ class LocalDeploymentStore:
         return path if path.is_dir() else None
 
     def set_aside(self, bundle_sha256: str) -> None:
-        """Move a damaged package below `damaged/`; the next publication makes it anew."""
+        """Move a damaged package below `damaged/`; the next publication makes it anew. Raises StorageError."""
         path, aside = self._package_path(bundle_sha256), self.root / "damaged"
         make_folder(aside)
         with self._locked("bundles"):
             if path.is_dir():
-                path.replace(aside / f"{bundle_sha256}-{secrets.token_hex(4)}")
-                fsync_dir(path.parent)
+                with explained_write(aside):
+                    path.replace(aside / f"{bundle_sha256}-{secrets.token_hex(4)}")
+                    fsync_dir(path.parent)
 
     def pointer(self, slot: ModelSlot) -> DeploymentPointer | None:
         """Return a slot's pointer, or None.

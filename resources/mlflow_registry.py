@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from mlops_assets.domain.errors import RegistryError, StorageError
 from mlops_assets.domain.ports import RegisteredVersion
-from resources.atomic_files import fsync_dir, make_folder, temporary_path
+from resources.atomic_files import NO_SPACE, explained_write, fsync_dir, make_folder, temporary_path
 from resources.mlflow_children import track_in_one_transaction
 from resources.mlflow_run import PARENT_TAG, BufferedRun
 from resources.mlflow_store import (
@@ -188,7 +188,7 @@ class MlflowRegistry:
 
         Raises:
             RegistryError: the artifacts are gone from the store.
-            StorageError: `target` already holds something.
+            StorageError: `target` already holds something, or there is no room for it.
         """
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise StorageError(
@@ -201,7 +201,8 @@ class MlflowRegistry:
         make_folder(target.parent)
         staging = temporary_path(target)
         try:
-            self._copy_bundle(version, staging).replace(target)
+            with explained_write(target):
+                self._copy_bundle(version, staging).replace(target)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
         fsync_dir(target.parent)
@@ -308,6 +309,8 @@ class MlflowRegistry:
                     )
                 )
             except OSError as error:
+                if error.errno in NO_SPACE:
+                    raise
                 raise RegistryError(
                     f"the files of the version are gone or unreadable: {error.strerror or error}",
                     where=uri,

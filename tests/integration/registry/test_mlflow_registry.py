@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
@@ -16,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from mlops_assets.domain.errors import RegistryError
+from mlops_assets.domain.errors import RegistryError, StorageError
 from resources.mlflow_registry import MlflowRegistry
 from tests.integration.registry.older_store import make_older_store
 
@@ -199,6 +200,22 @@ def test_lost_artifacts_are_reported_and_leave_no_rest(registry: MlflowRegistry,
     with pytest.raises(RegistryError, match=r"lost\.model\.cl|gone"):
         registry.download(made, home / "downloads" / "lost")
     assert list((home / "downloads").iterdir()) == []
+
+
+def test_a_disk_without_room_is_not_taken_for_a_lost_bundle(
+    registry: MlflowRegistry, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with registry.run("churn", "fits", {}) as run:
+        run.folder(home / "bundle", "bundle")
+    version = registry.register("churn.room.cl", run.run_id, "bundle", SHA256, {})
+
+    def fill(**_: str) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("mlflow.artifacts.download_artifacts", fill)
+    with pytest.raises(StorageError, match=r"disk.*is full.*free space"):
+        registry.download(version, home / "fetched")
+    assert not (home / "fetched").exists()
 
 
 def test_a_version_without_a_hash_is_not_handed_out(registry: MlflowRegistry) -> None:

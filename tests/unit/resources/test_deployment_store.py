@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from pathlib import Path
 
@@ -49,6 +50,20 @@ def test_a_damaged_package_is_kept(store: LocalDeploymentStore, package: Path) -
     store.set_aside(SHA)
     (kept,) = (store.root / "damaged").iterdir()
     assert (kept / "package.json").read_text() == "{}"
+
+
+def test_a_damaged_package_that_cannot_be_moved_is_said(
+    store: LocalDeploymentStore, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Path, __: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    store.publish(SHA, package)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", refuse)
+        with pytest.raises(StorageError, match=r"Permission denied.*owner"):
+            store.set_aside(SHA)
+    assert store.package(SHA) is not None
 
 
 def test_a_record_has_one_file(store: LocalDeploymentStore) -> None:
