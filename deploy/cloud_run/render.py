@@ -53,7 +53,7 @@ def render_site(site: Site, roles: Iterable[Role]) -> dict[str, str]:
     """Return the text of every file of an environment by its name, dagster.yaml excepted.
 
     Raises:
-        ConfigError: a run of the environment does not fit into its sizes.
+        ConfigError: a run of the environment does not fit into its sizes, or roles of one account differ in rights.
     """
     chosen = tuple(roles)
     check_memory(site, chosen)
@@ -93,7 +93,7 @@ def memory_gib(role: Role, site: Site) -> int:
 def role_secrets(role: Role, site: Site) -> dict[str, str]:
     """Return the secrets that a role reads, by environment variable."""
     database, *mail = site.secrets.items()
-    return dict([database] * role.has_database + mail * role.sends_mail)
+    return dict(([database] if role.has_database else []) + (mail if role.sends_mail else []))
 
 
 def check_memory(site: Site, roles: Iterable[Role]) -> None:
@@ -110,7 +110,11 @@ def check_memory(site: Site, roles: Iterable[Role]) -> None:
 
 
 def render_names(site: Site, roles: Sequence[Role]) -> str:
-    """Return the variables of deploy/terraform for an environment, as JSON: names and rights, never a secret."""
+    """Return the variables of deploy/terraform for an environment, as JSON: names and rights, never a secret.
+
+    Raises:
+        ConfigError: two roles of one account may do different things.
+    """
     rights: dict[str, dict[str, object]] = {}
     for role in roles:
         names = [other.name for other in roles if other.account_name == role.account_name]
@@ -122,7 +126,12 @@ def render_names(site: Site, roles: Sequence[Role]) -> str:
             "has_database": role.has_database,
             "secrets": sorted(role_secrets(role, site).values()),
         }
-        rights.setdefault(role.account_name, found)
+        if rights.setdefault(role.account_name, found) != found:
+            raise ConfigError(
+                f"the roles of the account {role.account_name} have different rights",
+                where=f"deploy/cloud_run/roles.py, {role.name}",
+                expected="the same rights, or an account of its own",
+            )
     hosts = {role.name: role.host for role in roles if isinstance(role, ServiceRole) and role.host}
     content = {
         "environment": site.environment,

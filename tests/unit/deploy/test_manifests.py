@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from deploy.__main__ import FOLDER, cloud_environments, render_all
 from deploy.cloud_run.manifests import Container
-from deploy.cloud_run.render import build_manifest, check_memory, render_site
+from deploy.cloud_run.render import build_manifest, check_memory, render_names, render_site
 from deploy.cloud_run.roles import ROLES, ServiceRole
 from deploy.cloud_run.site import Site, read_site
 from mlops_assets.cli import cli
@@ -212,3 +212,11 @@ def test_runs_that_would_not_fit_are_refused(site: Site) -> None:
         check_memory(site.model_copy(update={"engine_gb": 30.0}), ROLES)
     with pytest.raises(ConfigError, match="too small"):
         render_site(site.model_copy(update={"cache_gb": 60.0}), ROLES)
+
+
+def test_roles_of_one_account_may_do_the_same(site: Site) -> None:
+    """The account is granted what its first role may do: another one's rights would be missing, or too wide."""
+    (run_s,) = [role for role in ROLES if role.name == "run-s"]
+    reader = run_s.model_copy(update={"name": "run-r", "bucket": "read"})
+    with pytest.raises(ConfigError, match=r"mlops-run.*run-r"):
+        render_names(site, (*ROLES, reader))
