@@ -161,15 +161,15 @@ def sweep_leftovers(folder: Path, older_than_s: float) -> list[Path]:
     oldest_kept_s = time.time() - older_than_s
     swept = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if is_temporary(path.name) and _is_older(path, oldest_kept_s):
+        if is_temporary(path.name) and is_older(path, oldest_kept_s):
             with explained_write(path):
                 path.unlink(missing_ok=True)
             swept.append(path)
     return swept
 
 
-def _is_older(path: Path, limit_s: float) -> bool:
-    """Whether a regular file was last written before `limit_s` (its writer may remove it meanwhile)."""
+def is_older(path: Path, limit_s: float) -> bool:
+    """Whether a regular file was last written before `limit_s`, seconds since 1970; not if it is gone meanwhile."""
     try:
         return path.is_file() and path.stat().st_mtime < limit_s
     except FileNotFoundError:

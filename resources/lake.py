@@ -17,7 +17,7 @@ from typing import Any
 from mlops_assets.domain.errors import StorageError
 from mlops_assets.domain.ports import Manifest, PartitionId
 from resources import partition_files as files_of
-from resources.atomic_files import publish, reserve, sweep_leftovers, write_atomic
+from resources.atomic_files import is_older, publish, reserve, sweep_leftovers, write_atomic
 from resources.partition_files import MANIFEST_NAME, StagedFiles
 
 
@@ -146,7 +146,7 @@ class LocalPartitionWriter(StagedFiles):
             return
         for path in self.folder.iterdir():
             is_candidate = path.name not in {*keep, MANIFEST_NAME} and not path.name.startswith(".")
-            if is_candidate and path.stat().st_mtime < limit_s:
+            if is_candidate and is_older(path, limit_s):
                 path.unlink(missing_ok=True)
 
 
@@ -154,11 +154,11 @@ def _superseded(manifest_path: Path) -> tuple[list[str], float]:
     """Return the file names of the version about to be superseded, and when it was published."""
     try:
         content = _read_content(manifest_path)
-    except StorageError:  # unreadable: publishing anew is the remedy, and nothing of it is worth keeping
-        content = None
-    if content is None:
+        published_s = manifest_path.stat().st_mtime
+    except (StorageError, FileNotFoundError):
+        # Unreadable: publishing anew is the remedy, and nothing of it is worth keeping. Or there is none.
         return [], 0.0
-    return list(content["files"].values()), manifest_path.stat().st_mtime
+    return list(content["files"].values()) if content else [], published_s
 
 
 def _read_content(path: Path) -> dict[str, Any] | None:

@@ -50,6 +50,17 @@ def test_two_writers_of_one_key_never_share_a_file(tmp_path: Path, monkeypatch: 
     assert len(lake.path(USAGE).read_bytes()) == current.row_count
 
 
+def test_a_file_that_goes_during_the_sweep_is_no_matter(tmp_path: Path) -> None:
+    """Another writer sweeps, too: what was listed is not there any more."""
+    lake = LocalLake(tmp_path, grace_s=0.0)
+    publish(lake, KEYS["a"])
+    (lake.folder(USAGE) / "data-gone.parquet").symlink_to(
+        "nowhere"
+    )  # listed, and not there when it is asked for
+    time.sleep(0.02)
+    assert publish(lake, KEYS["b"]) == lake.manifest(USAGE)
+
+
 def test_damaged_file_says_so(tmp_path: Path) -> None:
     lake = LocalLake(tmp_path)
     publish(lake, KEYS["a"])
