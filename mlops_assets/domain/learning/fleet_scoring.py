@@ -137,8 +137,15 @@ def score_fleet_day(
     build_key = stable_hash([*identity, FLEET_SCORING_VERSION])
     if current := find_current(lake, fleet.target, build_key):
         return ScoreOutcome(fleet.target, "reused", _describe(current), current, champions.pooled)
+    models = _load_models(fleet, champions, registry)
+    if (
+        models.failed
+    ):  # a key of their own: once they can be loaded, the day is scored anew, and what is made of it
+        build_key = stable_hash([build_key, models.failed])
+        if current := find_current(lake, fleet.target, build_key):
+            return ScoreOutcome(fleet.target, "reused", _describe(current), current, champions.pooled)
     with lake.write(fleet.target, build_key) as writer:
-        scored = _Scored.of(fleet, champions, registry, engine, lake.path(fleet.source), threads)
+        scored = _Scored.of(fleet, champions, models, engine, lake.path(fleet.source), threads)
         _write(scored, fleet, writer.file("data"))
         manifest = writer.commit(
             row_count=scored.rows.rows,
@@ -152,6 +159,21 @@ def _describe(manifest: Manifest) -> str:
     facts = manifest.facts
     text = f"version {facts['model_version']}, {facts['groups_with_own_model']} groups by their own model"
     return f"{text}; not loadable: {', '.join(facts['groups_failed'])}" if facts["groups_failed"] else text
+
+
+@dataclass(frozen=True, eq=False)
+class _Models:
+    """The pooled champion, those of groups by segment, and the segments whose model cannot be loaded."""
+
+    pooled: Scorer
+    groups: Mapping[str, GroupScorer]
+    failed: tuple[str, ...]
+
+    @property
+    def parts(self) -> list[Scorer]:
+        """Every single model that is asked."""
+        blended = [one for blend in self.groups.values() for one in (blend.own, blend.pooled) if one]
+        return [self.pooled, *blended]
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,16 +193,13 @@ class _Scored:
         cls,
         fleet: FleetDay,
         champions: FleetChampions,
-        registry: ModelRegistry,
+        models: _Models,
         engine: TableEngine,
         source: Path,
         threads: int,
     ) -> _Scored:
         """Score all rows by the pooled champion, then those of each group that has its own."""
-        pooled = load_version(registry, fleet.slot, champions.pooled.version, champions.pooled.bundle_sha256)
-        loaded, failed = _load_groups(fleet, champions, registry)
-        models = [pooled, *(one for blend in loaded.values() for one in (blend.own, blend.pooled) if one)]
-        rows = read_fleet_rows(fleet, models, engine, source)
+        pooled, rows = models.pooled, read_fleet_rows(fleet, models.parts, engine, source)
         by_pooled = pooled.predict(rows.select(pooled.features), threads)
         scored = cls(
             rows,
@@ -188,13 +207,13 @@ class _Scored:
             by_pooled.copy(),
             np.zeros(rows.rows, dtype=np.int32),
             ((fleet.slot.segment, champions.pooled.version),),
-            failed,
+            models.failed,
             pooled.signature.classes,
         )
         for segment, positions in _rows_by_segment(rows, fleet).items():
-            if segment in loaded:
+            if segment in models.groups:
                 maker = (segment, champions.groups[segment].version)
-                scored = scored.replaced(positions, loaded[segment], maker, threads)
+                scored = scored.replaced(positions, models.groups[segment], maker, threads)
         return scored
 
     def replaced(
@@ -220,9 +239,8 @@ class _Scored:
         }
 
 
-def _load_groups(
-    fleet: FleetDay, champions: FleetChampions, registry: ModelRegistry
-) -> tuple[dict[str, GroupScorer], tuple[str, ...]]:
+def _load_models(fleet: FleetDay, champions: FleetChampions, registry: ModelRegistry) -> _Models:
+    pooled = load_version(registry, fleet.slot, champions.pooled.version, champions.pooled.bundle_sha256)
     loaded: dict[str, GroupScorer] = {}
     failed = []
     for segment, entry in champions.groups.items():
@@ -230,7 +248,7 @@ def _load_groups(
             loaded[segment] = load_blend(entry, fleet.slot, registry)
         except UNLOADABLE:
             failed.append(segment)
-    return loaded, tuple(failed)
+    return _Models(pooled, loaded, tuple(sorted(failed)))
 
 
 def load_blend(entry: LedgerEntry, pooled: ModelSlot, registry: ModelRegistry) -> GroupScorer:

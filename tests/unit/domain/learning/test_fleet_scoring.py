@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mlops_assets.domain.errors import RegistryError
 from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.learning.fleet_scoring import FleetDay, score_fleet_day
 from mlops_assets.domain.learning.scoring import ScoreOutcome
-from mlops_assets.domain.ports import PartitionId
+from mlops_assets.domain.ports import PartitionId, RegisteredVersion
 from resources.duckdb_engine import DuckDbEngine
 from tests.unit.domain.learning.fleet_world import (
     DECIDED,
@@ -124,6 +125,30 @@ def test_a_group_model_that_is_damaged_leaves_its_rows_to_the_pooled_one(
     outcome, rows = score(world, engine)
     assert {row["model_segment"] for row in rows} == {"cl"}
     assert "not loadable: cl.delta" in outcome.detail
+    assert score(world, engine)[0].status == "reused"
+
+
+def test_a_group_model_that_can_be_loaded_again_scores_the_day_anew(
+    world: FleetWorld, engine: DuckDbEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_day(world, ["arda", "delta"])
+    monkeypatch.setattr("mlops_assets.domain.learning.bundle._kept", {})
+    download = world.registry.download
+
+    def download_pooled(version: RegisteredVersion, target: Path) -> Path:
+        if version.name != SLOT.registered_name:
+            raise RegistryError("the registry does not answer", where=version.name)
+        return download(version, target)
+
+    with monkeypatch.context() as away:
+        away.setattr(world.registry, "download", download_pooled)
+        before = score(world, engine)[0].manifest
+    outcome, rows = score(world, engine)
+    assert before is not None
+    assert outcome.manifest is not None
+    assert (before.facts["groups_failed"], outcome.manifest.facts["groups_failed"]) == (["cl.delta"], [])
+    assert {row["model_segment"] for row in rows} == {"cl", "cl.delta"}
+    assert before.build_key != outcome.manifest.build_key, "alerts and matches are made anew as well"
 
 
 def test_alerts_of_the_day_are_ranked(world: FleetWorld, engine: DuckDbEngine) -> None:
