@@ -88,7 +88,8 @@ def publish_alerts(fleet: FleetDay, stores: AlertStores) -> AlertOutcome:
         return AlertOutcome(target, "missing_input", f"{' and '.join(missing)} not there")
     inputs = {name: manifest.build_key for name, manifest in found.items() if manifest}
     build_key = stable_hash([inputs, alerts, ALERTS_VERSION])
-    if current := find_current(lake, target, build_key):
+    current = find_current(lake, target, build_key)
+    if current and not current.facts["not_loadable"]:  # else the reasons may be had by now
         return AlertOutcome(target, "reused", _describe(current), current)
     with lake.write(target, build_key) as writer:
         rows, facts = _make_rows(fleet, stores)

@@ -137,9 +137,10 @@ def test_a_model_that_cannot_be_loaded_leaves_its_alerts_without_reason(
     world: FleetWorld, engine: DuckDbEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(world, [*CALM, ("arda", 3.0), ("delta", -4.0)], engine)
-    for run in world.registry.runs.values():
-        if run.logged_tags.get("group") == "delta":
-            run.files = {name: content + b" " for name, content in run.files.items()}
+    runs = [run for run in world.registry.runs.values() if run.logged_tags.get("group") == "delta"]
+    intact = {run.run_id: run.files for run in runs}
+    for run in runs:
+        run.files = {name: content + b" " for name, content in run.files.items()}
     monkeypatch.setattr("mlops_assets.domain.learning.bundle._kept", {})
     world.lake.remove(PartitionId("alerts/network_event/failure", "cl", DAY))
     stores = AlertStores(world.lake, engine, world.registry, world.ledger)
@@ -149,6 +150,10 @@ def test_a_model_that_cannot_be_loaded_leaves_its_alerts_without_reason(
     assert reasons["d10"] != []
     assert outcome.manifest is not None
     assert outcome.manifest.facts["not_loadable"] == ["cl.delta"]
+    for run in runs:
+        run.files = intact[run.run_id]
+    again = publish_alerts(fleet_day(), stores)
+    assert all(row["reasons"] for row in read_alerts(world.lake, again.partition)), "it can be loaded again"
 
 
 def test_an_alert_at_the_threshold_saves_nothing() -> None:
