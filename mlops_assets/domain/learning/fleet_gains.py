@@ -68,17 +68,17 @@ def gain_over_best_single(groups: Sequence[Row], entries: Sequence[Row], metric:
 
 
 def _complete_groups(entries: Sequence[Row], metric: str) -> dict[str, dict[str, Row]]:
-    """Return the measured entries by group and algorithm, of groups that have all of them."""
+    """Return the measured entries by group and algorithm, of groups that have every algorithm measured anywhere."""
     found: dict[str, dict[str, Row]] = {}
     for row in entries:
         is_measured = row["holdout_metric"] is not None and dict(row["metrics"] or ()).get(metric) is not None
         if is_measured and not row["error"]:
             found.setdefault(row["group"], {})[row["algorithm"]] = row
-    most = max((len(one) for one in found.values()), default=0)
+    names = {name for one in found.values() for name in one}
     return {
         group: one
         for group, one in found.items()
-        if len(one) == most and any(row["is_chosen"] for row in one.values())
+        if one.keys() == names and any(row["is_chosen"] for row in one.values())
     }
 
 

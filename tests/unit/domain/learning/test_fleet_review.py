@@ -186,3 +186,12 @@ def test_groups_that_were_not_tested_have_no_part_in_the_gain() -> None:
     found = gain_over_pooled([note_row("g", 0.1), note_row("h")])
     assert found is not None
     assert (found.gain, found.groups) == (pytest.approx(0.1), 1)
+
+
+def test_groups_that_lack_different_algorithms_have_no_best_single_one() -> None:
+    groups = [note_row("g"), note_row("h")]
+    entries = [
+        *(entry("g", "a", 0.2, 0.5, chosen=True), entry("g", "dummy", 0.7, 0.7), entry("g", "b", 9.0, None)),
+        *(entry("h", "b", 0.2, 0.4, chosen=True), entry("h", "dummy", 0.7, 0.7), entry("h", "a", 9.0, None)),
+    ]
+    assert gain_over_best_single(groups, entries, "log_loss") is None
