@@ -192,7 +192,7 @@ def _build_simulator(
     def simulator_asset(
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]
     ) -> dg.MaterializeResult:
-        spec = require_offers(segments[context.partition_key])
+        spec = require_offers(require_settings(segments, use_case, "simulator", context.partition_key))
         slot = ModelSlot(use_case, spec.agent.name, context.partition_key)
         found = build_worlds(slot, read_log(slot, lake), spec, lake=lake, threads=threads)
         return dg.MaterializeResult(

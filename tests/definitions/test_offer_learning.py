@@ -171,6 +171,18 @@ def test_a_policy_is_learned_judged_and_reported(stage: Stage) -> None:
     assert message.recipients == tuple(stage.config.use_cases[USE_CASE]["cl"].recipients)
 
 
+def test_a_segment_without_offers_is_told_so(stage: Stage) -> None:
+    settings = stage.config.use_cases[USE_CASE]
+    without = {**settings, "cl": settings["cl"].model_copy(update={"offers": None})}
+    stage.config = stage.config.model_copy(
+        update={"use_cases": {**stage.config.use_cases, USE_CASE: without}}
+    )
+    result = stage.run(names.simulator_key(USE_CASE))
+    (failure,) = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
+    assert failure is not None
+    assert "ConfigError: segment cl has no model simulator" in str(failure)
+
+
 def test_a_simulator_that_does_not_hold_stops_the_training(stage: Stage) -> None:
     stage.world.freeze(wrong_world_log())
     result = stage.run(*AFTER_LOG)
