@@ -15,6 +15,8 @@ from mlops_assets.domain.learning.spec import CorpusSpec, ModelSpec, TimeSplit
 from mlops_assets.domain.learning.splits import PARTS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mlops_assets.domain.ports import Lake, PartitionId
 
 
@@ -22,6 +24,9 @@ def load_corpus(
     partition: PartitionId, lake: Lake, corpus: CorpusSpec, model: ModelSpec, *, is_verified: bool = False
 ) -> dict[str, Dataset]:
     """Return train, validation and holdout, rows in the corpus's order.
+
+    Features and segment columns that the corpus does not hold are left out: a champion may ask for what the feature
+    table has no more, and whoever selects or compares by it is told.
 
     Args:
         partition: a published corpus.
@@ -34,24 +39,20 @@ def load_corpus(
         TableInputError: the corpus is not published; build it first.
         CorpusError: the content differs from its recorded hash, or a column cannot be read as asked.
     """
-    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     path = lake.path(partition)
     if is_verified:
         _verify(partition, lake)
-    segments = list(model.gate.segment_columns)
-    columns = list(
-        dict.fromkeys([corpus.entity_key, "as_of_day", "split", "label", *model.features, *segments])
-    )
-    classes: tuple[str, ...] = ()
-    if model.task == "multiclass":
-        found = pc.unique(pq.read_table(path, columns=["label"])["label"]).to_pylist()
-        classes = tuple(sorted(map(str, found)))
+    held = pq.read_schema(path).names
+    features = [name for name in model.features if name in held]
+    segments = [name for name in model.gate.segment_columns if name in held]
+    columns = list(dict.fromkeys([corpus.entity_key, "as_of_day", "split", "label", *features, *segments]))
+    classes = _list_classes(path) if model.task == "multiclass" else ()
     return {
         part: dataset_from_arrow(
             pq.read_table(path, columns=columns, filters=[("split", "=", part)]),
-            model.features,
+            features,
             LabelColumn("label", model.task, classes=classes),
             key_column=corpus.entity_key,
             as_of_column="as_of_day" if isinstance(corpus.split, TimeSplit) else None,
@@ -59,6 +60,14 @@ def load_corpus(
         )
         for part in PARTS
     }
+
+
+def _list_classes(path: Path) -> tuple[str, ...]:
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    found = pc.unique(pq.read_table(path, columns=["label"])["label"]).to_pylist()
+    return tuple(sorted(map(str, found)))
 
 
 def _verify(partition: PartitionId, lake: Lake) -> None:

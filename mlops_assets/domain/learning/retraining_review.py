@@ -98,7 +98,8 @@ def _compare_metrics(
     if not holdout.rows:
         return []
     ours = _measure(challenger, holdout, spec)
-    theirs = _measure(champion, holdout, spec) if champion else {}
+    is_comparable = champion is not None and set(champion.features) <= set(holdout.features)
+    theirs = _measure(champion, holdout, spec) if champion and is_comparable else {}
     names = sorted(ours, key=lambda name: (name != spec.metric, name))
     return [
         MetricComparison(

@@ -111,6 +111,15 @@ class SmallWorld:
             }
             return writer.commit(row_count=900, inputs={f"{TABLE}[cl 2026-03-01]": "ab" * 32}, facts=facts)
 
+    def drop_from_corpus(self, column: str) -> None:
+        """Publish the corpus anew as if the feature table did not have a column any more."""
+        partition = make_request().partition
+        manifest = self.lake.manifest(partition)
+        rows = pq.read_table(self.lake.path(partition)).drop_columns([column])
+        with self.lake.write(partition, stable_hash(["without", column])) as writer:
+            pq.write_table(rows, writer.file("data"))
+            writer.commit(row_count=rows.num_rows, facts=manifest.facts if manifest else {})
+
     def publish_features(self, day: dt.date, *, statuses: tuple[str, ...] = ("active", "prospect")) -> None:
         """Publish a day of 40 rows whose status goes round."""
         rows = make_table(40, seed=99).drop_columns(["label"])

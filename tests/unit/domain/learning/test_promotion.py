@@ -78,6 +78,16 @@ def test_challenger_is_compared_with_the_champion(small: SmallWorld) -> None:
     assert small.registry.aliases(NAME) == {"champion": "1", "challenger": "2"}
 
 
+def test_a_champion_whose_feature_is_gone_cannot_be_compared_and_stays(small: SmallWorld) -> None:
+    first = judge(small, small.train(features=["usage_mb", "noise"]))
+    small.drop_from_corpus("noise")
+    narrow = {"features": ["usage_mb", "topups"]}
+    entry = judge(small, small.train(**narrow), **narrow)
+    assert entry.outcome == "rejected"
+    assert "features ['noise'] are absent" in entry.reasons[0]
+    assert small.ledger.champion(SLOT) == first
+
+
 def test_changed_bundle_is_neither_loaded_nor_judged(small: SmallWorld) -> None:
     challenger = small.train()
     small.damage(challenger)

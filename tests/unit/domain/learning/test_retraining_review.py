@@ -21,6 +21,7 @@ from mlops_assets.domain.learning.retraining_review import (
 )
 from mlops_assets.domain.learning.training import Challenger
 from mlops_assets.domain.ports import LedgerEntry, PartitionId
+from mlops_assets.domain.reporting.retraining_report_page import render_retraining_markdown
 from resources.lake import LocalLake
 from tests.unit.domain.learning.small_world import DECIDED, SLOT, SmallWorld, make_request
 
@@ -84,6 +85,19 @@ def test_features_that_came_and_went_are_named(small: SmallWorld) -> None:
     assert {one.name for one in report.new_features} <= {"noise", "usage_mb"}
     assert {one.name for one in report.lost_features} <= {"plan", "usage_mb"}
     assert sum(one.after or 0.0 for one in report.features) == pytest.approx(1.0)
+
+
+def test_a_champion_whose_feature_is_gone_has_no_figures(small: SmallWorld) -> None:
+    first = small.train(features=["usage_mb", "noise"])
+    judge(small, first)
+    small.drop_from_corpus("noise")
+    second = small.train(features=["usage_mb", "topups"])
+    entry = judge(small, second, features=["usage_mb", "topups"])
+    report = review_retraining(sources(small, entry, load(small, second), load(small, first)))
+    assert (report.champion_version, report.decision.outcome) == ("1", "rejected")
+    assert all(one.champion is None for one in report.metrics)
+    assert report.metrics[0].challenger.value > 0.5
+    assert "are absent" in render_retraining_markdown(report)
 
 
 def test_a_first_champion_stands_alone(small: SmallWorld) -> None:
