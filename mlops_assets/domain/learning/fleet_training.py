@@ -23,7 +23,6 @@ from mlops_assets.domain.learning.champions import current_champion, load_versio
 from mlops_assets.domain.learning.corpus import CorpusRequest
 from mlops_assets.domain.learning.corpus_reader import load_corpus
 from mlops_assets.domain.learning.dataset import Dataset
-from mlops_assets.domain.learning.evidence import union_features
 from mlops_assets.domain.learning.fleet_blend import PooledVersion
 from mlops_assets.domain.learning.fleet_fit import (
     EntryFigures,
@@ -170,10 +169,14 @@ def _load_pooled(
 
 
 def _load_parts(request: CorpusRequest, lake: Lake, site: FleetSite) -> dict[str, Dataset]:
-    """Read the corpus with every feature that a compared model asks for."""
+    """Read the corpus with every feature that a compared model asks for, as far as it holds them.
+
+    Of a group's champion, that is what the pooled version it was judged with asks for: its bundle is not open yet.
+    """
     spec = request.model
-    champion = site.pooled_champion
-    features = dict.fromkeys([*spec.features, *(union_features(champion, None) if champion else ())])
+    features = dict.fromkeys(
+        [*spec.features, *(name for one in site.pooled.values() for name in one.features)]
+    )
     reading = spec.model_copy(update={"features": list(features)})
     return load_corpus(request.partition, lake, request.corpus, reading)
 

@@ -28,12 +28,16 @@ from mlops_assets.domain.learning.fleet_blend import (
 )
 from mlops_assets.domain.learning.fleet_groups import cut_groups
 from mlops_assets.domain.learning.fleet_note import read_fleet
-from mlops_assets.domain.learning.fleet_training import FleetTraining
+from mlops_assets.domain.learning.fleet_promotion import FleetRules
+from mlops_assets.domain.learning.fleet_training import FleetTraining, train_fleet
 from mlops_assets.domain.learning.leaderboard import Leaderboard
+from mlops_assets.domain.learning.promotion import judge_challenger
 from mlops_assets.domain.learning.slots import group_segment, group_slot
 from mlops_assets.domain.learning.spec import ModelSpec
+from mlops_assets.domain.learning.training import train_challenger
 from mlops_assets.domain.ports import LedgerEntry, RegisteredVersion
 from tests.unit.domain.learning.fleet_world import (
+    DECIDED,
     SLOT,
     FleetWorld,
     by_cold,
@@ -168,6 +172,24 @@ def test_a_group_whose_champion_is_lost_fails_alone(
     assert failed.result.name == "delta"
     assert "its files are gone" in failed.detail or "meets pooled bundle none" in failed.detail
     assert len(training.decisions) == 3
+
+
+def test_a_champion_of_more_features_is_compared_while_the_corpus_holds_them(world: FleetWorld) -> None:
+    """The corpus of the run in which a feature is dropped still holds what the pooled champion needed."""
+    _start(world, "arda", "boreal")
+    assert _outcomes(world.train())["delta"] == "promoted"
+    request = make_request()
+    fewer = [name for name in request.model.features if name != "age"]
+    request = replace(request, model=request.model.model_copy(update={"features": fewer}))
+    stores = {"lake": world.lake, "registry": world.registry}
+    challenger = train_challenger(request, stamps={}, **stores)
+    entry = judge_challenger(challenger, request, ledger=world.ledger, decided_at_utc=DECIDED, **stores)
+    world.ledger.entries[-1] = replace(entry, outcome="promoted")
+    assert request.model.fleet is not None
+    training = train_fleet(request, world.stores, FleetRules(request.model.fleet, DECIDED), stamps={})
+    delta = next(one.result for one in training.decisions if one.result.name == "delta")
+    assert delta.against_champion is not None
+    assert delta.against_champion.problems == ()
 
 
 def test_a_new_group_appears_by_itself(world: FleetWorld) -> None:
