@@ -21,6 +21,7 @@ from mlops_assets.domain.deployment.activation import DeploymentSite, SlotOutcom
 from mlops_assets.domain.errors import StorageError
 from mlops_assets.domain.ports import ModelSlot
 from mlops_assets.serving.updater import update_agents
+from resources.json_logs import configure_logs
 
 _COLUMNS = ("slot", "version", "state", "since", "champion", "note")
 
@@ -57,6 +58,7 @@ def update(*, out: Output) -> None:
     Example: mlops deploy update
     """
     workspace = open_workspace()
+    configure_logs(workspace.config.environment.logs)  # a job of its own: alarms watch its lines
     platform = workspace.platform
     site = DeploymentSite(platform.ledger, platform.registry, platform.deployments, platform.outbox)
     outcomes = update_agents(workspace.config, site, platform.reports, dt.datetime.now(dt.UTC))

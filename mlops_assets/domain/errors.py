@@ -6,6 +6,9 @@ that raise them. Each error names what is wrong, where (file, row, key), what wa
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class PlatformError(Exception):
     """Base of all deliberate errors.
@@ -26,6 +29,10 @@ class PlatformError(Exception):
         self.what, self.where, self.expected, self.remedy = what, where, expected, remedy
         super().__init__(what, where, expected, remedy)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Come back from another process as what was raised there: the class would be called without its keywords."""
+        return _restored, (type(self), self.args, self.__dict__)
+
     def __str__(self) -> str:
         parts = [
             self.what,
@@ -34,6 +41,12 @@ class PlatformError(Exception):
             f"remedy: {self.remedy}" if self.remedy else "",
         ]
         return "; ".join(part for part in parts if part)
+
+
+def _restored(kind: type[PlatformError], words: tuple[str, ...], facts: Mapping[str, Any]) -> PlatformError:
+    error = kind.__new__(kind, *words)
+    error.__dict__.update(facts)
+    return error
 
 
 class ConfigError(PlatformError):
