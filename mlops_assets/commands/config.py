@@ -5,7 +5,7 @@ Belongs here: arguments and output. Does not belong here: the checks (mlops_asse
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -16,6 +16,7 @@ from mlops_assets.commands.output import Output, with_json
 from mlops_assets.config.json_schema import render_schemas, stale_schemas
 from mlops_assets.config.loader import PROJECT_CONFIGS, load_project_with_sources
 from mlops_assets.domain.errors import ConfigError
+from resources.atomic_files import write_atomic
 from resources.dagster_instance import DEPLOY_FOLDER, instance_file, render_instance, stale_instances
 from resources.environments import check_engine
 from resources.log_metrics import METRICS_FILE, render_metrics
@@ -82,10 +83,7 @@ def schema(*, out: Output) -> None:
     Example: mlops config schema
     """
     folder = PROJECT_CONFIGS / "schema"
-    folder.mkdir(exist_ok=True)
-    for name, text in render_schemas().items():
-        (folder / name).write_text(text)
-    _tell_written(out, [folder / name for name in render_schemas()])
+    _write(out, {folder / name: text for name, text in render_schemas().items()})
 
 
 @config_commands.command("render")
@@ -95,17 +93,15 @@ def render(*, out: Output) -> None:
 
     Example: mlops config render
     """
-    METRICS_FILE.write_text(render_metrics(), encoding="utf-8")
-    written = [METRICS_FILE]
+    files = {METRICS_FILE: render_metrics()}
     for name, environment in sorted(load_project_with_sources().environments.items()):
-        if environment.database.kind == "sqlite" and environment.storage.kind == "local":
-            continue
-        target = instance_file(name)
-        target.parent.mkdir(exist_ok=True)
-        target.write_text(render_instance(environment), encoding="utf-8")
-        written.append(target)
-    _tell_written(out, written)
+        if environment.database.kind != "sqlite" or environment.storage.kind != "local":
+            files[instance_file(name)] = render_instance(environment)
+    _write(out, files)
 
 
-def _tell_written(out: Output, paths: Sequence[Path]) -> None:
-    out.tell({"written": paths}, "\n".join(f"wrote {path}" for path in paths))
+def _write(out: Output, files: Mapping[Path, str]) -> None:
+    """Write files, and tell which."""
+    for path, text in files.items():
+        write_atomic(path, text.encode())
+    out.tell({"written": list(files)}, "\n".join(f"wrote {path}" for path in files))
