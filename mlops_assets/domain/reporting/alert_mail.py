@@ -13,9 +13,9 @@ import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mlops_assets.domain.reporting.anomaly_report import mask_identifiers
 from mlops_assets.domain.reporting.formats import ABSENT, format_time
 from mlops_assets.domain.reporting.mail import MailMessage
+from mlops_assets.domain.reporting.public_text import mask_identifiers
 from mlops_assets.domain.reporting.report_mail import MailBody, render_mail_body, render_mail_text
 from mlops_assets.domain.reporting.tables import Cell, Code, Mark, make_table
 

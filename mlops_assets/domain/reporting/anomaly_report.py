@@ -10,13 +10,13 @@ subscriber's number is refused; in sentences such numbers are masked.
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from mlops_assets.domain.model_base import Record
+from mlops_assets.domain.reporting.public_text import PublicName, PublicText
 from mlops_assets.domain.reporting.report_rows import Row, Rows, read_rows
 from mlops_assets.domain.reporting.series_words import ORDINARY
 
@@ -29,27 +29,10 @@ VerdictKind = Literal["healthy", "broken_feed", "one_off_event", "behaviour_shif
 PointState = Literal["inside", "outside", "removed", "unchecked"]
 
 CHART_DAYS = 60
-_SUBSCRIBER_NUMBER = re.compile(r"\d{9,}")  # telephone numbers, IMSI, IMEI: nine digits in a row or more
 _MOST_DECIMALS = 6
 _WHY_ABSENT = {"missing": "missing_feed", "held": "unusable_feed"}
 _JUDGED = ("series", "target_day", "value_mb", "low_mb", "high_mb")
 _JUDGED_OPTIONAL = ("residual_z", "is_outside", "is_removed", "reason", "status")
-
-
-def refuse_identifiers(text: str) -> str:
-    """Return the text; ValueError if it holds what reads like a subscriber's number."""
-    if _SUBSCRIBER_NUMBER.search(text):
-        raise ValueError("nine or more digits in a row read like a subscriber's number; reports hold none")
-    return text
-
-
-def mask_identifiers(text: str) -> str:
-    """Return the text with an ellipsis for what reads like a subscriber's number."""
-    return _SUBSCRIBER_NUMBER.sub("\N{HORIZONTAL ELLIPSIS}", text)
-
-
-PublicName = Annotated[str, AfterValidator(refuse_identifiers)]
-PublicText = Annotated[str, AfterValidator(mask_identifiers)]
 
 
 class RangePoint(Record):

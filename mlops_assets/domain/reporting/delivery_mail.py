@@ -21,9 +21,9 @@ from mlops_assets.domain.ports import Lake
 from mlops_assets.domain.published import read_manifest
 from mlops_assets.domain.quality.feed_gate import FeedHealth, Reason
 from mlops_assets.domain.quality.held_deliveries import DeliveryState, find_escalations, find_held
-from mlops_assets.domain.reporting.anomaly_report import mask_identifiers
 from mlops_assets.domain.reporting.formats import ABSENT, format_count, format_counted, format_day
 from mlops_assets.domain.reporting.mail import MailMessage
+from mlops_assets.domain.reporting.public_text import mask_identifiers
 from mlops_assets.domain.reporting.report_mail import MailBody, render_mail_body, render_mail_text
 from mlops_assets.domain.reporting.tables import Cell, Code, Mark, Table, make_table
 

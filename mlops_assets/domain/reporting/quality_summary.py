@@ -16,7 +16,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from mlops_assets.domain.model_base import Record
-from mlops_assets.domain.reporting.anomaly_report import PublicText
+from mlops_assets.domain.reporting.public_text import PublicText
 
 _NOT_CHECKED = "this feed was not checked"
 
