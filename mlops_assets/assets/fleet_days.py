@@ -5,7 +5,8 @@ counting, drift (mlops_assets.domain.learning.fleet_*) or pages (mlops_assets.do
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import dagster as dg
 
@@ -40,7 +41,14 @@ from mlops_assets.domain.learning.fleet_matching import (
 from mlops_assets.domain.learning.fleet_scoring import FleetDay
 from mlops_assets.domain.learning.spec import EventLabel
 from mlops_assets.domain.mail_ports import Outbox
-from mlops_assets.domain.ports import Lake, ModelRegistry, ModelSlot, PromotionLedger, TableEngine
+from mlops_assets.domain.ports import (
+    Lake,
+    ModelRegistry,
+    ModelSlot,
+    PartitionId,
+    PromotionLedger,
+    TableEngine,
+)
 from mlops_assets.domain.reporting.fleet_alert_list import AlertList, make_alert_message, render_alert_csv
 from mlops_assets.domain.reporting.report_index import save_report_index
 from mlops_assets.domain.reporting.report_ports import ReportStore
@@ -116,9 +124,10 @@ def _build_alerts(
         stores, outcomes = AlertStores(lake, engine, registry, ledger), []
         for segment in sorted(segments):
             fleet = fleet_on(use_case, model, segments, segment, day)
-            outcomes.append(outcome := publish_alerts(fleet, stores))
+            outcome = publish_alerts(fleet, stores)
+            outcomes.append(outcome)
             if outcome.manifest is not None:
-                alerts = _list_alerts(fleet, outcome, lake)
+                alerts = _list_alerts(fleet, outcome.partition, outcome.manifest.facts, lake)
                 path = f"{use_case}/alerts/{model}.{segment}/{day.isoformat()}.csv"
                 reports.save(path, render_alert_csv(alerts))
                 if segments[segment].recipients:
@@ -130,8 +139,7 @@ def _build_alerts(
     return alerts_asset
 
 
-def _list_alerts(fleet: FleetDay, outcome: AlertOutcome, lake: Lake) -> AlertList:
-    facts = outcome.manifest.facts if outcome.manifest else {}
+def _list_alerts(fleet: FleetDay, made: PartitionId, facts: Mapping[str, Any], lake: Lake) -> AlertList:
     key, group = fleet.corpus.entity_key, fleet.group_column
     return AlertList(
         use_case=fleet.slot.use_case,
@@ -139,9 +147,7 @@ def _list_alerts(fleet: FleetDay, outcome: AlertOutcome, lake: Lake) -> AlertLis
         segment=fleet.slot.segment,
         day=fleet.day,
         entity=key,
-        rows=tuple(
-            row | {"key": row[key], "group": row[group]} for row in read_alerts(lake, outcome.partition)
-        ),
+        rows=tuple(row | {"key": row[key], "group": row[group]} for row in read_alerts(lake, made)),
         scored=facts["scored"],
         worth=facts["worth"],
         capacity_per_day=facts["capacity_per_day"],

@@ -49,7 +49,7 @@ class PlanCommand(click.Command):
 
 @click.command("plan", cls=PlanCommand)
 @click.option("--against", required=True, metavar="REV", help="What holds now: a branch, tag or commit.")
-@click.option("--to", "to", metavar="REV", help="What is to hold; default: the files as they are on disk.")
+@click.option("--to", metavar="REV", help="What is to hold; default: the files as they are on disk.")
 @with_json
 def plan_command(against: str, to: str | None, *, out: Output) -> None:
     """Say what a change of configs/ does: feeds, models, segments, approvals, assets, and what follows.

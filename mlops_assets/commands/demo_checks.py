@@ -160,8 +160,8 @@ def _find_fleet(evidence: _Evidence) -> Found:
     champions = [slot.segment for slot in fleets if ledger.champion(slot)]
     groups = sum(
         any(one.makes_champion for one in history)
-        for slot in {(slot.use_case, slot.model) for slot in fleets}
-        for segment, history in ledger.histories(*slot).items()
+        for use_case, model in {(slot.use_case, slot.model) for slot in fleets}
+        for segment, history in ledger.histories(use_case, model).items()
         if pooled_segment(segment) != segment
     )
     pooled = ", ".join(champions) or "no geography"

@@ -6,7 +6,6 @@ Belongs here: address, what the server is told. Does not belong here: what is re
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
@@ -69,7 +68,7 @@ def _store_address(workspace: Workspace) -> str:
     if environment.database.kind == "postgresql":
         address = make_address(environment.database, environment.database.mlflow)()
         return address.render_as_string(hide_password=False)
-    file = Path(workspace.home / environment.registry.database)
+    file = workspace.home / environment.registry.database
     if not file.exists():
         raise ConfigError(
             "nothing was tracked yet", where=str(file), remedy="run `mlops run` or `mlops train` first"

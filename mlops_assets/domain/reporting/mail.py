@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -226,13 +226,13 @@ def _name_boundaries(mail: EmailMessage, content_sha256: str) -> None:
         part.set_boundary(f"=_{content_sha256[:32]}_{number}")
 
 
-def _csv_columns(content: bytes) -> Iterator[str]:
-    """Yield the headings of a CSV, whatever its delimiter."""
+def _csv_columns(content: bytes) -> list[str]:
+    """Return the headings of a CSV, whatever its delimiter."""
     heading = content.partition(b"\n")[0].decode("utf-8-sig", errors="replace")
-    return (cell.strip(" \"'\r") for cell in re.split(r"[,;\t|]", heading))
+    return [cell.strip(" \"'\r") for cell in re.split(r"[,;\t|]", heading)]
 
 
-def _require_impersonal(columns: Sequence[str] | Iterator[str], where: str) -> None:
+def _require_impersonal(columns: Sequence[str], where: str) -> None:
     for column in columns:
         if re.sub(r"[\s-]+", "_", column.strip().lower()) in PERSONAL_COLUMNS:
             raise _refused(

@@ -133,7 +133,7 @@ def _draw_axes(frame: _Frame, day: dt.date) -> Iterator[str]:
         yield _write(_LEFT - 5, y + 4, _shorten(tick), "end")
     base = _HEIGHT - 6
     yield _write(_LEFT, base, _short_day(frame.first), "start")
-    if (frame.last - day).days > 0:
+    if frame.last > day:
         x = frame.x(day)
         yield (
             f'<path d="M{x:.1f} {_TOP - 6:g}V{_HEIGHT - _BOTTOM:g}" stroke="var(--soft)" '

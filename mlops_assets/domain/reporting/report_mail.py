@@ -42,7 +42,6 @@ def render_mail_body(body: MailBody, *, data_day: dt.date | None) -> str:
         body=body,
         tables=[one for one in tables if one[1]],
         headings={"notes": _NOTES, "commands": _COMMANDS},
-        footer=body.footer,
     )
 
 

@@ -25,8 +25,8 @@ _UNITS = {
 def make_sort_values(table: Table) -> list[list[str | None]]:
     """Return for each cell by what it is sorted: a number, "" (not known, always last), or None for its text.
 
-    A column is one of numbers if it is set as such, or if every cell that says something is a number with the
-    same kind of unit; texts sort as people number things, version 9 before version 10, and ISO days in order.
+    A column is one of numbers if it is set as such, or if every cell that says something is a number with at most one
+    word, its unit; texts sort as people number things, version 9 before version 10, and ISO days in order.
     """
     columns = [[row[place] for row in table.rows] for place in range(len(table.columns))]
     values = [
