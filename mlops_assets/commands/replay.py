@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from mlops_assets.commands.workspace import Workspace
 
+_BY_HAND = "by hand"
 # State in the day's log -> state of a refusal.
 _STATES = {"absent": "missing", "held": "held"}
 
@@ -227,18 +228,17 @@ class Replay:
         return self._train(list(by_segment.values()))
 
     def train(
-        self, use_case: str, segment: str, as_of_day: dt.date | None, reason: str = "by hand", shift: str = ""
+        self, use_case: str, segment: str, as_of_day: dt.date | None, *, shift: str = ""
     ) -> TrainingOutcome:
-        """Train all models of one segment.
+        """Train all models of one segment because somebody asks for it.
 
         Args:
             use_case: its name.
             segment: geography, or `all`.
             as_of_day: last day whose data count; None for the newest day that is built.
-            reason: for people.
             shift: `monitor/day` of the behaviour shift that is answered; champions may be continued for one only.
         """
-        tags = {names.TAG_REASON: reason}
+        tags = {names.TAG_REASON: _BY_HAND}
         if shift:
             tags[names.TAG_SHIFT] = shift
         if as_of_day:
@@ -262,7 +262,7 @@ class Replay:
 
     def watch(self) -> WatchOutcome:
         """Land the snapshots that monitors watch and replay all their days; needs at least one such monitor."""
-        tags = {names.TAG_REASON: "by hand"}
+        tags = {names.TAG_REASON: _BY_HAND}
         done = self.runner.execute(JobRun(names.SNAPSHOT_QUALITY_JOB, None, tags))
         reasons = tuple(one.reason for one in done.refused)
         return WatchOutcome(done.succeeded, (*reasons, *done.failures, *self._deliver_mails()))

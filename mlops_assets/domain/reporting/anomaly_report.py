@@ -28,7 +28,7 @@ FeedStatus = Literal["healthy", "held", "unknown", "missing"]
 VerdictKind = Literal["healthy", "broken_feed", "one_off_event", "behaviour_shift", "no_evidence"]
 PointState = Literal["inside", "outside", "removed", "unchecked"]
 
-CHART_DAYS = 60
+CHART_DAYS = 60  # up to and including the report's day
 _MOST_DECIMALS = 6
 _WHY_ABSENT = {"missing": "missing_feed", "held": "unusable_feed"}
 _JUDGED = ("series", "target_day", "value_mb", "low_mb", "high_mb")
@@ -237,7 +237,6 @@ def build_series_lines(
     day: dt.date,
     kernel: Rows = (),
     feed_status: FeedStatus = "healthy",
-    chart_days: int = CHART_DAYS,
 ) -> tuple[SeriesLine, ...]:
     """Return one line per series from judged rows.
 
@@ -248,7 +247,6 @@ def build_series_lines(
         day: the report's day; later rows are ignored.
         kernel: rows of the kernel made on `day`, for the range that lies ahead and the status of series.
         feed_status: health of the feed that the values come from; it explains series without a row.
-        chart_days: days before and including `day` that a chart shows.
 
     Raises:
         TableInputError: a needed column is missing.
@@ -257,7 +255,7 @@ def build_series_lines(
         kernel, needed=("series", "target_day", "low_mb", "high_mb"), optional=("status",), what="kernel rows"
     )
     rows = read_rows(judged, needed=_JUDGED, optional=_JUDGED_OPTIONAL, what="judged rows")
-    past = _by_series(row for row in rows if 0 <= (day - row["target_day"]).days < chart_days)
+    past = _by_series(row for row in rows if 0 <= (day - row["target_day"]).days < CHART_DAYS)
     coming = _by_series(row for row in ahead if row["target_day"] > day)
     why_absent = _WHY_ABSENT.get(feed_status, "missing_value")
     return tuple(

@@ -92,9 +92,7 @@ def draw_reliability(points: Sequence[tuple[float, float, int]], *, title: str) 
         return _to_svg(_draw_diagonal(points, _OF_PAGE), "reliability", title, described)
 
 
-def draw_amounts(
-    amounts: Sequence[tuple[str, float]], *, unit: str, title: str, name: str = "amounts"
-) -> str:
+def draw_amounts(amounts: Sequence[tuple[str, float]], *, unit: str, title: str, name: str) -> str:
     """Return a bar chart of amounts as inline SVG, in their order from the top.
 
     Args:
