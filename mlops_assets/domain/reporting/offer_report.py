@@ -144,7 +144,7 @@ class OfferReport(Record):
         days: what was proposed and sent.
         plans: realised against expected.
         unexplained: the largest first, at most 50; `unexplained_more` rows are left out.
-        model_versions: versions that proposed.
+        model_versions: versions that proposed, the oldest first.
         weeks: mismatch over time, this week last; empty if only this week is known.
     """
 
@@ -243,9 +243,15 @@ def build_offer_report(
         unexplained=tuple(lines[:UNEXPLAINED_LINES_MAX]),
         unexplained_more=sum(one.rows for one in lines[UNEXPLAINED_LINES_MAX:])
         + sum(one.unexplained_more for one in found.values()),
-        model_versions=tuple(sorted({version for one in found.values() for version in one.model_versions})),
+        model_versions=_list_versions(found.values()),
         weeks=tuple(_weeks(known_days, first_day, last_day)),
     )
+
+
+def _list_versions(days: Iterable[ReconciledDay]) -> tuple[str, ...]:
+    """Return the versions that proposed, each once, 9 before 10."""
+    found = {version for one in days for version in one.model_versions}
+    return tuple(sorted(found, key=lambda version: (len(version), version)))
 
 
 def _weeks(days: Sequence[ReconciledDay], first_day: dt.date, last_day: dt.date) -> list[WeekOfOffers]:

@@ -92,6 +92,15 @@ def test_the_published_sample() -> None:
     assert f"({100 * 536039 / 600268:.2f}{SPACE}%) were sent as proposed" in sentence
 
 
+def test_versions_are_named_in_their_order() -> None:
+    days = [
+        make_day(number, PUBLISHED_FIRST).model_copy(update={"model_versions": (version,)})
+        for number, version in enumerate(["9", "10", "11"])
+    ]
+    report = build_offer_report(days, last_day=LAST_DAY, geographies=["cl"])
+    assert report.model_versions == ("9", "10", "11")
+
+
 def test_the_csv_is_the_operators_form() -> None:
     lines = render_offer_csv(make_week()).splitlines()
     assert lines[0] == "Date,RL offers,Sent offers,No offer,Different offer,Mismatch ratio %"
