@@ -141,7 +141,7 @@ def _report(
         metadata={
             **row_count_metadata(published),
             **metadata,
-            "preview": preview(lake, engine, published[0].partition, contract),
+            "preview": preview(lake, engine, published[0].partition, [*contract.key, *contract.grain]),
         },
         data_version=data_version(published),
         check_results=results,

@@ -14,6 +14,7 @@ from mlops_assets.domain.feeds.contract import FeedContract
 from mlops_assets.domain.feeds.preview import preview_rows
 from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.ports import Lake, Manifest, PartitionId, TableEngine
+from mlops_assets.domain.reporting.mail import PERSONAL_COLUMNS
 
 PREVIEW_ROWS = 5
 
@@ -130,14 +131,8 @@ def _cell(value: Any) -> str | int | float | bool | None:
 
 
 def preview(
-    lake: Lake,
-    engine: TableEngine,
-    partition: PartitionId,
-    contract: FeedContract | None = None,
-    *,
-    masked: Collection[str] = (),
+    lake: Lake, engine: TableEngine, partition: PartitionId, keys: Collection[str]
 ) -> dg.MetadataValue[Any]:
-    """Return the first rows of a partition as a table; keys are masked."""
-    hidden = {*masked, *(contract.key if contract else ()), *(contract.grain if contract else ())}
-    personal = {name for name in hidden if name.endswith("_id")} | {"subscriber_id"}
-    return record_table(preview_rows(engine, lake.path(partition), PREVIEW_ROWS, sorted(personal)))
+    """Return the first rows of a partition as a table; ids among its keys, and whatever names a person, are masked."""
+    masked = PERSONAL_COLUMNS | {name for name in keys if name.endswith("_id")}
+    return record_table(preview_rows(engine, lake.path(partition), PREVIEW_ROWS, masked))

@@ -104,7 +104,7 @@ def _report(
         metadata={
             **row_count_metadata(published),
             "geographies": outcome_table(outcomes, lambda o: o.detail),
-            "preview": preview(lake, engine, published[0].partition, masked=table.keys),
+            "preview": preview(lake, engine, published[0].partition, table.keys),
         },
         data_version=data_version(published),
         check_results=[check],
