@@ -10,10 +10,10 @@ import dagster as dg
 
 from mlops_assets.assets.execution import retry_if_worthwhile
 from mlops_assets.assets.presentation import record_table
-from mlops_assets.assets.segments import Segments, owners_of
+from mlops_assets.assets.segments import Segments, list_offering, owners_of
 from mlops_assets.config import names
 from mlops_assets.config.models import ProjectConfig
-from mlops_assets.config.policy_slots import has_policy, require_offers
+from mlops_assets.config.policy_slots import require_offers
 from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.offers.performance import PerformanceVerdict
 from mlops_assets.domain.offers.performance_record import PERFORMANCE_VERSION, judge_week
@@ -25,16 +25,7 @@ def build_offer_performance_assets(
     config: ProjectConfig, days: dg.PartitionsDefinition
 ) -> list[dg.AssetsDefinition]:
     """Return the verdict of every use case with offers."""
-    assets = []
-    for use_case in sorted(config.use_cases):
-        segments = {
-            name: settings
-            for name, settings in sorted(config.use_cases[use_case].items())
-            if has_policy(settings)
-        }
-        if segments:
-            assets.append(_build_performance(use_case, segments, days))
-    return assets
+    return [_build_performance(use_case, segments, days) for use_case, segments in list_offering(config)]
 
 
 def _build_performance(

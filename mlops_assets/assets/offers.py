@@ -16,11 +16,11 @@ from mlops_assets.assets.execution import retry_if_worthwhile
 from mlops_assets.assets.offers_view import faults_metadata, proposal_metadata, reconciled_metadata
 from mlops_assets.assets.partitions import day_before, trailing_days
 from mlops_assets.assets.presentation import data_version, outcome_table, row_count_metadata, select_published
-from mlops_assets.assets.segments import Segments, owners_of
+from mlops_assets.assets.segments import Segments, list_offering, owners_of
 from mlops_assets.config import names
 from mlops_assets.config.models import ProjectConfig
 from mlops_assets.config.offer_day import has_campaign_reported
-from mlops_assets.config.policy_slots import find_offer_setting, has_policy, require_offers, segments_by_agent
+from mlops_assets.config.policy_slots import find_offer_setting, require_offers, segments_by_agent
 from mlops_assets.domain.features.build import TableOutcome, build_table
 from mlops_assets.domain.features.table import FeatureTable
 from mlops_assets.domain.hashing import stable_hash
@@ -51,14 +51,12 @@ _CHECKS = (
 def build_offer_assets(config: ProjectConfig, days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
     """Return proposals, delivery and reconciliation of every use case with offers."""
     assets = []
-    for use_case in sorted(config.use_cases):
-        segments = {name: one for name, one in sorted(config.use_cases[use_case].items()) if has_policy(one)}
-        if segments:
-            assets += [
-                _build_proposals(config, use_case, segments, days),
-                _build_delivery(config, use_case, segments, days),
-                _build_reconciliation(use_case, segments, days),
-            ]
+    for use_case, segments in list_offering(config):
+        assets += [
+            _build_proposals(config, use_case, segments, days),
+            _build_delivery(config, use_case, segments, days),
+            _build_reconciliation(use_case, segments, days),
+        ]
     return assets
 
 

@@ -13,10 +13,10 @@ import dagster as dg
 from mlops_assets.assets.execution import retry_if_worthwhile
 from mlops_assets.assets.partitions import trailing_days
 from mlops_assets.assets.presentation import report_metadata
-from mlops_assets.assets.segments import Segments, owners_of
+from mlops_assets.assets.segments import Segments, list_offering, owners_of
 from mlops_assets.assets.step_usage import read_usage
 from mlops_assets.config import names
-from mlops_assets.config.models import ProjectConfig, UseCase
+from mlops_assets.config.models import ProjectConfig
 from mlops_assets.config.table_readers import tables_by_use_case
 from mlops_assets.domain.mail_ports import Outbox
 from mlops_assets.domain.offers.offer_tables import proposals_table
@@ -43,17 +43,7 @@ _DAY = dt.timedelta(days=1)
 
 def build_offer_reports(config: ProjectConfig, days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
     """Return the weekly report of every use case that makes offers."""
-    offering = {
-        use_case: {segment: item for segment, item in segments.items() if _makes_daily_offers(item)}
-        for use_case, segments in sorted(config.use_cases.items())
-    }
-    return [
-        _build_offer_report(use_case, segments, days) for use_case, segments in offering.items() if segments
-    ]
-
-
-def _makes_daily_offers(settings: UseCase) -> bool:
-    return settings.offers is not None and settings.segment_by == "geography"
+    return [_build_offer_report(use_case, segments, days) for use_case, segments in list_offering(config)]
 
 
 def _build_offer_report(
