@@ -239,6 +239,8 @@ class FeedContract(Record):
             raise ValueError("a snapshot has no day: leave out `day_column`")
         if any(column.timezone == "local" for column in self.columns):
             raise ValueError("a snapshot has no day: leave out `timezone: local`, its timestamps are in UTC")
+        if self.geographies:
+            raise ValueError("a snapshot is one file of no geography: leave out `geographies`")
 
     def _check_merges(self) -> None:
         wanted = set() if not self.grain else {c.name for c in self.columns} - set(self.grain)

@@ -58,6 +58,11 @@ def test_a_snapshot_has_no_day_that_its_rows_could_be_of(changes: dict[str, Any]
         feed(cadence="snapshot", file_pattern="one.parquet", **changes)
 
 
+def test_a_snapshot_has_no_geography_that_could_differ() -> None:
+    with pytest.raises(ValidationError, match="one file of no geography: leave out `geographies`"):
+        feed(cadence="snapshot", file_pattern="one.parquet", geographies={"cl": {"delimiter": ";"}})
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
