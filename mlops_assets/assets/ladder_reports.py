@@ -9,14 +9,13 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from mlops_assets.assets.decision_report import decision_report, publish_page
 from mlops_assets.assets.execution import retry_if_worthwhile
-from mlops_assets.assets.partitions import segment_partitions
 from mlops_assets.assets.retraining_reports import read_shift
-from mlops_assets.assets.segments import Segments, owners_of, require_settings
+from mlops_assets.assets.segments import Segments, require_settings
 from mlops_assets.config import names
 from mlops_assets.config.models import ProjectConfig
 from mlops_assets.config.policy_slots import require_offers, segments_by_agent
-from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.learning.champions import decision_on
 from mlops_assets.domain.learning.training import read_challenger
 from mlops_assets.domain.mail_ports import Outbox
@@ -30,7 +29,6 @@ from mlops_assets.domain.reporting.ladder_report_page import (
     render_ladder_html,
     render_ladder_markdown,
 )
-from mlops_assets.domain.reporting.report_index import save_report_index
 from mlops_assets.domain.reporting.report_ports import ReportStore
 from mlops_assets.domain.weeks import last_week_end
 
@@ -49,19 +47,18 @@ def _build_report(
 ) -> dg.AssetsDefinition:
     shown = {segment: require_offers(settings) for segment, settings in segments.items()}
 
-    @dg.asset(
+    @decision_report(
+        config,
+        use_case,
+        agent,
+        segments,
         key=names.ladder_report_key(use_case, agent),
         description=(
             f"The ladder of policies of {agent} with values and intervals, what the log says, the decision and its "
             "reasons, and what became of the offers of the week before; mailed once.\n\nGrain: one page per segment "
             "and decision. Freshness: with each training. On failure: the decision stands, its report is missing."
         ),
-        group_name=use_case,
-        owners=owners_of(segments),
-        kinds={"html"},
-        partitions_def=segment_partitions(config, use_case),
-        code_version=stable_hash([shown, LADDER_REVIEW_VERSION])[:12],
-        deps=[dg.AssetKey(names.champion_key(use_case, agent))],
+        shown=[shown, LADDER_REVIEW_VERSION],
     )
     @retry_if_worthwhile
     def ladder_report(
@@ -75,17 +72,10 @@ def _build_report(
         slot = ModelSlot(use_case, agent, context.partition_key)
         settings = require_settings(segments, use_case, agent, slot.segment)
         report = review_ladder(_collect(slot, context.run.tags, lake, engine, ledger))
-        path = reports.save(
-            f"policies/{slot.registered_name}/version-{report.version}.html", render_ladder_html(report)
-        )
-        save_report_index(reports)
+        path = f"policies/{slot.registered_name}/version-{report.version}.html"
+        told = publish_page(reports, path, render_ladder_html(report), render_ladder_markdown(report))
         outbox.enqueue(make_ladder_message(report, settings.recipients), dt.datetime.now(dt.UTC))
-        return dg.MaterializeResult(
-            metadata={
-                "report": dg.MetadataValue.md(render_ladder_markdown(report)),
-                "path": dg.MetadataValue.path(path),
-            }
-        )
+        return told
 
     return ladder_report
 

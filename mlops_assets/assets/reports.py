@@ -6,14 +6,13 @@ Belongs here: rendering and saving reports as assets. Does not belong here: thei
 
 import dagster as dg
 
+from mlops_assets.assets.decision_report import decision_report, publish_page
 from mlops_assets.assets.execution import retry_if_worthwhile
-from mlops_assets.assets.partitions import segment_partitions
-from mlops_assets.assets.segments import Segments, owners_of, require_settings
+from mlops_assets.assets.segments import Segments, require_settings
 from mlops_assets.config import names
 from mlops_assets.config.deployment_plan import model_card_path
 from mlops_assets.config.models import ProjectConfig, UseCase
 from mlops_assets.config.run_plan import column_notes
-from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.learning.card import CARD_VERSION, CardSources, assemble_model_card
 from mlops_assets.domain.learning.champions import decision_on, load_version
 from mlops_assets.domain.learning.corpus import CorpusRequest
@@ -21,7 +20,6 @@ from mlops_assets.domain.learning.corpus_reader import load_corpus
 from mlops_assets.domain.learning.training import read_challenger, require_corpus
 from mlops_assets.domain.ports import Lake, ModelRegistry, ModelSlot, PromotionLedger
 from mlops_assets.domain.reporting.model_card_page import render_model_card_html, render_model_card_markdown
-from mlops_assets.domain.reporting.report_index import save_report_index
 from mlops_assets.domain.reporting.report_ports import ReportStore
 
 
@@ -42,7 +40,11 @@ def _build_model_card(
         for segment, settings in segments.items()
     }
 
-    @dg.asset(
+    @decision_report(
+        config,
+        use_case,
+        model,
+        segments,
         key=names.model_card_key(use_case, model),
         description=(
             f"Model card of the newest decision on {model}: what it is for, how good it is, what it "
@@ -50,12 +52,7 @@ def _build_model_card(
             "page per segment and version. Freshness: with each training. On failure: the decision "
             "stands, its page is missing."
         ),
-        group_name=use_case,
-        owners=owners_of(segments),
-        kinds={"html"},
-        partitions_def=segment_partitions(config, use_case),
-        code_version=stable_hash([shown, CARD_VERSION])[:12],
-        deps=[dg.AssetKey(names.champion_key(use_case, model))],
+        shown=[shown, CARD_VERSION],
     )
     @retry_if_worthwhile
     def model_card(
@@ -70,15 +67,9 @@ def _build_model_card(
         columns = column_notes(config, settings.corpus.table)
         sources = _card_sources(slot, settings, columns, lake, registry, ledger)
         card = assemble_model_card(sources)
-        path = reports.save(model_card_path(slot, card.version, "html"), render_model_card_html(card))
         reports.save(model_card_path(slot, card.version, "json"), card.model_dump_json(indent=1))
-        save_report_index(reports)
-        return dg.MaterializeResult(
-            metadata={
-                "card": dg.MetadataValue.md(render_model_card_markdown(card)),
-                "path": dg.MetadataValue.path(path),
-            }
-        )
+        path, page = model_card_path(slot, card.version, "html"), render_model_card_html(card)
+        return publish_page(reports, path, page, render_model_card_markdown(card))
 
     return model_card
 

@@ -9,14 +9,13 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from mlops_assets.assets.decision_report import decision_report, publish_page
 from mlops_assets.assets.execution import retry_if_worthwhile
-from mlops_assets.assets.partitions import segment_partitions
-from mlops_assets.assets.segments import Segments, owners_of, require_settings
+from mlops_assets.assets.segments import Segments, require_settings
 from mlops_assets.config import names
 from mlops_assets.config.models import ProjectConfig, UseCase
 from mlops_assets.config.policy_plan import VERDICT_WEEKS
 from mlops_assets.config.run_plan import VERDICT_DAYS, column_notes
-from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.learning.champions import decision_on, load_version
 from mlops_assets.domain.learning.corpus import CorpusRequest
 from mlops_assets.domain.learning.corpus_reader import load_corpus
@@ -34,7 +33,6 @@ from mlops_assets.domain.offers.performance import PERFORMANCE_MONITOR
 from mlops_assets.domain.offers.performance_record import read_performance_verdicts
 from mlops_assets.domain.ports import Lake, ModelRegistry, ModelSlot, PromotionLedger
 from mlops_assets.domain.quality.drift_record import read_verdicts
-from mlops_assets.domain.reporting.report_index import save_report_index
 from mlops_assets.domain.reporting.report_ports import ReportStore
 from mlops_assets.domain.reporting.retraining_report import ShiftNote
 from mlops_assets.domain.reporting.retraining_report_page import (
@@ -61,19 +59,18 @@ def _build_report(
         for segment, settings in segments.items()
     }
 
-    @dg.asset(
+    @decision_report(
+        config,
+        use_case,
+        model,
+        segments,
         key=names.retraining_report_key(use_case, model),
         description=(
             f"Champion and challenger of {model} side by side, important features before and after, the data that "
             "moved, the decision and its reasons; mailed once.\n\nGrain: one page per segment and decision. Freshness: "
             "with each training. On failure: the decision stands, its report is missing."
         ),
-        group_name=use_case,
-        owners=owners_of(segments),
-        kinds={"html"},
-        partitions_def=segment_partitions(config, use_case),
-        code_version=stable_hash([shown, REVIEW_VERSION])[:12],
-        deps=[dg.AssetKey(names.champion_key(use_case, model))],
+        shown=[shown, REVIEW_VERSION],
     )
     @retry_if_worthwhile
     def retraining_report(
@@ -92,17 +89,10 @@ def _build_report(
             reason=tags.get(names.TAG_REASON, "by hand"), shift=read_shift(lake, slot, tags),
         )  # fmt: skip
         report = review_retraining(sources)
-        path = reports.save(
-            f"retraining/{slot.registered_name}/version-{report.version}.html", render_retraining_html(report)
-        )
-        save_report_index(reports)
+        path = f"retraining/{slot.registered_name}/version-{report.version}.html"
+        told = publish_page(reports, path, render_retraining_html(report), render_retraining_markdown(report))
         outbox.enqueue(make_retraining_message(report, settings.recipients), dt.datetime.now(dt.UTC))
-        return dg.MaterializeResult(
-            metadata={
-                "report": dg.MetadataValue.md(render_retraining_markdown(report)),
-                "path": dg.MetadataValue.path(path),
-            }
-        )
+        return told
 
     return retraining_report
 
