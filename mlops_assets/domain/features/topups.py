@@ -38,5 +38,5 @@ TOPUPS_30D = FeatureTable(
     keys=("subscriber_id",),
     columns=_WINDOW.documentation(SUBSCRIBER_KEY, of="top-ups"),
     recipe=_WINDOW,
-    version="1",
+    version="2",
 )

@@ -70,5 +70,5 @@ USAGE_30D = FeatureTable(
     keys=("subscriber_id",),
     columns=_WINDOW.documentation(SUBSCRIBER_KEY, of="usage"),
     recipe=_WINDOW,
-    version="1",
+    version="2",
 )
