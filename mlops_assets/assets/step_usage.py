@@ -73,9 +73,8 @@ def _is_day(text: str) -> bool:
 def _read_run(instance: dg.DagsterInstance, run_id: str, day: dt.date) -> Iterator[StepUsage]:
     """Yield what the run made, and the tries that failed, in the order in which they ended."""
     started: dict[str, float] = {}
-    planned: dict[
-        str, str
-    ] = {}  # step -> the first asset that it was to make: a step of several has a name of its own
+    # Step -> the first asset that it was to make: a step of several has a name of its own.
+    planned: dict[str, str] = {}
     for entry in instance.all_logs(run_id, of_type=_EVENTS):
         event = entry.dagster_event
         if event is None:

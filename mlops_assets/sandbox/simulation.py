@@ -191,9 +191,8 @@ def _advance_until(operator: _Operator, end: dt.date, on_day: OnDay | None) -> S
         day = state.next_day
         while day < end:
             for world in worlds:
-                while (
-                    world.state.next_day <= day
-                ):  # more than one where earlier commands left a geography out
+                # More than one day where earlier commands left a geography out.
+                while world.state.next_day <= day:
                     outcome = world.deliver_day(state.events)
                     if on_day:
                         on_day(outcome)

@@ -277,9 +277,8 @@ class FeedContract(Record):
         if override is None:
             return column
         changes = override.model_dump(exclude_none=True)
-        if {"source_unit", "source_unit_column"} & set(
-            changes
-        ):  # one way to name the unit replaces the other
+        # One way to name the unit replaces the other.
+        if {"source_unit", "source_unit_column"} & set(changes):
             changes = {"source_unit": None, "source_unit_column": None, **changes}
         return column.model_copy(update=changes)
 

@@ -138,9 +138,8 @@ def score_fleet_day(
     if current := find_current(lake, fleet.target, build_key):
         return ScoreOutcome(fleet.target, "reused", _describe(current), current, champions.pooled)
     models = _load_models(fleet, champions, registry)
-    if (
-        models.failed
-    ):  # a key of their own: once they can be loaded, the day is scored anew, and what is made of it
+    # A key of their own: once they can be loaded, the day is scored anew, and what is made of it.
+    if models.failed:
         build_key = stable_hash([build_key, models.failed])
         if current := find_current(lake, fleet.target, build_key):
             return ScoreOutcome(fleet.target, "reused", _describe(current), current, champions.pooled)

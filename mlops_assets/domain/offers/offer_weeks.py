@@ -291,9 +291,8 @@ def _purchases_sql(dialect: str) -> str:
     below_list = (marked.list_cents - marked.price_usd_cents.fill_null(marked.list_cents)).clip(lower=0)
     margin = (marked.margin_cents - below_list).fill_null(0)
     # The dearest of a person: by list price, then by code, both in one text that sorts.
-    rank = marked.list_cents.fill_null(0).cast("string").lpad(_RANK_DIGITS, "0") + marked.plan_code.fill_null(
-        ""
-    )
+    price = marked.list_cents.fill_null(0).cast("string").lpad(_RANK_DIGITS, "0")
+    rank = price + marked.plan_code.fill_null("")
     return compile_sql(
         marked.group_by("place").aggregate(
             margin_cents=margin.sum().cast("!int64"),
