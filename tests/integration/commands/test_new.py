@@ -100,6 +100,19 @@ def test_feed_without_a_sample_is_sound_too(more: Path, mlops: CommandLine) -> N
     assert load_project().feeds["sim_swaps"].owner == "team:network"
 
 
+@pytest.mark.parametrize(("file", "cadence"), [("sales_20260803.csv", "daily"), ("sales.csv", "snapshot")])
+def test_contract_ends_with_one_line_end(
+    file: str, cadence: str, more: Path, tmp_path: Path, mlops: CommandLine
+) -> None:
+    (tmp_path / file).write_text(SAMPLE)
+    assert mlops("new", "feed", "shop_sales", "--from", tmp_path / file, "--into", more).status == 0
+    require_sound(mlops)
+    assert load_project().feeds["shop_sales"].cadence == cadence
+    text = (more / "feeds" / "shop_sales.yaml").read_text()
+    assert text.endswith("\n")
+    assert not text.endswith("\n\n")
+
+
 def test_use_case_is_checked_and_on_the_graph(more: Path, mlops: CommandLine) -> None:
     told = mlops("new", "use-case", "win_back", "--geography", "cl", "--into", more)
     assert told.status == 0, told
