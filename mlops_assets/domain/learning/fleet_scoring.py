@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-FLEET_SCORING_VERSION = "2"
+FLEET_SCORING_VERSION = "3"
 UNLOADABLE = (ModelIntegrityError, RegistryError, LearningError)
 
 
