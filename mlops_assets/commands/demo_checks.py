@@ -79,12 +79,17 @@ class _Evidence:
         return {one.day: one for one in found}
 
     def answers(self, segment: str) -> list[LedgerEntry]:
-        """Return the decisions about challengers that were trained because of a shift, people's left out."""
+        """Return the decisions about challengers that were trained since a shift was due, people's left out.
+
+        What was trained before is no answer: after a rejected first challenger a use case is trained again.
+        """
+        due = [day for day, verdict in self.verdicts(segment).items() if verdict.is_shift]
         watched = [slot for slot in slots(self.workspace.config) if slot.segment == segment]
         return [
             one
             for one in self.entries(watched)
             if one.previous_version and one.decided_by == GATE and one.outcome != "rolled_back"
+            if due and one.as_of_day and one.as_of_day >= min(due)
         ]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.commands.demo import Teller
-from mlops_assets.commands.demo_checks import CHECKS, ChapterOutcome, check_chapters
+from mlops_assets.commands.demo_checks import CHECKS, MONITOR, ChapterOutcome, check_chapters
 from mlops_assets.commands.demo_run import config_file, open_demo_workspace, write_lines
 from mlops_assets.commands.demo_story import (
     ANSWER_NUMBER,
@@ -20,6 +20,7 @@ from mlops_assets.commands.demo_story import (
     NEW,
     NEW_LINES,
     PERSON,
+    SHIFT_NUMBER,
     STORY_DAYS,
     day_of,
     script,
@@ -27,7 +28,8 @@ from mlops_assets.commands.demo_story import (
 )
 from mlops_assets.commands.replay import DayResult
 from mlops_assets.commands.workspace import Workspace
-from mlops_assets.domain.ports import ModelSlot
+from mlops_assets.domain.ports import ModelSlot, PartitionId
+from mlops_assets.domain.quality.monitor_tables import DRIFT, monitor_table
 from tests.unit.resources.ledger_writer import make_entry
 
 LAST = day_of(STORY_DAYS - 1)
@@ -79,6 +81,20 @@ def test_chapters_that_have_not_begun_are_not_judged(workspace: Workspace) -> No
     assert [one.chapter.key for one in check_chapters(workspace, day_of(3))] == ["history"]
 
 
+def record_shift(workspace: Workspace, day: dt.date) -> None:
+    """Publish the verdict that behaviour in the geography of the story has moved."""
+    verdict = {
+        "is_retraining_due": True,
+        "kind": "behaviour_shift",
+        "figures": {"marked_days": []},
+        "reasons": ["all series moved"],
+    }
+    partition = PartitionId(monitor_table(MONITOR, DRIFT), MOVED, day)
+    with workspace.platform.lake.write(partition, "a" * 64) as writer:
+        writer.file("data").write_bytes(b"no rows")
+        writer.commit(row_count=0, facts={"verdict": verdict})
+
+
 def test_approval_rejection_and_rollback_are_read_from_the_ledger(workspace: Workspace) -> None:
     ledger, as_of_day = workspace.platform.ledger, day_of(ANSWER_NUMBER)
     other = ModelSlot("personalized_offer", "topup_propensity", MOVED)
@@ -86,7 +102,11 @@ def test_approval_rejection_and_rollback_are_read_from_the_ledger(workspace: Wor
     ledger.record(first)
     assert not outcomes_of(workspace)["approval"].found.is_held, "the first champion answers no shift"
     ledger.record(make_entry("1", None, slot=other))
-    ledger.record(make_entry("2", "1", slot=other, outcome="rejected", as_of_day=as_of_day))
+    before = day_of(SHIFT_NUMBER - 1)
+    ledger.record(make_entry("2", "1", slot=other, outcome="rejected", as_of_day=before))
+    record_shift(workspace, day_of(SHIFT_NUMBER))
+    assert not outcomes_of(workspace)["rejection"].found.is_held, "trained before anything had moved"
+    ledger.record(make_entry("3", "1", slot=other, outcome="rejected", as_of_day=as_of_day))
     ledger.record(make_entry("2", "1", slot=APPROVED_SLOT, decided_by=PERSON, as_of_day=as_of_day))
     outcomes = outcomes_of(workspace)
     held = {key for key in ("retraining", "rejection", "approval", "rollback") if outcomes[key].found.is_held}
