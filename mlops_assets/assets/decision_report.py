@@ -19,7 +19,14 @@ from mlops_assets.domain.reporting.report_ports import ReportStore
 
 
 def decision_report(
-    config: ProjectConfig, use_case: str, model: str, segments: Segments, **declared: Any
+    config: ProjectConfig,
+    use_case: str,
+    model: str,
+    segments: Segments,
+    *,
+    key: list[str],
+    description: str,
+    shown: object,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """Return the decorator of a page per segment that is made anew after each decision about a model.
 
@@ -28,17 +35,18 @@ def decision_report(
         use_case: of the model.
         model: or agent.
         segments: that have the model, and their settings.
-        declared: `key` and `description` of the asset; `shown`, what of the settings its pages depend on, with the
-            version of their making.
+        key: of the asset.
+        description: of the asset.
+        shown: what of the settings its pages depend on, with the version of their making.
     """
     return dg.asset(
-        key=declared["key"],
-        description=declared["description"],
+        key=key,
+        description=description,
         group_name=use_case,
         owners=owners_of(segments),
         kinds={"html"},
         partitions_def=segment_partitions(config, use_case),
-        code_version=stable_hash(declared["shown"])[:12],
+        code_version=stable_hash(shown)[:12],
         deps=[dg.AssetKey(names.champion_key(use_case, model))],
     )
 

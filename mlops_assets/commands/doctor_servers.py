@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mlops_assets.commands.findings import Finding, ok, problem
 from mlops_assets.domain.errors import StorageError
 from resources.database_address import make_address
+from resources.postgres_schema import first_line
 
 if TYPE_CHECKING:
     from mlops_assets.config.models import Environment
@@ -40,10 +41,9 @@ def _ask_database(settings: DatabaseConfig, name: str) -> Finding:
     try:
         engine.connect().close()
     except DBAPIError as error:
-        said = (str(error.orig).strip().splitlines() or ["no answer"])[0]
         return problem(
             part,
-            f"{where} does not let us in: {said}",
+            f"{where} does not let us in: {first_line(error.orig)}",
             f"see that the server runs; check `database` of the environment and {settings.password_variable}",
         )
     return ok(part, f"{where} lets us in")

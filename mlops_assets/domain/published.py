@@ -1,11 +1,14 @@
-"""Whether a partition is published as it should be, so that it need not be built again.
+"""What is published: of many partitions, and whether one is as it should be, so that it need not be built again.
 
-Belongs here: the one question that feeds, tables, corpora and scores ask before they build. Does not belong
+Belongs here: the questions that feeds, tables, corpora and scores ask before they build. Does not belong
 here: how partitions are stored (the Lake port).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from mlops_assets.domain.ask_together import ask_together
 from mlops_assets.domain.errors import StorageError, TableInputError
 from mlops_assets.domain.ports import Lake, Manifest, PartitionId
 
@@ -16,6 +19,12 @@ def read_manifest(lake: Lake, partition: PartitionId) -> Manifest | None:
         return lake.manifest(partition)
     except StorageError:
         return None
+
+
+def find_published(lake: Lake, partitions: Sequence[PartitionId]) -> dict[PartitionId, Manifest]:
+    """Return the manifests of those partitions that are published, in their order. Raises StorageError."""
+    found = zip(partitions, ask_together(lake, lake.manifest, partitions), strict=True)
+    return {partition: manifest for partition, manifest in found if manifest is not None}
 
 
 def find_current(lake: Lake, partition: PartitionId, build_key: str) -> Manifest | None:

@@ -30,7 +30,7 @@ from mlops_assets.domain.learning.lake_tables import corpus_table
 from mlops_assets.domain.learning.spec import ColumnLabel, CorpusSpec, EventLabel, HashSplit, ModelSpec
 from mlops_assets.domain.learning.splits import PARTS, SplitPlan, hash_split, plan_time_split, usable_days
 from mlops_assets.domain.ports import Lake, Manifest, PartitionId, TableEngine, ViewSource
-from mlops_assets.domain.published import find_current
+from mlops_assets.domain.published import find_current, find_published
 from mlops_assets.domain.quality.subscriber_tables import ANOMALIES, LIMITS
 
 if TYPE_CHECKING:
@@ -251,8 +251,7 @@ def _find_anomalies(request: CorpusRequest, plan: SplitPlan, lake: Lake) -> dict
     """Return the published anomalies of the as-of days; a day without any was not judged."""
     table = ENTITY_ANOMALIES.get(request.corpus.entity_key)
     partitions = [PartitionId(table, request.segment, day) for day in plan.days] if table else []
-    found = zip(partitions, ask_together(lake, lake.manifest, partitions), strict=True)
-    return {partition: manifest for partition, manifest in found if manifest is not None}
+    return find_published(lake, partitions)
 
 
 def _count_removed(shape: CorpusShape, views: Views, engine: TableEngine) -> dict[str, int]:

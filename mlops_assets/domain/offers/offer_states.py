@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlops_assets.domain.ask_together import ask_together
 from mlops_assets.domain.features.build import view_source
 from mlops_assets.domain.features.subscriber_features import SUBSCRIBER_FEATURES
 from mlops_assets.domain.features.table import ViewPlan, unbound
@@ -55,6 +54,7 @@ from mlops_assets.domain.offers.state_history import (
 )
 from mlops_assets.domain.offers.state_scores import NotReady, OfferSetting, StateScorers
 from mlops_assets.domain.ports import Lake, PartitionId, TableEngine, ViewSource
+from mlops_assets.domain.published import find_published
 from mlops_assets.domain.table_sql import compile_sql
 
 if TYPE_CHECKING:
@@ -147,8 +147,7 @@ def plan_states(setting: OfferSetting, day: dt.date, *, lake: Lake) -> StatesPla
 
 def _find(lake: Lake, table: str, segment: str, days: Sequence[dt.date]) -> dict[PartitionId, str]:
     window = [PartitionId(table, segment, day) for day in days]
-    found = zip(window, ask_together(lake, lake.manifest, window), strict=True)
-    return {one: manifest.build_key for one, manifest in found if manifest is not None}
+    return {one: manifest.build_key for one, manifest in find_published(lake, window).items()}
 
 
 def find_lacking_history(setting: OfferSetting, plan: StatesPlan, *, lake: Lake) -> str:

@@ -26,6 +26,7 @@ from mlops_assets.domain.offers.performance_spec import PerformanceSpec
 from mlops_assets.domain.offers.reconciliation import reconciliation_table
 from mlops_assets.domain.offers.reconciliation_day import read_day
 from mlops_assets.domain.ports import Lake, LedgerEntry, Manifest, ModelSlot, PartitionId, TableEngine
+from mlops_assets.domain.published import find_published
 
 PERFORMANCE_VERSION = "2"
 
@@ -117,8 +118,8 @@ def read_performance_verdicts(lake: Lake, use_case: str, segment: str, weeks: in
     """Return the newest verdicts as retraining plans read them, oldest first."""
     table = performance_table(use_case)
     newest = lake.days(table, segment)[-weeks:]
-    manifests = ((day, lake.manifest(PartitionId(table, segment, day))) for day in newest)
-    return [_verdict(day, found) for day, found in manifests if found is not None]
+    found = find_published(lake, [PartitionId(table, segment, day) for day in newest])
+    return [_verdict(one.day, manifest) for one, manifest in found.items() if one.day]
 
 
 def _verdict(day: dt.date, manifest: Manifest) -> DayVerdict:

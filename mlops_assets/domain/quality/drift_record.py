@@ -12,6 +12,7 @@ from typing import Any
 
 from mlops_assets.domain.learning.retraining import DayVerdict
 from mlops_assets.domain.ports import Lake, PartitionId
+from mlops_assets.domain.published import find_published
 from mlops_assets.domain.quality.monitor_tables import DRIFT, monitor_table
 
 _NO_EVIDENCE = frozenset({"broken_feed", "no_evidence"})
@@ -21,8 +22,8 @@ def read_verdicts(lake: Lake, monitor: str, segment: str, days: int) -> list[Day
     """Return the verdicts of a monitor and segment on the newest `days` days, oldest first."""
     table = monitor_table(monitor, DRIFT)
     newest = lake.days(table, segment)[-days:]
-    manifests = ((day, lake.manifest(PartitionId(table, segment, day))) for day in newest)
-    return [read_verdict(day, found.facts) for day, found in manifests if found is not None]
+    found = find_published(lake, [PartitionId(table, segment, day) for day in newest])
+    return [read_verdict(one.day, manifest.facts) for one, manifest in found.items() if one.day]
 
 
 def read_verdict(day: dt.date, facts: Mapping[str, Any]) -> DayVerdict:

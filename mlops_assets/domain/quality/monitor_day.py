@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mlops_assets.domain.hashing import stable_hash
 from mlops_assets.domain.ports import Lake, Manifest, PartitionId, TableEngine
-from mlops_assets.domain.published import find_current
+from mlops_assets.domain.published import find_current, find_published
 from mlops_assets.domain.quality.held_deliveries import DeliveryState, read_delivery_state
 from mlops_assets.domain.quality.monitor_tables import (
     ANOMALIES,
@@ -102,11 +102,9 @@ class MonitorDay:
 
     def manifests(self, result: str, days: int) -> dict[dt.date, Manifest]:
         """Return what is published of a result on the days before this one."""
-        found = {
-            day: self.lake.manifest(replace(self, day=day).partition(result))
-            for day in self.earlier(result, days)
-        }
-        return {day: manifest for day, manifest in found.items() if manifest is not None}
+        asked = [replace(self, day=day).partition(result) for day in self.earlier(result, days)]
+        found = find_published(self.lake, asked)
+        return {one.day: manifest for one, manifest in found.items() if one.day}
 
     # ------------------------------------------------------------ kernel
 
@@ -299,7 +297,7 @@ class MonitorDay:
 
     def _keys(self, table: str, days: Sequence[dt.date]) -> dict[str, str]:
         partitions = [PartitionId(table, self.segment, day) for day in days]
-        return {str(one): found.build_key for one in partitions if (found := self.lake.manifest(one))}
+        return {str(one): found.build_key for one, found in find_published(self.lake, partitions).items()}
 
     def key(self, result: str, inputs: Mapping[str, str]) -> str:
         """Return the build key of a result made from these inputs."""

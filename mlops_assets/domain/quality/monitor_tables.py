@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from mlops_assets.domain.ask_together import ask_together
 from mlops_assets.domain.feeds.units import linear_conversion
 from mlops_assets.domain.ports import Lake, PartitionId, TableEngine, ViewSource
+from mlops_assets.domain.published import find_published
 from mlops_assets.domain.quality.spec import MonitorSpec
 from mlops_assets.domain.table_sql import compile_sql
 
@@ -159,9 +160,7 @@ def read_days(
     import pyarrow.parquet as pq
 
     wanted = [("target_day", "=", target_day)] if target_day else None
-    asked = [PartitionId(table, segment, day) for day in days]
-    manifests = zip(asked, ask_together(lake, lake.manifest, asked), strict=True)
-    published = [one for one, manifest in manifests if manifest is not None]
+    published = list(find_published(lake, [PartitionId(table, segment, day) for day in days]))
     return [
         pq.read_table(path, columns=list(columns) if columns else None, filters=wanted)
         for path in ask_together(lake, lake.path, published)
