@@ -4,7 +4,6 @@ Belongs here: importing and resolving what steps need. Does not belong here: tra
 (threads and connections do not survive a fork).
 """
 
-import importlib
 import os
 import tempfile
 import threading
@@ -12,19 +11,9 @@ from pathlib import Path
 
 import dagster as dg
 
+from mlops_assets.assets.heavy_libraries import import_heavy_libraries
 from resources.mlflow_store import set_mlflow_defaults
 
-HEAVY_MODULES = (
-    "ibis.backends.sql.compilers",
-    "duckdb",
-    "pyarrow.parquet",
-    "pandas",
-    "pandera.pandas",
-    "sklearn.ensemble",
-    "sklearn.linear_model",
-    "catboost",
-    "mlflow",
-)
 # A preload that fails is silent: children find this variable only if it ran to its end.
 WARM_FLAG = "MLOPS_PRELOADED"
 
@@ -32,8 +21,7 @@ WARM_FLAG = "MLOPS_PRELOADED"
 def warm_up() -> None:
     """Import the heavy libraries, resolve the jobs and run one trivial asset in a throw-away instance."""
     set_mlflow_defaults()
-    for module in HEAVY_MODULES:
-        importlib.import_module(module)
+    import_heavy_libraries()
     from mlops_assets.definitions import defs
 
     defs.get_repository_def().get_all_jobs()

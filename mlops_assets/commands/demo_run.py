@@ -12,27 +12,32 @@ import datetime as dt
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mlops_assets.commands.demo_story import (
     APPROVAL_LINES,
     APPROVED_SLOT,
     FIRST_DAY,
     HISTORY_DAYS,
+    MOVED,
     NEW_LINES,
     NEW_NUMBER,
     PERSON,
+    POLICY_NUMBER,
     ROLLBACK_NUMBER,
+    STEADY,
     day_of,
     script,
 )
-from mlops_assets.commands.history import open_history_import
+from mlops_assets.commands.history import import_history
+from mlops_assets.commands.landing_ahead import open_landing_ahead
 from mlops_assets.commands.models import now_utc
-from mlops_assets.commands.operator_process import OperatorProcess, open_operator
+from mlops_assets.commands.operator_process import OperatorProcess, open_operator, tell_nobody
 from mlops_assets.commands.replay import DayResult, Replay, end_deserted_runs
 from mlops_assets.commands.sandbox import sandbox_arguments
 from mlops_assets.commands.workspace import Workspace
+from mlops_assets.config import names
 from mlops_assets.config.approval_plan import decide
 from mlops_assets.config.loader import config_roots, reload_project
 from mlops_assets.domain.learning.approval import Verdict
@@ -41,11 +46,8 @@ from mlops_assets.domain.ports import LedgerEntry
 from mlops_assets.sandbox.simulation import init_sandbox
 from resources.atomic_files import write_atomic
 
-if TYPE_CHECKING:
-    import dagster as dg
-
 CONFIG_FOLDER = "demo_configs"
-_IMPORT_DAYS = 7  # of history that are asked for at once
+_IMPORT_DAYS = 7  # of history that are waited for at once; before them the first day alone
 OnDay = Callable[[DayResult], None]
 
 
@@ -91,41 +93,50 @@ class DemoRun:
         )  # fmt: skip
         with open_operator() as operator, self.workspace.open_instance() as instance:
             end_deserted_runs(instance)
-            self._import_history(operator, Replay(self.workspace, instance))
-            self._live(operator, instance)
+            replay, first_of_three = Replay(self.workspace, instance), min(NEW_NUMBER, self.scale.days)
+            # What trains stays as long as its configuration.
+            with open_landing_ahead(replay), replay.runner.keep_processes():
+                if replay.ahead is not None:
+                    operator.on_delivered = replay.ahead.ask
+                self._import_history(operator, replay)
+                self._live_days(operator, replay, range(HISTORY_DAYS, first_of_three))
+                operator.on_delivered = tell_nobody
+            if first_of_three < self.scale.days:
+                self.on_chapters(first_of_three)
+                self._add_geography()
+                replay = Replay(self.workspace, instance)
+                with replay.runner.keep_processes():
+                    self._start_training(replay, POLICY_NUMBER)
+                    self._live_days(operator, replay, range(first_of_three, self.scale.days))
 
     def _import_history(self, operator: OperatorProcess, replay: Replay) -> None:
         last = min(HISTORY_DAYS, self.scale.days)
-        weeks = [(n, min(n + _IMPORT_DAYS, last) - 1) for n in range(0, last, _IMPORT_DAYS)]
-        for _, end in weeks:
-            operator.order(
-                self.workspace, day_of(end)
-            )  # nothing of these days waits for what this process builds
-        with open_history_import(replay) as history:
-            for first, end in weeks:
-                self.on_chapters(first)
-                self._wait(operator, end)
-                self.results += history.run(day_of(first), day_of(end), self.on_day)
+        for number in range(last):  # nothing of these days waits for what this process builds
+            operator.order(self.workspace, day_of(number))
+        replay.runner.asset_keys(names.DAILY_JOB)  # the graph is loaded while the operator sets out
+        starts = [first for first in (0, 1, *range(_IMPORT_DAYS, last, _IMPORT_DAYS)) if first < last]
+        for first, after in pairwise([*starts, last]):
+            if first == starts[-1]:  # the feeds of the last days are read already, or nearly so
+                self._start_training(replay, HISTORY_DAYS)
+            self.on_chapters(first)
+            self._wait(operator, after - 1)
+            self.results += import_history(replay, day_of(first), day_of(after - 1), self.on_day)
 
-    def _live(self, operator: OperatorProcess, instance: dg.DagsterInstance) -> None:
-        first_of_three = min(NEW_NUMBER, self.scale.days)
-        self._live_days(operator, instance, range(HISTORY_DAYS, first_of_three))
-        if first_of_three < self.scale.days:
-            self.on_chapters(first_of_three)
-            self._add_geography()
-            self._live_days(operator, instance, range(first_of_three, self.scale.days))
+    def _live_days(self, operator: OperatorProcess, replay: Replay, numbers: range) -> None:
+        """Live days of one configuration."""
+        for number in numbers:
+            if number != NEW_NUMBER:
+                self.on_chapters(number)
+            self._wait(operator, number)
+            if number + 1 not in {NEW_NUMBER, self.scale.days}:
+                operator.order_ahead(self.workspace, day_of(number + 1))
+            self._live_day(replay, number)
 
-    def _live_days(self, operator: OperatorProcess, instance: dg.DagsterInstance, numbers: range) -> None:
-        """Live days of one configuration; the processes that train stay until its last."""
-        replay = Replay(self.workspace, instance)
-        with replay.runner.keep_processes():
-            for number in numbers:
-                if number != NEW_NUMBER:
-                    self.on_chapters(number)
-                self._wait(operator, number)
-                if number + 1 not in {NEW_NUMBER, self.scale.days}:
-                    operator.order_ahead(self.workspace, day_of(number + 1))
-                self._live_day(replay, number)
+    def _start_training(self, replay: Replay, first: int) -> None:
+        """Start the processes that train, where the story gets as far as day number `first`."""
+        if first < self.scale.days:
+            jobs = [names.training_job(use_case) for use_case in self.workspace.config.use_cases]
+            replay.runner.start_processes(len((STEADY, MOVED)), jobs)
 
     def _live_day(self, replay: Replay, number: int) -> None:
         day = day_of(number)

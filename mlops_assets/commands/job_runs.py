@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from mlops_assets.assets.heavy_libraries import import_heavy_libraries
 from mlops_assets.commands.stop_signals import noted_stop_signals
 from mlops_assets.commands.workspace import Workspace
 from mlops_assets.config import names
@@ -97,12 +98,11 @@ class JobRunner:
         """
         import dagster as dg
 
-        if run.job_name not in self._jobs:
-            self._jobs[run.job_name] = self.workspace.definitions.resolve_job_def(run.job_name)
+        job = self._job(run.job_name)
         ledger = self.workspace.platform.ledger
         before = {slot: len(ledger.history(slot)) for slot in decided_slots(self.workspace.config, run)}
         with noted_stop_signals() as signals:
-            result = self._jobs[run.job_name].execute_in_process(
+            result = job.execute_in_process(
                 partition_key=run.partition_key,
                 instance=self.instance,
                 raise_on_error=False,
@@ -115,14 +115,22 @@ class JobRunner:
         decided = (entry for slot, known in before.items() for entry in ledger.history(slot)[known:])
         return JobResult(result.success, tuple(_refused(result)), tuple(_failures(result)), tuple(decided))
 
+    def asset_keys(self, job_name: str) -> tuple[tuple[str, ...], ...]:
+        """Return the keys of the assets that a job builds, sorted."""
+        return tuple(sorted(tuple(key.path) for key in self._job(job_name).asset_layer.executable_asset_keys))
+
+    def _job(self, job_name: str) -> dg.JobDefinition:
+        if job_name not in self._jobs:
+            self._jobs[job_name] = self.workspace.definitions.resolve_job_def(job_name)
+        return self._jobs[job_name]
+
     def execute_chains(self, chains: Sequence[Sequence[JobRun]]) -> list[list[JobResult]]:
         """Run chains of jobs, each chain in its order, independent ones in processes beside each other.
 
         Raises:
             CommandInterruptedError: SIGINT or SIGTERM came while they ran.
         """
-        cores = self.workspace.config.environment.executor.cores
-        workers = min(len(chains), cores)
+        workers = self._processes(len(chains))
         if workers < 2:
             return [[self.execute(run) for run in chain] for chain in chains]
         with self._training_pool(workers) as pool:
@@ -137,6 +145,16 @@ class JobRunner:
                 yield
             finally:
                 self._stack, self._kept = None, {}
+
+    def start_processes(self, workers: int, job_names: Sequence[str]) -> None:
+        """Start the processes of later calls of `execute_chains` now, within `keep_processes`, to run these jobs."""
+        if (workers := self._processes(workers)) > 1:
+            with self._training_pool(workers) as pool:
+                for _ in range(workers):
+                    pool.submit(prepare_training, job_names)
+
+    def _processes(self, chains: int) -> int:
+        return min(chains, self.workspace.config.environment.executor.cores)
 
     @contextmanager
     def _training_pool(self, workers: int) -> Iterator[ProcessPoolExecutor]:
@@ -221,9 +239,26 @@ def _end_worker() -> None:
     os._exit(0)
 
 
+def worker_runner() -> JobRunner:
+    """Return what runs jobs in this process, which is one of `JobRunner.open_pool`."""
+    return _opened[os.getpid()]
+
+
+def load_jobs(job_names: Sequence[str]) -> None:
+    """Load the graph into a process of `JobRunner.open_pool`, and jobs of it."""
+    for name in job_names:
+        worker_runner().asset_keys(name)
+
+
+def prepare_training(job_names: Sequence[str]) -> None:
+    """Load all that jobs that train need into a process of `JobRunner.open_pool`."""
+    import_heavy_libraries()
+    load_jobs(job_names)
+
+
 def execute_in_worker(chain: Sequence[JobRun]) -> list[JobResult]:
     """Run a chain of jobs in a process of `JobRunner.open_pool`."""
-    return [_opened[os.getpid()].execute(run) for run in chain]
+    return [worker_runner().execute(run) for run in chain]
 
 
 def _refused(result: dg.ExecuteInProcessResult) -> Iterator[Refusal]:

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import datetime as dt
 import multiprocessing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from mlops_assets.commands.job_runs import follow_parent
@@ -28,17 +29,23 @@ from mlops_assets.sandbox.simulation import advance
 _DAY = dt.timedelta(days=1)
 
 
+def tell_nobody(day: dt.date) -> None:
+    """Do nothing about a day that was delivered."""
+
+
 @dataclass
 class OperatorProcess:
     """Days of a sandbox, delivered in order by one process; a call with a later workspace brings its geographies."""
 
     pool: ProcessPoolExecutor
+    on_delivered: Callable[[dt.date], None] = tell_nobody  # called in a thread of its own
     _ordered: dict[dt.date, Future[None]] = field(default_factory=dict)
 
     def order(self, workspace: Workspace, last: dt.date) -> None:
         """Ask for all days until `last` that are neither delivered nor asked for."""
         if not self._ordered or last > max(self._ordered):
             self._ordered[last] = self.pool.submit(_deliver_until, _arguments(workspace), last)
+            self._ordered[last].add_done_callback(partial(self._tell, last))
 
     def order_ahead(self, workspace: Workspace, last: dt.date) -> None:
         """Ask for the days until `last` if they do not depend on what will be offered before them."""
@@ -51,6 +58,10 @@ class OperatorProcess:
         for future in [one for last, one in sorted(self._ordered.items()) if last <= day]:
             future.result()
         self._first_from(day).result()
+
+    def _tell(self, last: dt.date, delivery: Future[None]) -> None:
+        if not delivery.cancelled() and delivery.exception() is None:
+            self.on_delivered(last)
 
     def _first_from(self, day: dt.date) -> Future[None]:
         return self._ordered[min(last for last in self._ordered if last >= day)]

@@ -32,6 +32,7 @@ from resources.own_runs import fail_deserted_runs
 if TYPE_CHECKING:
     import dagster as dg
 
+    from mlops_assets.commands.landing_ahead import LandingAhead
     from mlops_assets.commands.workspace import Workspace
 
 _BY_HAND = "by hand"
@@ -96,10 +97,12 @@ class Replay:
     Args:
         workspace: configuration, resources and definitions.
         instance: Dagster instance that records the runs.
+        ahead: what reads the feeds of coming days, if anything does (`landing_ahead.open_landing_ahead`).
     """
 
     workspace: Workspace
     instance: dg.DagsterInstance
+    ahead: LandingAhead | None = None
     _failed: dict[dt.date, str] = field(default_factory=dict)
 
     def run(
@@ -170,10 +173,22 @@ class Replay:
         )
 
     def _build(self, due: DueDay) -> tuple[str, tuple[Refusal, ...], tuple[str, ...]]:
-        done = self.runner.execute(daily_run(due))
+        done = self.build(due)
         if not done.succeeded:
             self._failed[due.day] = due.fingerprint
         return day_status(done), done.refused, done.failures
+
+    def build(self, due: DueDay, *, is_history: bool = False) -> JobResult:
+        """Run a due day, or only what history has of it; feeds that were read ahead are not read again."""
+        keys = self.runner.asset_keys(names.DAILY_JOB)
+        keys = tuple(key for key in keys if names.is_history(key)) if is_history else keys
+        landed = self.ahead.take(due) if self.ahead is not None else None
+        if landed is None:
+            return self.runner.execute(daily_run(due, keys if is_history else ()))
+        built = self.runner.execute(daily_run(due, tuple(key for key in keys if not names.is_feed(key))))
+        return JobResult(
+            built.succeeded, (*landed.refused, *built.refused), (*landed.failures, *built.failures)
+        )
 
     def tell_day(self, day: dt.date, done: JobResult, seconds: float) -> DayResult:
         """Send the mails of a day that was run elsewhere, and tell what it brought."""

@@ -15,8 +15,9 @@ from typing import Any
 import click
 
 from mlops_assets.commands.completion import complete_segment, complete_use_case
-from mlops_assets.commands.history import open_history_import
+from mlops_assets.commands.history import import_history
 from mlops_assets.commands.known_names import require_known
+from mlops_assets.commands.landing_ahead import open_landing_ahead
 from mlops_assets.commands.models import put_models_in_order
 from mlops_assets.commands.output import Output, with_json
 from mlops_assets.commands.replay import DayResult, open_replay
@@ -103,8 +104,8 @@ def replay_days(workspace: Workspace, first: dt.date, last: dt.date, out: Output
 def import_days(workspace: Workspace, first: dt.date, last: dt.date, out: Output) -> list[DayResult]:
     """Import the days as history and print one line each, with the time that is left."""
     show, workspace = DayPrinter(first, last, out), workspace.covering(last)
-    with open_replay(workspace) as replay, open_history_import(replay) as history:
-        return history.run(first, last, show)
+    with open_replay(workspace) as replay, open_landing_ahead(replay):
+        return import_history(replay, first, last, show)
 
 
 class DayPrinter:

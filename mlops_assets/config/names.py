@@ -14,9 +14,10 @@ SHARED_GROUP = "shared"
 # What rests on every use case: in a group of its own, so that the lineage reads from left to right.
 OPERATION_GROUP = "operation"
 
+FEED_STAGE = "feeds"
 # First part of asset keys, in the order of the data flow.
 STAGES = (
-    "feeds",
+    FEED_STAGE,
     "etl",
     "quality",
     "corpus",
@@ -33,7 +34,7 @@ STAGES = (
 UTILISATION_TABLE = "reports/utilisation"
 DAY_LOG_KEY = ("reports", "day_log")
 # What later days rest on; all else of a day is for the people and systems of that day.
-HISTORY_STAGES = frozenset({"feeds", "etl", "quality"})
+HISTORY_STAGES = frozenset({FEED_STAGE, "etl", "quality"})
 
 DAILY_JOB = "daily_graph"
 TRAINING_JOB = "train_and_promote"
@@ -94,9 +95,14 @@ def is_history(key: Sequence[str]) -> bool:
     return key[0] in HISTORY_STAGES or tuple(key) == DAY_LOG_KEY
 
 
+def is_feed(key: Sequence[str]) -> bool:
+    """Whether an asset is a homologated feed."""
+    return key[0] == FEED_STAGE
+
+
 def feed_key(feed: str) -> list[str]:
     """Asset key of a homologated feed."""
-    return ["feeds", feed]
+    return [FEED_STAGE, feed]
 
 
 def table_key(table: str) -> list[str]:

@@ -182,6 +182,8 @@ def _refuse_other_sandbox(root: Path, fresh: SandboxState) -> None:
 
 def _advance_until(operator: _Operator, end: dt.date, on_day: OnDay | None) -> SandboxState:
     state = load_state(operator.root)
+    if end <= state.next_day:
+        return state  # a world that nobody looks at need not be begun
     with _worlds(operator, state) as worlds:
         for world in worlds:
             if world.geography.code in state.geographies:

@@ -44,11 +44,12 @@ class DayDelivery:
 
 @dataclass(frozen=True)
 class DueDay:
-    """A day to run, why, and the identity of what it depends on."""
+    """A day to run, why, and the identity of what it depends on; `files` is that of its files and its window's."""
 
     day: dt.date
     fingerprint: str
     reason: str
+    files: str
 
 
 def read_deliveries(
@@ -118,7 +119,8 @@ def window_fingerprint(
 ) -> str:
     """Return the identity of all that a day depends on: the files of its window, carried feeds, models, code."""
     carried = _chain_carried(deliveries, identities.carried_feeds)
-    return _fingerprint(deliveries, day, identities, carried, _first_days(deliveries))
+    files = _list_files(deliveries, day, carried)
+    return _fingerprint(day, files, identities, _first_days(deliveries))
 
 
 def _first_days(deliveries: Mapping[dt.date, DayDelivery]) -> dict[str, dt.date]:
@@ -143,23 +145,29 @@ def _chain_carried(
     return chain
 
 
-def _fingerprint(
-    deliveries: Mapping[dt.date, DayDelivery],
-    day: dt.date,
-    identities: DayIdentities,
-    carried: Mapping[dt.date, str],
-    first_days: Mapping[str, dt.date],
-) -> str:
+def _list_files(
+    deliveries: Mapping[dt.date, DayDelivery], day: dt.date, carried: Mapping[dt.date, str]
+) -> tuple[dict[str, str], str]:
+    """Return the identities of the files of a day's window, by day, and that of the carried ones before it."""
     first = day - dt.timedelta(days=LONGEST_WINDOW_DAYS)
     window = {str(d): delivery.fingerprint for d, delivery in deliveries.items() if first < d <= day}
     older = carried[before] if (before := max((d for d in carried if d <= first), default=None)) else ""
+    return window, older
+
+
+def _fingerprint(
+    day: dt.date,
+    files: tuple[dict[str, str], str],
+    identities: DayIdentities,
+    first_days: Mapping[str, dt.date],
+) -> str:
     present = {
         code: identity
         for code, identity in identities.geographies.items()
         if code in first_days and first_days[code] <= day
     }
     champions = identities.champions.get(day, "")
-    return stable_hash([window, older, identities.versions, present, champions])[:16]
+    return stable_hash([*files, identities.versions, present, champions])[:16]
 
 
 def plan_due_days(
@@ -188,9 +196,11 @@ def plan_due_days(
         missing = sorted(wanted - set(delivery.files))
         if missing and day == newest and not is_last_day_complete:
             continue
-        fingerprint = _fingerprint(deliveries, day, identities, carried, first_days)
+        files = _list_files(deliveries, day, carried)
+        fingerprint = _fingerprint(day, files, identities, first_days)
         if built.get(day) != fingerprint:
-            due.append(DueDay(day, fingerprint, _reason(missing, was_built=day in built)))
+            reason = _reason(missing, was_built=day in built)
+            due.append(DueDay(day, fingerprint, reason, stable_hash(files)[:16]))
     return due
 
 

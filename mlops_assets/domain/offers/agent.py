@@ -81,11 +81,27 @@ class _Successors:
 
 @dataclass(frozen=True, eq=False)
 class _Group:
-    """Choices that the same states may make: a plan and its discounts."""
+    """Choices of the same states: plans and their discounts; `rows` is a mask of the offered states."""
 
     positions: tuple[int, ...]
     rows: Mask
+    design: Rows
     learned: LearnedRows
+
+
+@dataclass(frozen=True, eq=False)
+class OutcomeValues:
+    """What outcomes are worth, float64 in US dollars.
+
+    Attributes:
+        quiet: [states].
+        ignored: [offered].
+        accepted: by plan code [offered], at list price.
+    """
+
+    quiet: Floats
+    ignored: Floats
+    accepted: Mapping[str, Floats]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,35 +111,50 @@ class SuccessorTable:
     Attributes:
         states: people with several histories each; those of one person are `people` rows apart, the clean one last.
         people: number of different people.
-        acceptance: float64 [states x choices].
         allowed: bool [states x choices], by eligibility and contact cap.
+        offered: int64 [offered], the states in which anything may be offered; nobody asks what offers do in others.
+        acceptance: float64 [offered x choices].
         quiet: no offer, one a draw.
-        ignored: an offer that is not accepted.
-        accepted: by plan code, an offer at list price that is.
+        ignored: an offer that is not accepted, in offered states.
+        accepted: by plan code, an offer at list price that is, in offered states.
         contact_cost_usd: of a contact.
     """
 
     simulator: Simulator
     states: OfferStates
     people: int
-    acceptance: Floats
     allowed: Mask
+    offered: NDArray[np.int64]
+    acceptance: Floats
     quiet: tuple[_Successors, ...]
     ignored: tuple[_Successors, ...]
     accepted: Mapping[str, tuple[_Successors, ...]]
     contact_cost_usd: float
 
     def action_values(self, values: ValueModel | None, weekly_discount: float) -> Floats:
-        """Return Q, float64 [states x choices] in US dollars; without a value model that of the week alone."""
-        quiet, ignored = (self._mean(one, values, weekly_discount) for one in (self.quiet, self.ignored))
-        found = np.tile(quiet[:, None], (1, len(self.simulator.choices)))
-        list_price = {code: self._mean(one, values, weekly_discount) for code, one in self.accepted.items()}
+        """Return Q, float64 [states x choices] in US dollars; without a value model that of the week alone.
+
+        Where nothing may be offered, every choice is worth what no offer is.
+        """
+        return self.weigh(self.outcome_values(values, weekly_discount))
+
+    def outcome_values(self, values: ValueModel | None, weekly_discount: float) -> OutcomeValues:
+        """Return what the outcomes are worth; without a value model in the week alone."""
+        return OutcomeValues(
+            _find_mean(self.quiet, values, weekly_discount),
+            _find_mean(self.ignored, values, weekly_discount),
+            {code: _find_mean(one, values, weekly_discount) for code, one in self.accepted.items()},
+        )
+
+    def weigh(self, outcomes: OutcomeValues) -> Floats:
+        """Return float64 [states x choices] in US dollars: the outcomes of each choice by their chances, less costs."""
+        found = np.tile(outcomes.quiet[:, None], (1, len(self.simulator.choices)))
         for position, choice in enumerate(self.simulator.choices):
             if position != NO_ACTION:
                 chance = self.acceptance[:, position]
-                accepted = list_price[choice.plan_code] - choice.discount_usd
-                answered = chance * accepted + (1 - chance) * ignored
-                found[:, position] = answered - self.contact_cost_usd
+                accepted = outcomes.accepted[choice.plan_code] - choice.discount_usd
+                answered = chance * accepted + (1 - chance) * outcomes.ignored
+                found[self.offered, position] = answered - self.contact_cost_usd
         return found
 
     @cached_property
@@ -132,21 +163,28 @@ class SuccessorTable:
         positions: dict[bytes, list[int]] = {}
         for position in range(1, len(self.simulator.choices)):
             positions.setdefault(self.allowed[:, position].tobytes(), []).append(position)
-        design = build_design(self.states)
         return tuple(
-            _Group(tuple(found), rows, LearnedRows(design[rows]))
-            for found in positions.values()
-            for rows in (self.allowed[:, found[0]],)
+            self._group(tuple(found), self.allowed[self.offered, found[0]]) for found in positions.values()
         )
 
-    @staticmethod
-    def _mean(drawn: tuple[_Successors, ...], values: ValueModel | None, weekly_discount: float) -> Floats:
-        total = np.zeros(len(drawn[0].reward_usd))
-        for one in drawn:
-            total += one.reward_usd
-            if values is not None:
-                total += weekly_discount * one.survival * values.predict(one.clean, one.full)
-        return total / len(drawn)
+    @cached_property
+    def everything(self) -> _Group:
+        """Return all offered states, and no choice."""
+        return self._group((), np.ones(len(self.offered), dtype=bool))
+
+    def _group(self, positions: tuple[int, ...], rows: Mask) -> _Group:
+        design = build_design(self.states.take(self.offered[rows]))
+        return _Group(positions, rows, hold_rows(design), LearnedRows(design))
+
+
+def _find_mean(drawn: tuple[_Successors, ...], values: ValueModel | None, weekly_discount: float) -> Floats:
+    """Return the mean value of an outcome over the draws."""
+    total = np.zeros(len(drawn[0].reward_usd))
+    for one in drawn:
+        total += one.reward_usd
+        if values is not None:
+            total += weekly_discount * one.survival * values.predict(one.clean, one.full)
+    return total / len(drawn)
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +226,9 @@ def build_successors(
     """
     states = imagine_histories(people)
     copies = states.rows // max(people.rows, 1)
-    nobody, everybody = np.zeros(states.rows, dtype=bool), np.ones(states.rows, dtype=bool)
+    allowed = allow_actions(states, simulator.find_eligible(states), cap)
+    offered = np.flatnonzero(allowed[:, NO_ACTION + 1 :].any(axis=1))
+    asked = states.take(offered)
     first_of: dict[str, int] = {}
     for position, choice in enumerate(simulator.choices):
         if position != NO_ACTION:
@@ -200,21 +240,24 @@ def build_successors(
         for draw in range(settings.draws)
     ]
 
-    def follow(action: int, accepted: Mask) -> tuple[_Successors, ...]:
-        actions = np.full(states.rows, action, dtype=np.int64)
-        discount = simulator.choices[action].discount_usd if accepted.any() else 0.0
-        return tuple(_follow(simulator, states, actions, accepted, chance, discount) for chance in chances)
+    def follow(action: int, *, is_accepted: bool) -> tuple[_Successors, ...]:
+        discount = simulator.choices[action].discount_usd if is_accepted else 0.0
+        return tuple(
+            _follow(simulator, asked, action, chance[offered], discount, is_accepted=is_accepted)
+            for chance in chances
+        )
 
     any_offer = min(first_of.values(), default=NO_ACTION)
     return SuccessorTable(
         simulator=simulator,
         states=states,
         people=people.rows,
-        acceptance=simulator.acceptance_of_all(states),
-        allowed=allow_actions(states, simulator.find_eligible(states), cap),
-        quiet=follow(NO_ACTION, nobody),
-        ignored=follow(any_offer, nobody),
-        accepted={code: follow(position, everybody) for code, position in first_of.items()},
+        allowed=allowed,
+        offered=offered,
+        acceptance=simulator.acceptance_of_all(asked),
+        quiet=tuple(_follow(simulator, states, NO_ACTION, chance) for chance in chances),
+        ignored=follow(any_offer, is_accepted=False),
+        accepted={code: follow(position, is_accepted=True) for code, position in first_of.items()},
         contact_cost_usd=settings.horizon.contact_cost_usd,
     )
 
@@ -222,12 +265,15 @@ def build_successors(
 def _follow(
     simulator: Simulator,
     states: OfferStates,
-    actions: NDArray[np.int64],
-    accepted: Mask,
+    action: int,
     chance: Floats,
-    discount_usd: float,
+    discount_usd: float = 0.0,
+    *,
+    is_accepted: bool = False,
 ) -> _Successors:
-    done = simulator.follow(states, actions, accepted, chance)
+    """Let a week pass in which everybody is offered the same and answers the same; a discount is given back."""
+    actions, answers = np.full(states.rows, action, dtype=np.int64), np.full(states.rows, is_accepted)
+    done = simulator.follow(states, actions, answers, chance)
     full = build_design(done.states)
     clean = without_contacts(full, states.layout)
     # Every round of the iteration asks about them again.
@@ -246,12 +292,12 @@ def iterate_values(table: SuccessorTable, settings: IterationSettings) -> ValueM
     values, chosen = _start_values(table, settings), np.zeros(table.states.rows, dtype=np.int64)
     people_rows, history_rows = LearnedRows(clean), LearnedRows(full)
     for iteration in range(settings.iterations):
-        found = table.action_values(values, horizon.weekly_discount)
+        outcomes = table.outcome_values(values, horizon.weekly_discount)
         # Choices and history settle much sooner than the value of people.
         is_round = iteration % _ROUNDS_A_HISTORY == 0
         if is_round:
-            chosen = _choose_actions(table, found, settings)
-        best = found[np.arange(len(found)), chosen]
+            chosen = _choose_actions(table, outcomes, settings)
+        best = table.weigh(outcomes)[np.arange(len(chosen)), chosen]
         of_clean = best[-table.people :]
         change = (best.reshape(-1, table.people) - of_clean).ravel()
         history = values.history
@@ -262,24 +308,39 @@ def iterate_values(table: SuccessorTable, settings: IterationSettings) -> ValueM
 
 
 def _choose_actions(
-    table: SuccessorTable, action_values: Floats, settings: IterationSettings
+    table: SuccessorTable, outcomes: OutcomeValues, settings: IterationSettings
 ) -> NDArray[np.int64]:
-    """Return int64 [states], the best allowed action by smoothed advantages.
+    """Return int64 [states], the best allowed action by smoothed values.
 
     The best of many noisy values is too good to be true, and an agent that believes in it waits for offers that never
-    come (van Hasselt 2010): so the choice is made as the distilled policy makes it, and valued as it is.
+    come (van Hasselt 2010): so the choice is made as a distilled policy makes it, by what is learned of the values, and
+    valued as it is. Chances of acceptance are learned already; what is noisy is what an outcome adds to a quiet week.
     """
-    advantages = action_values - action_values[:, [NO_ACTION]]
-    models = distil_advantages(
-        table, advantages, TreeSettings(30, 4, 0.3, seed=settings.horizon.seed, threads=settings.threads)
-    )
-    design, smooth = hold_rows(build_design(table.states)), np.full(advantages.shape, -np.inf)
-    smooth[:, NO_ACTION] = 0.0
-    for position, model in enumerate(models):
-        if position != NO_ACTION:
-            rows = table.allowed[:, position]
-            smooth[rows, position] = model.predict(design, settings.threads)[rows]
-    return np.asarray(smooth.argmax(axis=1))
+    smooth = table.weigh(_smooth_outcomes(table, outcomes, settings))
+    return np.asarray(np.where(table.allowed, smooth, -np.inf).argmax(axis=1))
+
+
+def _smooth_outcomes(
+    table: SuccessorTable, outcomes: OutcomeValues, settings: IterationSettings
+) -> OutcomeValues:
+    """Return what outcomes are worth beyond a quiet week, as small models see it; 0 where nothing may be offered."""
+    size = TreeSettings(30, 4, 0.3, seed=settings.horizon.seed)
+
+    gained = {code: found - outcomes.quiet[table.offered] for code, found in outcomes.accepted.items()}
+
+    def smooth(group: _Group, values: Floats) -> Floats:
+        found = np.zeros(len(values))
+        found[group.rows] = group.learned.fit_mean(values[group.rows], size).predict(group.design)
+        return found
+
+    def smooth_plans(group: _Group) -> dict[str, Floats]:
+        codes = {table.simulator.choices[position].plan_code for position in group.positions}
+        return {code: smooth(group, gained[code]) for code in sorted(codes)}
+
+    with ThreadPoolExecutor(settings.threads) as pool:
+        accepted = dict(chain.from_iterable(one.items() for one in pool.map(smooth_plans, table.groups)))
+    ignored = smooth(table.everything, outcomes.ignored - outcomes.quiet[table.offered])
+    return OutcomeValues(np.zeros(table.states.rows), ignored, accepted)
 
 
 def _start_values(table: SuccessorTable, settings: IterationSettings) -> ValueModel:
@@ -302,10 +363,11 @@ def distil_advantages(
         settings: size, seed, threads.
     """
     one_thread = replace(settings, threads=1)  # models this small gain nothing from threads of their own
+    offered = advantages[table.offered]
 
     def distil(group: _Group) -> list[tuple[int, TreeModel]]:
         return [
-            (position, group.learned.fit_mean(advantages[group.rows, position], one_thread))
+            (position, group.learned.fit_mean(offered[group.rows, position], one_thread))
             for position in group.positions
         ]
 

@@ -7,6 +7,7 @@ iteration (agent.py), evidence from logged decisions (off_policy.py), promotion 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING
@@ -145,7 +146,8 @@ def _advantages(action_values: Floats) -> Floats:
 
 def _acceptance_margin(table: SuccessorTable) -> Floats:
     net = np.array([choice.net_margin_usd for choice in table.simulator.choices])
-    found = np.asarray(table.acceptance * net - table.contact_cost_usd)
+    found = np.zeros(table.allowed.shape)
+    found[table.offered] = table.acceptance * net - table.contact_cost_usd
     found[:, NO_ACTION] = 0.0
     return found
 
@@ -167,6 +169,7 @@ def judge_ladder(
     support: ContactSupport,
     horizon: Horizon,
     gate: PolicyGateSpec,
+    threads: int = 1,
 ) -> JudgedLadder:
     """Follow every rung in a simulator that none of them was learned in, and choose.
 
@@ -181,6 +184,7 @@ def judge_ladder(
         support: what the judge's log has shown of contacts.
         horizon: how long, at what discount.
         gate: confidence, margins, tolerance.
+        threads: rungs that are followed at a time.
 
     Raises:
         PolicyError: `no_offer` or people are missing.
@@ -190,8 +194,10 @@ def judge_ladder(
     random = np.random.default_rng(horizon.seed)
     start = people.take(random.permutation(people.rows)[: gate.judged_people])
     rungs: list[JudgedPolicy] = []
-    for kind in (kind for kind in LADDER if kind in policies):
-        value = simulate_policy(simulator, policies[kind], start, cap, horizon)
+    kinds = [kind for kind in LADDER if kind in policies]
+    with ThreadPoolExecutor(threads) as pool:
+        values = pool.map(lambda kind: simulate_policy(simulator, policies[kind], start, cap, horizon), kinds)
+    for kind, value in zip(kinds, values, strict=True):
         problems = find_support_problems(value, support, gate.contact_rate_tolerance)
         gains = {
             simpler.kind: compare_values(value, simpler.value, gate.confidence)

@@ -41,7 +41,7 @@ from mlops_assets.domain.offers.worlds import (
 )
 from mlops_assets.domain.ports import Lake, ModelRegistry, ModelSlot, RegisteredVersion, RunLogger
 
-POLICY_TRAINING_VERSION = "1"
+POLICY_TRAINING_VERSION = "2"
 WORLD_FOLDER = "world"
 
 
@@ -133,6 +133,7 @@ def _climb(slot: ModelSlot, spec: OffersSpec, log: FrozenLog, lake: Lake, thread
         support=find_support(log.learned),
         horizon=make_horizon(spec.agent),
         gate=spec.gate,
+        threads=threads,
     )
 
 

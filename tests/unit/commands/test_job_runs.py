@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pytest
 
-from mlops_assets.commands.job_runs import JobResult, JobRun, JobRunner
+from mlops_assets.commands.job_runs import JobResult, JobRun, JobRunner, prepare_training
 from mlops_assets.commands.workspace import Workspace
 from mlops_assets.config.loader import load_project
 
@@ -19,8 +19,14 @@ _DONE = JobResult(succeeded=True, refused=(), failures=())
 class _Pool:
     """Stands for processes; every job succeeds at once."""
 
+    asked: ClassVar[list[tuple[object, Sequence[str]]]] = []
+
     def map(self, _execute: object, chains: Sequence[Sequence[JobRun]]) -> list[list[JobResult]]:
         return [[_DONE for _ in chain] for chain in chains]
+
+    def submit(self, act: object, job_names: Sequence[str]) -> None:
+        """Note what is asked of a process."""
+        self.asked.append((act, job_names))
 
 
 @pytest.fixture
@@ -71,4 +77,15 @@ def test_they_end_with_a_failure(runner: JobRunner) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         fail()
+    assert cast("Any", runner).log == ["start 2", "end 2"]
+
+
+def test_they_may_be_started_before_they_are_needed(runner: JobRunner) -> None:
+    _Pool.asked.clear()
+    with runner.keep_processes():
+        runner.start_processes(1, ["train"])
+        assert cast("Any", runner).log == [], "one chain is run here"
+        runner.start_processes(2, ["train"])
+        assert _Pool.asked == [(prepare_training, ["train"])] * 2
+        runner.execute_chains(_chains(2))
     assert cast("Any", runner).log == ["start 2", "end 2"]

@@ -97,3 +97,14 @@ def test_an_operator_that_fails_is_told_of(tmp_path: Path, monkeypatch: pytest.M
     operator._ordered[day(2)] = failed
     with pytest.raises(OSError, match="disk full"):
         operator.wait(workspace, day(1))
+
+
+def test_whoever_wants_to_know_is_told_of_days_that_were_delivered(tmp_path: Path) -> None:
+    workspace, told = start(tmp_path), list[dt.date]()
+    operator = OperatorProcess(HereAndNow(), told.append)  # type: ignore[arg-type]
+    operator.order(workspace, day(0))
+    assert told == [day(0)]
+    failed: Future[None] = Future()
+    failed.set_exception(OSError("disk full"))
+    operator._tell(day(1), failed)
+    assert told == [day(0)], "nothing of a day that failed"

@@ -22,7 +22,7 @@ from mlops_assets.domain.feeds.arrival import (
 FIRST = dt.date(2026, 8, 3)
 NOW = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
 IDENTITIES = DayIdentities("v1", frozenset({"dna"}))
-DUE = DueDay(FIRST, "abc", "new day")
+DUE = DueDay(FIRST, "abc", "new day", "files")
 
 
 def day(number: int) -> dt.date:

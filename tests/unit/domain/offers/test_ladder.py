@@ -51,6 +51,7 @@ def judge(
     policies: Mapping[PolicyKind, DistilledPolicy] | None = None,
     gate: PolicyGateSpec = GATE,
     support: ContactSupport | None = None,
+    threads: int = 1,
 ) -> JudgedLadder:
     return judge_ladder(
         learned_world(),
@@ -60,6 +61,7 @@ def judge(
         support=support or find_support(campaign_log()),
         horizon=make_horizon(SPEC, 3),
         gate=gate,
+        threads=threads,
     )
 
 
@@ -76,6 +78,13 @@ def test_every_rung_is_learned_and_judged() -> None:
     assert judged.find("no_offer").value.contact_rate == 0
     assert judged.find("incremental_margin").value.contact_rate == pytest.approx(0.25, abs=0.08)
     assert judged.chosen in judged.reason
+
+
+def test_rungs_that_are_followed_beside_each_other_are_worth_the_same() -> None:
+    alone, together = judge(), judge(threads=3)
+    assert [rung.kind for rung in together.rungs] == [rung.kind for rung in alone.rungs]
+    for one, other in zip(alone.rungs, together.rungs, strict=True):
+        assert other.value.totals_usd.tolist() == one.value.totals_usd.tolist()
 
 
 def test_the_agent_contacts_less_where_contacts_annoy() -> None:
