@@ -24,7 +24,6 @@ from mlops_assets.commands.demo_story import (
     NEW_LINES,
     NEW_NUMBER,
     PERSON,
-    POLICY_NUMBER,
     ROLLBACK_NUMBER,
     STEADY,
     day_of,
@@ -94,20 +93,18 @@ class DemoRun:
         with open_operator() as operator, self.workspace.open_instance() as instance:
             end_deserted_runs(instance)
             replay, first_of_three = Replay(self.workspace, instance), min(NEW_NUMBER, self.scale.days)
-            # What trains stays as long as its configuration.
-            with open_landing_ahead(replay), replay.runner.keep_processes():
-                if replay.ahead is not None:
-                    operator.on_delivered = replay.ahead.ask
-                self._import_history(operator, replay)
-                self._live_days(operator, replay, range(HISTORY_DAYS, first_of_three))
-                operator.on_delivered = tell_nobody
-            if first_of_three < self.scale.days:
-                self.on_chapters(first_of_three)
-                self._add_geography()
-                replay = Replay(self.workspace, instance)
-                with replay.runner.keep_processes():
-                    self._start_training(replay, POLICY_NUMBER)
-                    self._live_days(operator, replay, range(first_of_three, self.scale.days))
+            with replay.runner.keep_processes():
+                with open_landing_ahead(replay):
+                    if replay.ahead is not None:
+                        operator.on_delivered = replay.ahead.ask
+                    self._import_history(operator, replay)
+                    self._live_days(operator, replay, range(HISTORY_DAYS, first_of_three))
+                    operator.on_delivered = tell_nobody
+                if first_of_three < self.scale.days:
+                    self.on_chapters(first_of_three)
+                    self._add_geography()
+                    later = range(first_of_three, self.scale.days)
+                    self._live_days(operator, replay.serve(self.workspace), later)
 
     def _import_history(self, operator: OperatorProcess, replay: Replay) -> None:
         last = min(HISTORY_DAYS, self.scale.days)
@@ -117,7 +114,7 @@ class DemoRun:
         starts = [first for first in (0, 1, *range(_IMPORT_DAYS, last, _IMPORT_DAYS)) if first < last]
         for first, after in pairwise([*starts, last]):
             if first == starts[-1]:  # the feeds of the last days are read already, or nearly so
-                self._start_training(replay, HISTORY_DAYS)
+                self._start_training(replay)
             self.on_chapters(first)
             self._wait(operator, after - 1)
             self.results += import_history(replay, day_of(first), day_of(after - 1), self.on_day)
@@ -132,9 +129,9 @@ class DemoRun:
                 operator.order_ahead(self.workspace, day_of(number + 1))
             self._live_day(replay, number)
 
-    def _start_training(self, replay: Replay, first: int) -> None:
-        """Start the processes that train, where the story gets as far as day number `first`."""
-        if first < self.scale.days:
+    def _start_training(self, replay: Replay) -> None:
+        """Start the processes that train, where the story gets as far as the first training."""
+        if self.scale.days > HISTORY_DAYS:
             jobs = [names.training_job(use_case) for use_case in self.workspace.config.use_cases]
             replay.runner.start_processes(len((STEADY, MOVED)), jobs)
 

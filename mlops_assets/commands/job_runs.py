@@ -9,6 +9,7 @@ process with its share of the cores. The stores they meet in (ledger, MLflow, ou
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import sys
@@ -133,8 +134,13 @@ class JobRunner:
         workers = self._processes(len(chains))
         if workers < 2:
             return [[self.execute(run) for run in chain] for chain in chains]
+        config = _share_cores(self.workspace.config, workers)
         with self._training_pool(workers) as pool:
-            return list(pool.map(execute_in_worker, chains))
+            return list(pool.map(execute_in_worker, itertools.repeat(config), chains))
+
+    def serve(self, workspace: Workspace) -> JobRunner:
+        """Return what runs the jobs of another configuration of this data root, in the processes that are kept here."""
+        return JobRunner(workspace, self.instance, _stack=self._stack, _kept=self._kept)
 
     @contextmanager
     def keep_processes(self) -> Iterator[None]:
@@ -256,9 +262,12 @@ def prepare_training(job_names: Sequence[str]) -> None:
     load_jobs(job_names)
 
 
-def execute_in_worker(chain: Sequence[JobRun]) -> list[JobResult]:
-    """Run a chain of jobs in a process of `JobRunner.open_pool`."""
-    return [worker_runner().execute(run) for run in chain]
+def execute_in_worker(config: ProjectConfig, chain: Sequence[JobRun]) -> list[JobResult]:
+    """Run a chain of jobs by a configuration, in a process of `JobRunner.open_pool`."""
+    runner = worker_runner()
+    if runner.workspace.config != config:
+        runner = _opened[os.getpid()] = runner.serve(Workspace(runner.workspace.home, config))
+    return [runner.execute(run) for run in chain]
 
 
 def _refused(result: dg.ExecuteInProcessResult) -> Iterator[Refusal]:

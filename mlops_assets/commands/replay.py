@@ -295,6 +295,12 @@ class Replay:
             ).failures
         )
 
+    def serve(self, workspace: Workspace) -> Replay:
+        """Return what runs days of another configuration of this data root, in the processes that are kept here."""
+        replay = Replay(workspace, self.instance)
+        replay.runner = self.runner.serve(workspace)
+        return replay
+
     @cached_property
     def runner(self) -> JobRunner:
         """Return what runs the jobs of this workspace."""

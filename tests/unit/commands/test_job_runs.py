@@ -12,6 +12,7 @@ import pytest
 from mlops_assets.commands.job_runs import JobResult, JobRun, JobRunner, prepare_training
 from mlops_assets.commands.workspace import Workspace
 from mlops_assets.config.loader import load_project
+from mlops_assets.config.models import ProjectConfig
 
 _DONE = JobResult(succeeded=True, refused=(), failures=())
 
@@ -20,8 +21,13 @@ class _Pool:
     """Stands for processes; every job succeeds at once."""
 
     asked: ClassVar[list[tuple[object, Sequence[str]]]] = []
+    configs: ClassVar[list[ProjectConfig]] = []
 
-    def map(self, _execute: object, chains: Sequence[Sequence[JobRun]]) -> list[list[JobResult]]:
+    def map(
+        self, _execute: object, configs: Iterator[ProjectConfig], chains: Sequence[Sequence[JobRun]]
+    ) -> list[list[JobResult]]:
+        """Note by which configuration each chain is run."""
+        self.configs.extend(config for config, _ in zip(configs, chains, strict=False))
         return [[_DONE for _ in chain] for chain in chains]
 
     def submit(self, act: object, job_names: Sequence[str]) -> None:
@@ -89,3 +95,17 @@ def test_they_may_be_started_before_they_are_needed(runner: JobRunner) -> None:
         assert _Pool.asked == [(prepare_training, ["train"])] * 2
         runner.execute_chains(_chains(2))
     assert cast("Any", runner).log == ["start 2", "end 2"]
+
+
+def test_they_serve_another_configuration_too(runner: JobRunner) -> None:
+    _Pool.configs.clear()
+    config = runner.workspace.config
+    one = config.model_copy(update={"geographies": {"cl": config.geographies["cl"]}})
+    with runner.keep_processes():
+        runner.execute_chains(_chains(2))
+        runner.serve(Workspace(runner.workspace.home, one)).execute_chains(_chains(2))
+    assert cast("Any", runner).log == ["start 2", "end 2"]
+    assert [set(each.geographies) for each in _Pool.configs] == [set(config.geographies)] * 2 + [{"cl"}] * 2
+    assert {each.environment.executor.cores for each in _Pool.configs} == {2}, (
+        "each has its share of the cores"
+    )
