@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -138,13 +138,16 @@ class SuccessorTable:
         """
         return self.weigh(self.outcome_values(values, weekly_discount))
 
-    def outcome_values(self, values: ValueModel | None, weekly_discount: float) -> OutcomeValues:
+    def outcome_values(
+        self, values: ValueModel | None, weekly_discount: float, threads: int = 1
+    ) -> OutcomeValues:
         """Return what the outcomes are worth; without a value model in the week alone."""
-        return OutcomeValues(
-            _find_mean(self.quiet, values, weekly_discount),
-            _find_mean(self.ignored, values, weekly_discount),
-            {code: _find_mean(one, values, weekly_discount) for code, one in self.accepted.items()},
-        )
+        drawn = (self.quiet, self.ignored, *self.accepted.values())
+        with ThreadPoolExecutor(threads) as pool:
+            quiet, ignored, *accepted = pool.map(
+                partial(_find_mean, values=values, weekly_discount=weekly_discount), drawn
+            )
+        return OutcomeValues(quiet, ignored, dict(zip(self.accepted, accepted, strict=True)))
 
     def weigh(self, outcomes: OutcomeValues) -> Floats:
         """Return float64 [states x choices] in US dollars: the outcomes of each choice by their chances, less costs."""
@@ -287,12 +290,12 @@ def iterate_values(table: SuccessorTable, settings: IterationSettings) -> ValueM
     full = build_design(table.states)
     clean = without_contacts(full[-table.people :], layout)
     signs = tuple(-1 if name in FATIGUE_COLUMNS else 0 for name in design_columns(layout))
-    of_people = TreeSettings(80, 4, 0.2, seed=horizon.seed, threads=settings.threads)
-    of_history = TreeSettings(40, 3, 0.3, monotone=signs, seed=horizon.seed, threads=settings.threads)
+    of_people = TreeSettings(80, 4, 0.2, seed=horizon.seed)  # threads of their own slow models this small
+    of_history = TreeSettings(40, 3, 0.3, monotone=signs, seed=horizon.seed)
     values, chosen = _start_values(table, settings), np.zeros(table.states.rows, dtype=np.int64)
     people_rows, history_rows = LearnedRows(clean), LearnedRows(full)
     for iteration in range(settings.iterations):
-        outcomes = table.outcome_values(values, horizon.weekly_discount)
+        outcomes = table.outcome_values(values, horizon.weekly_discount, settings.threads)
         # Choices and history settle much sooner than the value of people.
         is_round = iteration % _ROUNDS_A_HISTORY == 0
         if is_round:
