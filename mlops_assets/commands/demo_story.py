@@ -101,12 +101,21 @@ def _event(kind: EventKind, geography: str, number: int) -> ScriptedEvent:
     return ScriptedEvent(kind=kind, geography=geography, first_day=day_of(number))
 
 
-# Seconds of a day relative to each other, for the time that is left: days of history, lived days, and trainings.
+# Seconds of a day relative to each other, for the time that is left: days of history, lived days, and what some days
+# have beside: processes that start, trainings, files of weeks.
 _HISTORY_WEIGHT, _DAY_WEIGHT = 1.0, 2.5
-_TRAINING_WEIGHTS = {35: 20.0, 41: 6.0, ANSWER_NUMBER: 14.0, ROLLBACK_NUMBER: 3.0, POLICY_NUMBER: 40.0}
+_EXTRA_WEIGHTS = {
+    0: 6.0,
+    HISTORY_DAYS: 8.0,
+    41: 1.5,
+    NEW_NUMBER: 4.0,
+    POLICY_NUMBER: 20.0,
+    ANSWER_NUMBER: 22.0,
+    ROLLBACK_NUMBER: 3.0,
+}
 
 
 def weight_of(number: int) -> float:
     """Return how long a day takes, beside the others."""
     usual = _HISTORY_WEIGHT if number < HISTORY_DAYS else _DAY_WEIGHT
-    return usual + _TRAINING_WEIGHTS.get(number, 0.0)
+    return usual + _EXTRA_WEIGHTS.get(number, 0.0)
