@@ -32,7 +32,7 @@ from mlops_assets.commands.demo_story import (
 from mlops_assets.commands.history import import_history
 from mlops_assets.commands.landing_ahead import open_landing_ahead
 from mlops_assets.commands.models import now_utc
-from mlops_assets.commands.operator_process import OperatorProcess, open_operator, tell_nobody
+from mlops_assets.commands.operator_process import OperatorProcess, open_operator
 from mlops_assets.commands.replay import DayResult, Replay, end_deserted_runs
 from mlops_assets.commands.sandbox import sandbox_arguments
 from mlops_assets.commands.workspace import Workspace
@@ -99,7 +99,6 @@ class DemoRun:
                         operator.on_delivered = replay.ahead.ask
                     self._import_history(operator, replay)
                     self._live_days(operator, replay, range(HISTORY_DAYS, first_of_three))
-                    operator.on_delivered = tell_nobody
                 if first_of_three < self.scale.days:
                     self.on_chapters(first_of_three)
                     self._add_geography()

@@ -26,8 +26,8 @@ def import_history(
     """
     due, results = {one.day: one for one in replay.due_days(first, last)}, []
     if replay.ahead is not None:
-        for day in due:
-            replay.ahead.ask(day)
+        for day, one in due.items():
+            replay.ahead.ask(day, one)
     for day in days_between(first, last):
         if day in due:
             started = time.monotonic()

@@ -47,15 +47,19 @@ class LandingAhead:
         """Let the process load the graph, before there is anything to read."""
         self.pool.submit(load_jobs, [names.DAILY_JOB])
 
-    def ask(self, day: dt.date) -> None:
+    def ask(self, day: dt.date, due: DueDay | None = None) -> None:
         """Let the feeds of a day be read, whose files are there, after those of the days before.
 
         Nothing is done about a day that was asked for before, or while somebody else reads feeds.
+
+        Args:
+            day: whose feeds.
+            due: that day, if the caller knows how it is due.
         """
         with self._lock:
             if day > self._newest and not self._is_held:
                 self._newest = day
-                self._asked[day] = self.pool.submit(_land, day)
+                self._asked[day] = self.pool.submit(_land, day, due)
 
     def take(self, due: DueDay) -> JobResult | None:
         """Wait for the feeds of a due day and return their run, or None if the caller has to read them.
@@ -64,7 +68,7 @@ class LandingAhead:
         rest on the feeds that are replaced then: they are forgotten, and none is read until the next call.
         """
         self._is_held = False
-        self.ask(due.day)
+        self.ask(due.day, due)
         asked = self._asked.pop(due.day, None)
         landed = asked.result() if asked is not None else None
         if landed is not None and landed.due.files == due.files and landed.result.succeeded:
@@ -75,6 +79,11 @@ class LandingAhead:
         wait(later.values())
         return None
 
+    def close(self) -> None:
+        """Read nothing more, whoever asks."""
+        with self._lock:
+            self._is_held = True
+
 
 @contextmanager
 def open_landing_ahead(replay: Replay) -> Iterator[None]:
@@ -83,18 +92,21 @@ def open_landing_ahead(replay: Replay) -> Iterator[None]:
         yield
         return
     with replay.runner.open_pool(1, shares=2) as pool:
-        replay.ahead = LandingAhead(pool)
-        replay.ahead.start()
+        replay.ahead = ahead = LandingAhead(pool)
+        ahead.start()
         try:
             yield
         finally:
             replay.ahead = None
+            ahead.close()
 
 
-def _land(day: dt.date) -> LandedDay | None:
+def _land(day: dt.date, due: DueDay | None) -> LandedDay | None:
     """Read the feeds of a day in this process, if it is due."""
     runner = worker_runner()
-    due = {one.day: one for one in Replay(runner.workspace, runner.instance).due_days(day, day)}.get(day)
+    if due is None:
+        found = Replay(runner.workspace, runner.instance).due_days(day, day)
+        due = next((one for one in found if one.day == day), None)
     if due is None:
         return None
     feeds = tuple(key for key in runner.asset_keys(names.DAILY_JOB) if names.is_feed(key))

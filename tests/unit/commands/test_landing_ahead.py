@@ -36,8 +36,9 @@ class Reader:
     asked: list[dt.date] = field(default_factory=list)
     reads: dict[dt.date, Future[LandedDay | None]] = field(default_factory=dict)
 
-    def submit(self, _act: object, asked: dt.date) -> Future[LandedDay | None]:
+    def submit(self, _act: object, asked: dt.date, known: DueDay | None) -> Future[LandedDay | None]:
         """Note that a day is asked for."""
+        assert known is None or known.day == asked
         self.asked.append(asked)
         self.reads[asked] = Future()
         if not self.is_slow:
@@ -62,6 +63,14 @@ def test_days_are_read_once_and_in_order() -> None:
     assert [ahead.take(due(number)) for number in range(3)] == [DONE] * 3
     ahead.ask(day(1))
     assert reader.asked == [day(0), day(1), day(2)], "a day that was taken is not read again"
+
+
+def test_nothing_is_read_any_more_once_it_is_closed() -> None:
+    reader = Reader()
+    ahead = ahead_of(reader)
+    ahead.close()
+    ahead.ask(day(0))
+    assert reader.asked == []
 
 
 def test_a_day_that_nobody_asked_for_is_read_when_it_is_taken() -> None:
