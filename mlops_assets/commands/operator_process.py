@@ -29,16 +29,12 @@ from mlops_assets.sandbox.simulation import advance
 _DAY = dt.timedelta(days=1)
 
 
-def tell_nobody(day: dt.date) -> None:
-    """Do nothing about a day that was delivered."""
-
-
 @dataclass
 class OperatorProcess:
     """Days of a sandbox, delivered in order by one process; a call with a later workspace brings its geographies."""
 
     pool: ProcessPoolExecutor
-    on_delivered: Callable[[dt.date], None] = tell_nobody  # called in a thread of its own
+    on_delivered: Callable[[dt.date], None] | None = None  # called in a thread of its own
     _ordered: dict[dt.date, Future[None]] = field(default_factory=dict)
 
     def order(self, workspace: Workspace, last: dt.date) -> None:
@@ -60,7 +56,7 @@ class OperatorProcess:
         self._first_from(day).result()
 
     def _tell(self, last: dt.date, delivery: Future[None]) -> None:
-        if not delivery.cancelled() and delivery.exception() is None:
+        if self.on_delivered and not delivery.cancelled() and delivery.exception() is None:
             self.on_delivered(last)
 
     def _first_from(self, day: dt.date) -> Future[None]:

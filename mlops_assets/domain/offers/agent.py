@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlops_assets.domain.offers.catalogue_spec import ContactPolicy
-from mlops_assets.domain.offers.contact_cap import allow_actions
 from mlops_assets.domain.offers.decision_data import (
     CLOCK_BOUNDS,
     HISTORY_WEEKS,
@@ -32,7 +31,7 @@ from mlops_assets.domain.offers.decision_data import (
     OfferStates,
 )
 from mlops_assets.domain.offers.policy_value import Horizon
-from mlops_assets.domain.offers.simulator import DRAWS, Simulator
+from mlops_assets.domain.offers.simulator import DRAWS, Simulator, find_allowed
 from mlops_assets.domain.offers.state_design import (
     FATIGUE_COLUMNS,
     build_design,
@@ -229,7 +228,7 @@ def build_successors(
     """
     states = imagine_histories(people)
     copies = states.rows // max(people.rows, 1)
-    allowed = allow_actions(states, simulator.find_eligible(states), cap)
+    allowed = find_allowed(simulator, states, cap)
     offered = np.flatnonzero(allowed[:, NO_ACTION + 1 :].any(axis=1))
     asked = states.take(offered)
     first_of: dict[str, int] = {}
@@ -328,7 +327,6 @@ def _smooth_outcomes(
 ) -> OutcomeValues:
     """Return what outcomes are worth beyond a quiet week, as small models see it; 0 where nothing may be offered."""
     size = TreeSettings(30, 4, 0.3, seed=settings.horizon.seed)
-
     gained = {code: found - outcomes.quiet[table.offered] for code, found in outcomes.accepted.items()}
 
     def smooth(group: _Group, values: Floats) -> Floats:
@@ -336,12 +334,12 @@ def _smooth_outcomes(
         found[group.rows] = group.learned.fit_mean(values[group.rows], size).predict(group.design)
         return found
 
-    def smooth_plans(group: _Group) -> dict[str, Floats]:
+    def smooth_plans(group: _Group) -> list[tuple[str, Floats]]:
         codes = {table.simulator.choices[position].plan_code for position in group.positions}
-        return {code: smooth(group, gained[code]) for code in sorted(codes)}
+        return [(code, smooth(group, gained[code])) for code in sorted(codes)]
 
     with ThreadPoolExecutor(settings.threads) as pool:
-        accepted = dict(chain.from_iterable(one.items() for one in pool.map(smooth_plans, table.groups)))
+        accepted = dict(chain.from_iterable(pool.map(smooth_plans, table.groups)))
     ignored = smooth(table.everything, outcomes.ignored - outcomes.quiet[table.offered])
     return OutcomeValues(np.zeros(table.states.rows), ignored, accepted)
 

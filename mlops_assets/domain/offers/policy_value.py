@@ -14,25 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlops_assets.domain.offers.catalogue_spec import ContactPolicy
-from mlops_assets.domain.offers.contact_cap import allow_actions, find_contactable
-from mlops_assets.domain.offers.decision_data import HISTORY_WEEKS, NO_ACTION, OfferStates
+from mlops_assets.domain.offers.decision_data import HISTORY_WEEKS, OfferStates
 from mlops_assets.domain.offers.policies import DistilledPolicy, decide
-from mlops_assets.domain.offers.simulator import DRAWS, Simulator
+from mlops_assets.domain.offers.simulator import DRAWS, Simulator, find_allowed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
-
-
-def _allow(simulator: Simulator, states: OfferStates, cap: ContactPolicy) -> NDArray[np.bool_]:
-    """Return what `allow_actions` does; eligibility is asked for only of those who may be contacted, which are few."""
-    allowed = np.zeros((states.rows, len(simulator.choices)), dtype=bool)
-    allowed[:, NO_ACTION] = True
-    asked = np.flatnonzero(find_contactable(states, cap))
-    if len(asked):
-        allowed[asked] = allow_actions(states.take(asked), simulator.find_eligible(states.take(asked)), cap)
-    return allowed
 
 
 @dataclass(frozen=True)
@@ -86,7 +75,7 @@ def simulate_policy(
     counts, weeks, contacts, accepted = np.zeros(HISTORY_WEEKS + 1), 0.0, 0.0, 0.0
     for week in range(horizon.weeks):
         chance = np.random.default_rng([horizon.seed, week]).random((states.rows, DRAWS))
-        allowed = _allow(simulator, states, cap)
+        allowed = find_allowed(simulator, states, cap)
         actions = decide(policy, states, allowed)
         seen = np.minimum(states.weeks_of("offers").sum(axis=1), HISTORY_WEEKS).astype(int)
         counts += np.bincount(seen, alive, HISTORY_WEEKS + 1)

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlops_assets.domain.offers.catalogue_spec import ContactPolicy
+from mlops_assets.domain.offers.contact_cap import find_contactable
 from mlops_assets.domain.offers.contact_effect import Effect
 from mlops_assets.domain.offers.decision_data import (
     CLOCK_BOUNDS,
@@ -223,6 +225,19 @@ class Simulator:
         slipped = np.rint(values[:, expiry] + change[:, count])
         values[:, expiry] = np.clip(slipped, *CLOCK_BOUNDS["days_to_expiry"])
         return np.asarray(values)
+
+
+def find_allowed(simulator: Simulator, states: OfferStates, cap: ContactPolicy) -> Mask:
+    """Return bool [people x choices]: eligible and contactable; `no_offer` always.
+
+    Eligibility is asked for only of those who may be contacted, which are few where people are contacted.
+    """
+    allowed = np.zeros((states.rows, len(simulator.choices)), dtype=bool)
+    allowed[:, NO_ACTION] = True
+    asked = np.flatnonzero(find_contactable(states, cap))
+    if len(asked):
+        allowed[asked] |= simulator.find_eligible(states.take(asked))
+    return allowed
 
 
 def draw_surprises(moves: LevelMoves, advanced: Rows, added_risk: Floats, uniform: Floats) -> Floats:

@@ -18,10 +18,9 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from mlops_assets.domain.offers.catalogue_spec import ContactPolicy
-from mlops_assets.domain.offers.contact_cap import allow_actions
 from mlops_assets.domain.offers.decision_data import DecisionDataError, OfferStates
 from mlops_assets.domain.offers.policy_value import Horizon
-from mlops_assets.domain.offers.simulator import DRAWS, Simulator
+from mlops_assets.domain.offers.simulator import DRAWS, Simulator, find_allowed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -102,7 +101,7 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
         return self._people.take(self.np_random.integers(0, self._people.rows, count))
 
     def _find_allowed(self) -> NDArray[np.bool_]:
-        return allow_actions(self._states, self._simulator.find_eligible(self._states), self._cap)
+        return find_allowed(self._simulator, self._states, self._cap)
 
     def _describe(self, refused: NDArray[np.bool_]) -> dict[str, Any]:
         return {"action_mask": self._find_allowed().astype(np.int8), "refused": refused}

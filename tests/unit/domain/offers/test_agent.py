@@ -23,8 +23,8 @@ from mlops_assets.domain.offers.decision_data import NO_ACTION, OfferStates
 from mlops_assets.domain.offers.ladder import build_ladder
 from mlops_assets.domain.offers.offers_spec import OfferAgentSpec
 from mlops_assets.domain.offers.policies import decide
-from mlops_assets.domain.offers.policy_value import Horizon, _allow
-from mlops_assets.domain.offers.simulator import Simulator
+from mlops_assets.domain.offers.policy_value import Horizon
+from mlops_assets.domain.offers.simulator import Simulator, find_allowed
 from mlops_assets.domain.offers.tree_models import constant_model
 from tests.unit.domain.offers.offer_log import campaign_log, learned_world
 
@@ -126,5 +126,5 @@ def test_where_nobody_is_eligible_nothing_is_offered() -> None:
 @pytest.mark.parametrize("world", [learned_world, closed_world])
 def test_those_who_may_not_be_contacted_need_not_be_eligible(world: Callable[[], Simulator]) -> None:
     simulator, states = world(), imagine_histories(people())
-    asked = _allow(simulator, states, CAP)
+    asked = find_allowed(simulator, states, CAP)
     assert asked.tolist() == allow_actions(states, simulator.find_eligible(states), CAP).tolist()
