@@ -8,6 +8,7 @@ atomically, which makes it the commit point. Does not belong here: what a partit
 from __future__ import annotations
 
 import datetime as dt
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -76,10 +77,18 @@ class LocalLake:
 
     def days(self, table: str, segment: str) -> list[dt.date]:
         """Return the published days in order."""
-        folder = self.root / files_of.table_folder(table, segment)
-        names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-        days = [day for name in sorted(names) if (day := files_of.parse_day(name)) is not None]
-        return [day for day in days if (folder / day.isoformat() / MANIFEST_NAME).is_file()]
+        folder = os.path.join(self.root, files_of.table_folder(table, segment))  # noqa: PTH118 - see below
+        try:
+            names = sorted(os.listdir(folder))  # noqa: PTH208
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        # Asked some 350 times a day's run, for all days there are: as paths that costs three times as much.
+        return [
+            day
+            for name in names
+            if (day := files_of.parse_day(name)) is not None
+            and os.path.isfile(f"{folder}/{name}/{MANIFEST_NAME}")  # noqa: PTH113
+        ]
 
     def remove(self, partition: PartitionId) -> None:
         """Unpublish a partition and delete its files (its input was withdrawn)."""

@@ -104,6 +104,7 @@ class Replay:
     instance: dg.DagsterInstance
     ahead: LandingAhead | None = None
     _failed: dict[dt.date, str] = field(default_factory=dict)
+    _cursors: dict[str, str] = field(default_factory=dict)  # of sensors
 
     def run(
         self,
@@ -228,7 +229,9 @@ class Replay:
         outcomes = [
             outcome
             for sensor in learning_sensors(self.workspace.definitions)
-            for outcome in self._run_requests(sensor, list(tick(sensor, self.workspace, self.instance, day)))
+            for outcome in self._run_requests(
+                sensor, list(tick(sensor, self.workspace, self.instance, day, self._cursors))
+            )
         ]
         failures = tuple(text for outcome in outcomes if not outcome.succeeded for text in outcome.findings)
         return failures, tuple(entry for outcome in outcomes for entry in outcome.decisions)

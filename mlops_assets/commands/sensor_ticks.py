@@ -34,20 +34,38 @@ def learning_sensors(definitions: dg.Definitions) -> list[dg.SensorDefinition]:
 
 
 def tick(
-    sensor: dg.SensorDefinition, workspace: Workspace, instance: dg.DagsterInstance, day: dt.date
+    sensor: dg.SensorDefinition,
+    workspace: Workspace,
+    instance: dg.DagsterInstance,
+    day: dt.date,
+    cursors: dict[str, str] | None = None,
 ) -> Iterator[dg.RunRequest]:
     """Yield what a sensor requests on a day, as the daemon would launch it: no run key twice.
 
     A request whose run failed is yielded again: whoever calls `mlops run` again wants it tried again.
+
+    Args:
+        sensor: to evaluate.
+        workspace: configuration and resources.
+        instance: that has the runs so far.
+        day: the newest one that the sensor may see.
+        cursors: by sensor, what each left for its next tick; this one's is read and replaced.
     """
     import dagster as dg
 
+    cursors = {} if cursors is None else cursors
     resources = workspace.platform.as_resources()
     resources["lake"] = LakeUntil(workspace.platform.lake, day)
     with dg.build_sensor_context(
-        instance=instance, definitions=workspace.definitions, resources=resources, sensor_name=sensor.name
+        instance=instance,
+        cursor=cursors.get(sensor.name),
+        definitions=workspace.definitions,
+        resources=resources,
+        sensor_name=sensor.name,
     ) as context:
         found = sensor.evaluate_tick(context)
+    if found.cursor:
+        cursors[sensor.name] = found.cursor
     for request in found.run_requests or ():
         if not _is_done(instance, request):
             yield request

@@ -6,9 +6,11 @@ here: the choice of estimator or of its hyperparameters.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -119,9 +121,15 @@ def load_sklearn_model(
 
 def limit_threads(threads: int) -> AbstractContextManager[Any]:
     """Bound the OpenMP and BLAS threads that scikit-learn starts inside the block."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    return cast("AbstractContextManager[Any]", _find_pools(len(sys.modules)).limit(limits=threads))
 
-    return cast("AbstractContextManager[Any]", threadpool_limits(limits=threads))
+
+@lru_cache(maxsize=1)
+def _find_pools(_modules: int) -> Any:
+    """Return the thread pools of all loaded libraries; finding them takes as long as a small prediction."""
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+    return ThreadpoolController()
 
 
 def align_classes(
