@@ -102,8 +102,12 @@ class DemoRun:
                 if first_of_three < self.scale.days:
                     self.on_chapters(first_of_three)
                     self._add_geography()
-                    later = range(first_of_three, self.scale.days)
-                    self._live_days(operator, replay.serve(self.workspace), later)
+                    operator.order(self.workspace, day_of(first_of_three))
+                    replay = replay.serve(self.workspace)
+                    replay.runner.asset_keys(
+                        names.DAILY_JOB
+                    )  # its graph is loaded while the operator sets out
+                    self._live_days(operator, replay, range(first_of_three, self.scale.days))
 
     def _import_history(self, operator: OperatorProcess, replay: Replay) -> None:
         last = min(HISTORY_DAYS, self.scale.days)

@@ -136,7 +136,10 @@ class JobRunner:
             return [[self.execute(run) for run in chain] for chain in chains]
         config = _share_cores(self.workspace.config, workers)
         with self._training_pool(workers) as pool:
-            return list(pool.map(execute_in_worker, itertools.repeat(config), chains))
+            running = pool.map(execute_in_worker, itertools.repeat(config), chains)
+            if self._stack is not None:  # there will be more runs, which ask here what is trained there
+                import_heavy_libraries()
+            return list(running)
 
     def serve(self, workspace: Workspace) -> JobRunner:
         """Return what runs the jobs of another configuration of this data root, in the processes that are kept here."""

@@ -90,17 +90,16 @@ def _group(entries: Sequence[IndexEntry]) -> list[Table]:
     """Return a table a folder, top level first, newest data first in each."""
     ordered = sorted(entries, key=lambda entry: (_highest_number_first(entry.title), entry.path))
     ordered.sort(key=lambda entry: entry.data_day or dt.date.min, reverse=True)
+    by_folder: dict[str, list[IndexEntry]] = {}
+    for entry in ordered:
+        by_folder.setdefault(entry.folder, []).append(entry)
     return [
         make_table(
             format_name(folder) if folder else "Start here",
             ["Report", "Type", "Data up to"],
-            [
-                (Link(entry.title, entry.path), entry.kind, format_day(entry.data_day))
-                for entry in ordered
-                if entry.folder == folder
-            ],
+            [(Link(one.title, one.path), one.kind, format_day(one.data_day)) for one in found],
         )
-        for folder in sorted({entry.folder for entry in entries})
+        for folder, found in sorted(by_folder.items())
     ]
 
 
