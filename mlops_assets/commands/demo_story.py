@@ -4,7 +4,7 @@ Belongs here: days, scripted events, chapters, the few lines of configuration. D
 (demo_run) or whether they came true (demo_checks).
 
 Day numbers count from 0, a Monday. First champions need 36 days, network models and verdicts on drift 42, a policy of
-offers 48; a shift is answered once a week of rows from after it has complete labels.
+offers 49; a shift is answered once a week of rows from after it has complete labels.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from mlops_assets.sandbox.events import EventKind, ScriptedEvent
 
 FIRST_DAY = dt.date(2026, 8, 3)
 HISTORY_DAYS = 35
-STORY_DAYS = 50
+STORY_DAYS = 51
 STEADY, MOVED, NEW = "cl", "pe", "co"
 PERSON = "demo"
 
 UNIT_ERROR_NUMBER, SHIFT_NUMBER, FESTIVAL_NUMBER = 36, 41, 42
-NEW_NUMBER, POLICY_NUMBER, ANSWER_NUMBER, ROLLBACK_NUMBER = 46, 47, 48, 49
+NEW_NUMBER, POLICY_NUMBER, ANSWER_NUMBER, ROLLBACK_NUMBER = 46, 48, 48, 49
 APPROVED_SLOT = ModelSlot("churn", "churn_risk", MOVED)
 
 APPROVAL_LINES = f"""\
@@ -109,8 +109,7 @@ _EXTRA_WEIGHTS = {
     HISTORY_DAYS: 8.0,
     41: 1.5,
     NEW_NUMBER: 4.0,
-    POLICY_NUMBER: 20.0,
-    ANSWER_NUMBER: 22.0,
+    POLICY_NUMBER: 25.0,
     ROLLBACK_NUMBER: 3.0,
 }
 

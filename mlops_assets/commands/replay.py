@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import click
 
 from mlops_assets.commands.job_runs import JobResult, JobRun, JobRunner, Refusal
 from mlops_assets.commands.mailbox import deliver_due_mails
-from mlops_assets.commands.sensor_ticks import learning_sensors, tick
+from mlops_assets.commands.sensor_ticks import learning_sensors, requests_training, tick
 from mlops_assets.config import names
 from mlops_assets.config.policy_slots import follow_up_keys
 from mlops_assets.config.run_plan import day_log_partition, plan_days
@@ -225,23 +226,24 @@ class Replay:
                 yield Refusal(row["feed"], row["geography"], reason, state)
 
     def _train_due(self, day: dt.date) -> tuple[tuple[str, ...], tuple[LedgerEntry, ...]]:
-        """Let the sensors look at the day and run what they request."""
+        """Let the sensors look at the day and run what they request: what people decided, and then trainings."""
         outcomes = [
             outcome
-            for sensor in learning_sensors(self.workspace.definitions)
-            for outcome in self._run_requests(
-                sensor, list(tick(sensor, self.workspace, self.instance, day, self._cursors))
-            )
+            for _, sensors in groupby(learning_sensors(self.workspace.definitions), requests_training)
+            for outcome in self._run_requests(list(self._find_requests(sensors, day)))
         ]
         failures = tuple(text for outcome in outcomes if not outcome.succeeded for text in outcome.findings)
         return failures, tuple(entry for outcome in outcomes for entry in outcome.decisions)
 
-    def _run_requests(
-        self, sensor: dg.SensorDefinition, requests: Sequence[dg.RunRequest]
-    ) -> list[TrainingOutcome]:
-        """Run what a sensor asks for in one tick; different segments beside each other, one segment's in order."""
+    def _find_requests(self, sensors: Iterable[dg.SensorDefinition], day: dt.date) -> Iterator[JobRun]:
+        for sensor in sensors:
+            for request in tick(sensor, self.workspace, self.instance, day, self._cursors):
+                yield _job_run(sensor, request)
+
+    def _run_requests(self, runs: Sequence[JobRun]) -> list[TrainingOutcome]:
+        """Run what sensors ask for on a day; different segments beside each other, one segment's in order."""
         by_segment: dict[str | None, list[JobRun]] = {}
-        for run in (_job_run(sensor, request) for request in requests):
+        for run in runs:
             by_segment.setdefault(run.partition_key, []).append(run)
         return self._train(list(by_segment.values()))
 

@@ -33,6 +33,11 @@ def learning_sensors(definitions: dg.Definitions) -> list[dg.SensorDefinition]:
     ]
 
 
+def requests_training(sensor: dg.SensorDefinition) -> bool:
+    """Return whether a sensor requests trainings; the others request what follows people's decisions."""
+    return not sensor.name.startswith(names.APPROVALS_SENSOR)
+
+
 def tick(
     sensor: dg.SensorDefinition,
     workspace: Workspace,

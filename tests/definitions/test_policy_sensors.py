@@ -20,6 +20,8 @@ from mlops_assets.domain.learning.lake_tables import performance_table
 from mlops_assets.domain.offers.performance import PerformanceVerdict, VerdictKind
 from mlops_assets.domain.offers.performance_record import to_facts
 from mlops_assets.domain.ports import LedgerEntry, ModelSlot, PartitionId
+from mlops_assets.domain.quality.drift_verdict import DriftVerdict
+from mlops_assets.domain.quality.drift_window import DriftFigures
 from sensors.approvals import build_approval_sensors
 from sensors.drift import build_drift_sensors
 from sensors.first_champion import build_first_champion_sensors
@@ -27,7 +29,8 @@ from sensors.first_champion import build_first_champion_sensors
 USE_CASE, FEATURES = "personalized_offer", "etl/subscriber_features"
 MONDAY = dt.date(2026, 8, 3)
 SLOT = ModelSlot(USE_CASE, "offer_agent", "cl")
-POLICY_READY = 26 + 7 * 3
+POLICY_READY = 27 + 7 * 3
+SHIFT = POLICY_READY - 7  # outcomes of a week after it are complete when the policy is ready
 PROMOTED = 45  # a Thursday: the policy's offers are sent from day 47 on
 
 
@@ -78,6 +81,18 @@ class Operator:
         partition = PartitionId(performance_table(USE_CASE), "cl", day(sunday))
         with self.workspace.platform.lake.write(partition, stable_hash([sunday, kind])) as writer:
             writer.commit(row_count=0, facts=to_facts(verdict))
+
+    def shift(self, last: int) -> None:
+        """Publish verdicts: behaviour has moved, as is recognised on the fourth day."""
+        for number in range(SHIFT + 3, last + 1):
+            marked = tuple(day(n) for n in range(SHIFT, number + 1))
+            verdict = DriftVerdict(
+                kind="behaviour_shift", day=day(number), segment="cl", reasons=("most series are outside",),
+                is_retraining_due=True, figures=DriftFigures(marked_days=marked),
+            )  # fmt: skip
+            partition = PartitionId("quality/plan_usage/drift", "cl", day(number))
+            with self.workspace.platform.lake.write(partition, stable_hash(["shift", number])) as writer:
+                writer.commit(row_count=0, facts={"verdict": verdict.to_facts(), "since_day": None})
 
     def evaluate(self, prefix: str) -> list[dg.RunRequest] | str:
         """Evaluate a sensor of the use case, built anew as after a restart."""
@@ -139,6 +154,27 @@ def test_a_policy_waits_for_weeks_and_says_so(operator: Operator) -> None:
     found = operator.evaluate(names.FIRST_CHAMPION_SENSOR)
     assert isinstance(found, str)
     assert f"offer_agent cl: trainable from {day(POLICY_READY)}, data until {day(POLICY_READY - 1)}" in found
+
+
+def test_a_policy_is_learned_with_the_models_that_a_shift_makes_due_on_the_same_day(
+    operator: Operator,
+) -> None:
+    operator.build_days(POLICY_READY)
+    operator.shift(POLICY_READY)
+    found = operator.evaluate(names.FIRST_CHAMPION_SENSOR)
+    assert isinstance(found, str)
+    assert "learned with its models, which a shift makes due on the same day" in found
+    retraining = operator.request(names.DRIFT_SENSOR)
+    assert retraining.asset_selection is None, "that run learns the policy as well"
+    assert retraining.tags[names.TAG_AS_OF_DAY] == str(day(POLICY_READY))
+
+
+def test_a_policy_does_not_wait_for_a_retraining_that_has_failed(operator: Operator) -> None:
+    operator.build_days(POLICY_READY + 1)
+    operator.shift(POLICY_READY + 1)
+    assert operator.request(names.DRIFT_SENSOR).tags[names.TAG_AS_OF_DAY] == str(day(POLICY_READY))
+    request = operator.request(names.FIRST_CHAMPION_SENSOR)
+    assert request.run_key == f"first/{SLOT.registered_name}/{day(POLICY_READY)}"
 
 
 def test_a_fall_of_offers_trains_the_whole_segment(operator: Operator) -> None:

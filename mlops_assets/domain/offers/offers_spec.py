@@ -70,7 +70,7 @@ class OfferAgentSpec(Record):
     name: ColumnName = "offer_agent"
     history_weeks: int = Field(8, ge=2, le=104)
     holdout_weeks: int = Field(1, ge=1, le=20)
-    state_days_min: int = Field(26, ge=1, le=28)
+    state_days_min: int = Field(27, ge=1, le=28)
     people_max: int = Field(20_000, ge=500)
     horizon_weeks: int = Field(104, ge=4, le=260)
     weekly_discount: float = Field(0.99, gt=0.5, lt=1.0)

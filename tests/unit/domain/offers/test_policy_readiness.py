@@ -14,7 +14,7 @@ from mlops_assets.domain.ports import LedgerEntry, ModelSlot
 
 SLOT = ModelSlot("personalized_offer", "offer_agent", "cl")
 FIRST = dt.date(2026, 8, 3)
-READY = 26 + 7 * 3
+READY = 27 + 7 * 3
 
 
 def day(number: int) -> dt.date:
@@ -60,8 +60,8 @@ def test_simulators_that_did_not_hold_wait_for_a_week_as_well() -> None:
 
 
 def test_an_older_start_may_be_asked_for() -> None:
-    assert not plan(READY + 13, min_history_days=40).is_due
-    assert plan(READY + 14, min_history_days=40).is_due
+    assert not plan(READY + 12, min_history_days=40).is_due
+    assert plan(READY + 13, min_history_days=40).is_due
 
 
 def test_one_attempt_a_week_until_something_is_decided() -> None:
