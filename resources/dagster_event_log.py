@@ -6,8 +6,8 @@ that was a third of the run's own CPU time. And each of a day's 1,600 commits wa
 its wall time: with `synchronous = NORMAL` a power cut may cost the last lines of this log, never its consistency
 (https://www.sqlite.org/pragma.html#pragma_synchronous). And for each event of an asset or check it looks up whether
 its schema has a table or a column, for which it makes an engine, too: what was found there is not looked up again.
-What must not be lost, the lake and the promotion
-ledger, is elsewhere. Does not belong here: any change of what is stored.
+What must not be lost, the lake and the promotion ledger, is elsewhere. Does not belong here: any change of what is
+stored.
 """
 
 from __future__ import annotations

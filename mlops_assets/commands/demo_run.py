@@ -104,9 +104,8 @@ class DemoRun:
                     self._add_geography()
                     operator.order(self.workspace, day_of(first_of_three))
                     replay = replay.serve(self.workspace)
-                    replay.runner.asset_keys(
-                        names.DAILY_JOB
-                    )  # its graph is loaded while the operator sets out
+                    # The graph is loaded while the operator sets out.
+                    replay.runner.asset_keys(names.DAILY_JOB)
                     self._live_days(operator, replay, range(first_of_three, self.scale.days))
 
     def _import_history(self, operator: OperatorProcess, replay: Replay) -> None:

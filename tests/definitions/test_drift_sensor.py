@@ -329,6 +329,20 @@ def test_a_tick_of_mlops_run_requests_what_the_sensor_requests(
     assert told(requests) == told(operator.requests())
 
 
+def test_what_a_sensor_leaves_for_its_next_tick_is_kept(
+    operator: Operator, instance: dg.DagsterInstance
+) -> None:
+    @dg.sensor(job_name="train_and_promote_churn")
+    def count(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        context.update_cursor(f"{context.cursor or ''}i")
+        return dg.SkipReason("it counts")
+
+    cursors: dict[str, str] = {}
+    for _ in range(3):
+        assert list(tick(count, operator.workspace, instance, day(DUE), cursors)) == []
+    assert cursors == {"count": "iii"}
+
+
 def test_a_tick_of_mlops_run_sees_nothing_of_later_days(
     operator: Operator, instance: dg.DagsterInstance
 ) -> None:
