@@ -82,7 +82,7 @@ class LocalLake:
             names = sorted(os.listdir(folder))  # noqa: PTH208
         except (FileNotFoundError, NotADirectoryError):
             return []
-        # Asked some 350 times a day's run, for all days there are: as paths that costs three times as much.
+        # Asked some 350 times a day's run, for all days there are: as paths that costs five times as much.
         return [
             day
             for name in names

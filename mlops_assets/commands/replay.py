@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from mlops_assets.commands.landing_ahead import LandingAhead
     from mlops_assets.commands.workspace import Workspace
 
-_BY_HAND, _RUN_KEY = "by hand", "dagster/run_key"
+_BY_HAND = "by hand"
 # State in the day's log -> state of a refusal.
 _STATES = {"absent": "missing", "held": "held"}
 
@@ -228,18 +228,19 @@ class Replay:
     def _train_due(self, day: dt.date) -> tuple[tuple[str, ...], tuple[LedgerEntry, ...]]:
         """Let the sensors look at the day and run what they request: what people decided, and then trainings."""
         outcomes: list[TrainingOutcome] = []
-        asked: set[tuple[object, ...]] = set()
+        asked: list[JobRun] = []
         for _, together in groupby(learning_sensors(self.workspace.definitions), requests_training):
             sensors = list(together)
             while runs := self._find_requests(sensors, day, asked):
+                asked += runs
                 outcomes += self._run_requests(runs)
         failures = tuple(text for outcome in outcomes if not outcome.succeeded for text in outcome.findings)
         return failures, tuple(entry for outcome in outcomes for entry in outcome.decisions)
 
     def _find_requests(
-        self, sensors: Iterable[dg.SensorDefinition], day: dt.date, asked: set[tuple[object, ...]]
+        self, sensors: Iterable[dg.SensorDefinition], day: dt.date, asked: Sequence[JobRun]
     ) -> list[JobRun]:
-        """Return what sensors ask for that is not in `asked`, and add it there.
+        """Return what sensors ask for, but for what they have asked for already: what has failed stays so for the day.
 
         Of runs of the same assets only the first: what it decides may settle what the next is asked for.
         """
@@ -247,10 +248,8 @@ class Replay:
         for sensor in sensors:
             for request in tick(sensor, self.workspace, self.instance, day, self._cursors):
                 run = _job_run(sensor, request)
-                assets = (run.job_name, run.partition_key, run.only)
-                if (*assets, request.run_key) not in asked:
-                    found.setdefault(assets, run)
-        asked |= {(*assets, run.tags.get(_RUN_KEY)) for assets, run in found.items()}
+                if run not in asked:
+                    found.setdefault((run.job_name, run.partition_key, run.only), run)
         return list(found.values())
 
     def _run_requests(self, runs: Sequence[JobRun]) -> list[TrainingOutcome]:
@@ -378,6 +377,6 @@ def days_between(first: dt.date, last: dt.date) -> Iterator[dt.date]:
 def _job_run(sensor: dg.SensorDefinition, request: dg.RunRequest) -> JobRun:
     tags = {**request.tags, "dagster/sensor_name": sensor.name}
     if request.run_key:
-        tags[_RUN_KEY] = request.run_key
+        tags["dagster/run_key"] = request.run_key
     only = tuple(tuple(key.path) for key in request.asset_selection or ())
     return JobRun(str(sensor.job_name), str(request.partition_key), tags, only)
